@@ -1,0 +1,91 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+/// Every target is compiled in Swift 6 language mode; CI adds `-warnings-as-errors` for our own targets.
+let ours: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+/// The packet path: spans with lifetimes.
+let core: [SwiftSetting] = ours + [.enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice-dispatcher", targets: ["sluice-dispatcher"]),
+        .executable(name: "sluice-worker", targets: ["sluice-worker"]),
+        .executable(name: "sluice", targets: ["sluice"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // MARK: System libraries and kernel calls
+        .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .target(name: "CLinux"),
+
+        // MARK: The dispatcher
+        .target(name: "DispatcherCore", swiftSettings: core),
+        .target(name: "PacketIO", dependencies: ["DispatcherCore", "CPcap", "CLinux"], swiftSettings: core),
+        .target(
+            name: "DispatcherService",
+            dependencies: [
+                "DispatcherCore", "PacketIO", "CLinux", .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: core),
+        .executableTarget(
+            name: "sluice-dispatcher",
+            dependencies: ["DispatcherService", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: ours),
+
+        // MARK: The workers
+        .target(name: "PushProtocol", dependencies: ["COpenSSL"], swiftSettings: ours),
+        .target(name: "PushStore", dependencies: ["PushProtocol", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: ours),
+        .target(
+            name: "PushService",
+            dependencies: [
+                "PushProtocol", "PushStore", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: ours),
+        .executableTarget(
+            name: "sluice-worker",
+            dependencies: [
+                "PushService", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: ours),
+
+        // MARK: The tool
+        .target(
+            name: "Lab",
+            dependencies: [
+                "PushProtocol", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
+            swiftSettings: ours),
+        .executableTarget(
+            name: "sluice", dependencies: ["Lab", .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: ours),
+
+        // MARK: Tests
+        .testTarget(name: "DispatcherCoreTests", dependencies: ["DispatcherCore"], swiftSettings: core),
+        .testTarget(name: "PacketIOTests", dependencies: ["PacketIO"], swiftSettings: core),
+        .testTarget(name: "DispatcherServiceTests", dependencies: ["DispatcherService"], swiftSettings: core),
+        .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
+        .testTarget(name: "PushStoreTests", dependencies: ["PushStore"], swiftSettings: ours),
+        .testTarget(name: "PushServiceTests", dependencies: ["PushService", "Lab"], swiftSettings: ours),
+        .testTarget(name: "TidyTests", swiftSettings: ours),
+    ]
+)
