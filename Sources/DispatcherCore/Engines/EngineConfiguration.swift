@@ -1,0 +1,137 @@
+/// Everything that an engine is told before it starts. The service reads it from the configuration file (docs/configuration.md);
+/// units are in the names or the types. An engine trusts it: `DispatcherService` has checked it.
+public struct EngineConfiguration: Sendable {
+    /// Whether both sides are one interface; then a frame's side is decided by its destination address alone.
+    public var sidesShareInterface = false
+    /// The largest IP packet of each side's link, bytes.
+    public var clientSideMTU = 1_500
+    public var serverSideMTU = 1_500
+    /// The dispatcher's own address toward the servers.
+    public var sourceAddress = IPAddress(v4: 0)
+    public var ports = PortPlan()
+    public var tcp = TCPSettings()
+    public var services: [ServiceConfiguration] = []
+    public var pools: [PoolConfiguration] = []
+    /// Upper bound of all request bytes held at a time; bytes.
+    public var requestMemory = 256 << 20
+    /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
+    public var recordCapacity = 4_096
+
+    public init() {}
+}
+
+/// The keys under `tcp`.
+public struct TCPSettings: Sendable {
+    /// When a request is acknowledged to its client: with the response's first segment (at the latest after 40 ms), or at once ([0057] b.3).
+    public enum Acknowledge: String, Sendable { case withResponse = "with-response", immediate }
+    /// The window shown to a server at the start of a response: clamped to 10 segments, or the client's.
+    public enum InitialWindow: String, Sendable { case clamped, client }
+
+    public var acknowledge = Acknowledge.withResponse
+    public var initialWindow = InitialWindow.clamped
+    /// How long a front-end connection that we closed is remembered ([0064]).
+    public var timeWait = Interval.seconds(60)
+    /// The same for a back-end port.
+    public var serverTimeWait = Interval.seconds(1)
+    /// The MSS told to servers, bytes; nil = the client side's MTU less 40.
+    public var serverMSS: Int?
+
+    public init() {}
+}
+
+/// A public address:port in mode l7/3.
+public struct ServiceConfiguration: Sendable {
+    public var name: String
+    public var listen: [Endpoint]
+    public var limits = ServiceLimits()
+    /// First match wins; the last usually has no condition.
+    public var routes: [RouteConfiguration]
+
+    public init(name: String, listen: [Endpoint], routes: [RouteConfiguration]) {
+        self.name = name
+        self.listen = listen
+        self.routes = routes
+    }
+}
+
+/// The keys under `limits`; bytes and times.
+public struct ServiceLimits: Sendable {
+    public var head = 16 << 10
+    public var fields = 100
+    public var responseHead = 16 << 10
+    public var body = 1 << 20
+    public var bodyBuffer = 64 << 10
+    public var headTime = Interval.seconds(10)
+    /// Bytes a second that a body must keep over any 10 s; 0 = none.
+    public var bodyRate = 500
+    /// How long a client may acknowledge nothing of what is sent to it.
+    public var sendIdle = Interval.seconds(60)
+    /// How long a front-end connection may be without a request.
+    public var idle = Interval.seconds(75)
+    public var tunnelIdle = Interval.seconds(3_600)
+    public var connections = 100_000
+
+    public init() {}
+}
+
+/// Which requests go to which pool. All conditions that are given must hold.
+public struct RouteConfiguration: Sendable {
+    /// Bytes that the path must begin with; empty = any.
+    public var pathPrefix: [UInt8] = []
+    /// Only requests that ask to become a WebSocket.
+    public var upgradesToWebSocket = false
+    /// Index into `EngineConfiguration.pools`.
+    public var pool: Int
+
+    public init(pathPrefix: [UInt8] = [], pool: Int) {
+        self.pathPrefix = pathPrefix
+        self.pool = pool
+    }
+}
+
+/// The servers that can answer a class of requests, and the queue before them.
+public struct PoolConfiguration: Sendable {
+    /// When back-end connections are opened: when a client connects and none is idle ([0060]), for a request, or at the start ([0032]).
+    public enum Open: String, Sendable { case onConnection = "on-connection", onRequest = "on-request", atStart = "at-start" }
+
+    public var name: String
+    public var servers: [ServerConfiguration]
+    public var open = Open.onConnection
+    public var queue = QueueConfiguration()
+    /// The tunnel limit of each server.
+    public var tunnels = 19_000
+    /// How often a request that surely did no harm is repeated on another connection.
+    public var retries = 1
+    public var connectTimeout = Interval.seconds(1)
+    public var responseTimeout = Interval.seconds(30)
+
+    public init(name: String, servers: [ServerConfiguration]) {
+        self.name = name
+        self.servers = servers
+    }
+}
+
+public struct ServerConfiguration: Sendable {
+    public var endpoint: Endpoint
+    /// The number of permissible connections at the start, and its bounds.
+    public var initialLimit = 8
+    public var minimumLimit = 1
+    public var maximumLimit = 256
+
+    public init(endpoint: Endpoint) { self.endpoint = endpoint }
+}
+
+/// The keys under `queue`.
+public struct QueueConfiguration: Sendable {
+    public var capacity = 4_096
+    /// Above this many entries new client connections are refused by RST ([0037])...
+    public var refuseAbove = 2_048
+    /// ...until there are fewer than this.
+    public var resumeBelow = 1_638
+    /// How long a request may wait before it is answered 503.
+    public var wait = Interval.seconds(1)
+    /// Bytes of requests that may wait.
+    public var memory = 64 << 20
+
+    public init() {}
+}

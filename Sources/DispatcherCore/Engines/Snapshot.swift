@@ -1,0 +1,95 @@
+/// The figures of an engine at an instant; what `/metrics` and `/status.json` show.
+public struct Snapshot: Sendable {
+    public struct Service: Sendable {
+        public var name: String
+        public var frontConnections = 0
+        /// Front-end connections by what they are doing, in the order of `FrontPhase.allCases`.
+        public var phases: [Int] = []
+        public var tunnels = 0
+        public var connectionsTotal: UInt64 = 0
+        /// Finished requests by status; only those that occurred.
+        public var requests: [(status: Int, count: UInt64)] = []
+
+        public init(name: String) { self.name = name }
+    }
+
+    public struct Pool: Sendable {
+        public var name: String
+        public var queueLength = 0
+        /// The most entries that the queue has had.
+        public var queueHigh = 0
+        /// How long the queue's head has waited.
+        public var queueOldest = Interval.zero
+        public var servers: [Server] = []
+
+        public init(name: String) { self.name = name }
+    }
+
+    public struct Server: Sendable {
+        public var endpoint: Endpoint
+        public var limit = 0
+        /// Connections with a request outstanding, those being opened for one included.
+        public var active = 0
+        public var idle = 0
+        /// Connections being opened that no request waits for.
+        public var opening = 0
+        /// Connections being closed, and ports in TIME_WAIT.
+        public var closing = 0
+        public var tunnels = 0
+        public var connects: UInt64 = 0
+        public var connectFailures: UInt64 = 0
+        public var requests: UInt64 = 0
+        /// Whether the last attempt to open a connection succeeded; true before the first.
+        public var isUp = true
+
+        public init(endpoint: Endpoint) { self.endpoint = endpoint }
+    }
+
+    public var services: [Service] = []
+    public var pools: [Pool] = []
+    public var counters = Counters()
+    /// Front-end connections in TIME_WAIT.
+    public var timeWaits = 0
+    /// Timers that are armed; at rest none but those of idle connections.
+    public var timers = 0
+    /// Bytes of requests and answers held.
+    public var bufferBytes = 0
+    public var isStopping = false
+
+    public init() {}
+}
+
+/// Why a connection or a request was refused.
+public enum RefusalReason: UInt8, CaseIterable, Sendable {
+    /// New connections: the queue is above its threshold, the table is full, the engine is stopping.
+    case queueThreshold, connectionLimit, stopping
+    /// Requests: the queue was full, the wait was too long, no server could be reached.
+    case queueFull, queueWait, serverUnavailable, tunnelLimit, malformed, headTooLarge, bodyTooLarge, headTime, noRoute
+
+    /// The value of the metric's label `reason`.
+    public var label: String { DropReason.kebab(String(describing: self)) }
+}
+
+/// Counters that only grow. Arrays are indexed by side, then by the raw value of their enum.
+public struct Counters: Sendable {
+    public var framesIn = [UInt64](repeating: 0, count: 2)
+    public var consumed = [UInt64](repeating: 0, count: 2)
+    public var forwarded = [UInt64](repeating: 0, count: 2)
+    public var dropped = [[UInt64]](repeating: [UInt64](repeating: 0, count: DropReason.allCases.count), count: 2)
+    /// Packets out by side and `EmissionKind`, first transmissions.
+    public var emitted = [[UInt64]](repeating: [UInt64](repeating: 0, count: EmissionKind.allCases.count), count: 2)
+    /// Retransmitted packets by side and `EmissionKind`.
+    public var retransmitted = [[UInt64]](repeating: [UInt64](repeating: 0, count: EmissionKind.allCases.count), count: 2)
+    public var refused = [UInt64](repeating: 0, count: RefusalReason.allCases.count)
+    /// Requests refused or responses refused, by the framing's own reason.
+    public var requestFaults: [(label: String, count: UInt64)] = []
+    public var responseFaults: [(label: String, count: UInt64)] = []
+    /// Requests that were repeated on another connection.
+    public var repeatedRequests: UInt64 = 0
+    /// Requests dispatched to a server at its limit: must stay 0.
+    public var overLimit: UInt64 = 0
+    /// Records lost because nobody drained them.
+    public var recordsLost: UInt64 = 0
+
+    public init() {}
+}

@@ -1,0 +1,180 @@
+/// Where a packet goes on its link.
+public enum NextHop: Equatable, Sendable {
+    /// By the routing table of whoever transmits.
+    case route
+    /// To this neighbour.
+    case neighbour(HardwareAddress)
+}
+
+/// Why the engine sent a packet; each is counted.
+public enum EmissionKind: UInt8, CaseIterable, Sendable {
+    case forwarded, handshake, connect, acknowledgement, request, answer, fin, reset, probe, icmp, challenge
+}
+
+/// A TCP segment to be sent: the fields that are ours to choose. The payload is handed over beside it.
+public struct OutgoingSegment: Sendable {
+    public var side: Side
+    public var nextHop = NextHop.route
+    public var source: Endpoint
+    public var destination: Endpoint
+    public var sequence: SequenceNumber
+    public var acknowledgement: SequenceNumber
+    public var flags: TCPFlags
+    /// As on the wire: scaled already.
+    public var window: UInt16
+    /// The option MSS; 0 = none.
+    public var maximumSegmentSize: UInt16 = 0
+    /// The most payload bytes a segment on the wire may have; a longer payload is split by whoever transmits.
+    public var segmentSize: Int
+    /// The folded sum of the payload, where it is known from a verified checksum; nil = compute it.
+    public var payloadSum: UInt16?
+
+    public init(
+        side: Side, source: Endpoint, destination: Endpoint, sequence: SequenceNumber, acknowledgement: SequenceNumber, flags: TCPFlags,
+        window: UInt16, segmentSize: Int
+    ) {
+        self.side = side
+        self.source = source
+        self.destination = destination
+        self.sequence = sequence
+        self.acknowledgement = acknowledgement
+        self.flags = flags
+        self.window = window
+        self.segmentSize = segmentSize
+    }
+}
+
+/// The packets that an engine wants sent: IP packets in one arena, with room for a link header before each.
+///
+/// The owner hands it in, sends what is in it after each batch and empties it. An engine copies each payload once, into here.
+public struct Egress: ~Copyable {
+    /// One IP packet.
+    public struct Packet: Sendable {
+        public var side: Side
+        public var nextHop: NextHop
+        public var destination: IPAddress
+        /// Where the IP header begins in the arena, and the packet's bytes.
+        public var offset: Int
+        public var length: Int
+        /// TCP payload bytes a segment on the wire may have; when the packet has more, its TCP checksum field holds only the
+        /// pseudo-header's sum and `SegmentSplitter` (or the device) cuts it. 0 = not a TCP segment.
+        public var segmentSize: Int
+    }
+
+    /// Free bytes before each packet, for a virtio and an Ethernet header.
+    public static let headroom = 32
+    /// An arena with fewer bytes free counts as full: the largest packet, its headroom and its alignment.
+    static let largest = 65_535 + headroom + 16
+
+    private let arena: UnsafeMutableRawPointer
+    private let capacity: Int
+    private let packets: UnsafeMutablePointer<Packet>
+    private let packetCapacity: Int
+    private var used = 0
+    /// How many packets wait to be sent.
+    public private(set) var count = 0
+
+    /// - Parameters:
+    ///   - packets: how many packets it holds.
+    ///   - bytes: how many bytes, headers and headroom included.
+    public init(packets packetCapacity: Int = 2_048, bytes: Int = 4 << 20) {
+        precondition(packetCapacity > 0 && bytes >= 2 * Self.largest)
+        self.packetCapacity = packetCapacity
+        capacity = bytes
+        arena = .allocate(byteCount: bytes, alignment: 64)
+        packets = .allocate(capacity: packetCapacity)
+    }
+
+    deinit {
+        arena.deallocate()
+        packets.deallocate()
+    }
+
+    /// Whether it should be sent before more is asked of the engine: at half, so that one more frame always finds room.
+    public var wantsFlush: Bool { count >= packetCapacity / 2 || used >= capacity / 2 }
+
+    public subscript(index: Int) -> Packet {
+        precondition(index >= 0 && index < count)
+        return packets[index]
+    }
+
+    /// The bytes of a packet, from its IP header on. Valid until `removeAll`.
+    public func bytes(of packet: Packet) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(start: arena + packet.offset, count: packet.length)
+    }
+
+    public mutating func removeAll() {
+        count = 0
+        used = 0
+    }
+
+    /// Room for a packet of `length` bytes; nil when full.
+    mutating func reserve(
+        _ length: Int, side: Side, nextHop: NextHop, destination: IPAddress, segmentSize: Int
+    ) -> UnsafeMutableRawPointer? {
+        guard count < packetCapacity, capacity - used >= Self.headroom + length + 16, length <= 65_535 else { return nil }
+        let offset = used + Self.headroom
+        packets[count] = Packet(
+            side: side, nextHop: nextHop, destination: destination, offset: offset, length: length, segmentSize: segmentSize)
+        count += 1
+        used = (offset + length + 15) & ~15
+        return arena + offset
+    }
+
+    /// Writes a TCP segment.
+    /// - Returns: false when there is no room: the segment is lost, as on a full link.
+    mutating func append(_ segment: OutgoingSegment, payload: UnsafeRawBufferPointer) -> Bool {
+        let tcpHeader = segment.maximumSegmentSize == 0 ? 20 : 24
+        let length = 20 + tcpHeader + payload.count
+        guard
+            let packet = reserve(
+                length, side: segment.side, nextHop: segment.nextHop, destination: segment.destination.address,
+                segmentSize: segment.segmentSize)
+        else { return false }
+        IPv4Header.write(
+            at: packet, source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: length)
+        let tcp = packet + 20
+        tcp.store(segment.source.port, at: 0)
+        tcp.store(segment.destination.port, at: 2)
+        tcp.store(segment.sequence.value, at: 4)
+        tcp.store(segment.flags.contains(.ack) ? segment.acknowledgement.value : 0, at: 8)
+        tcp.store(UInt16(tcpHeader / 4) << 12 | UInt16(segment.flags.rawValue), at: 12)
+        tcp.store(segment.window, at: 14)
+        tcp.store(UInt32(0), at: 16)
+        if segment.maximumSegmentSize != 0 { tcp.store(0x0204_0000 | UInt32(segment.maximumSegmentSize), at: 20) }
+        if let bytes = payload.baseAddress { (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count) }
+
+        var sum = Checksum()
+        sum.addPseudoHeader(
+            source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: tcpHeader + payload.count)
+        if payload.count > segment.segmentSize {
+            tcp.store(sum.folded, at: 16)
+        } else {
+            sum.add(UnsafeRawBufferPointer(start: tcp, count: tcpHeader))
+            sum.add(segment.payloadSum ?? Checksum.partial(payload))
+            tcp.store(sum.field, at: 16)
+        }
+        return true
+    }
+}
+
+/// The IPv4 header of what the dispatcher sends (RFC 791): no options, DF set, TTL 64. With DF the identification may be any value
+/// (RFC 6864 4.1).
+enum IPv4Header {
+    /// - Parameter length: bytes of the whole packet.
+    static func write(at packet: UnsafeMutableRawPointer, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, length: Int) {
+        packet.store(UInt32(0x4500_0000) | UInt32(length), at: 0)
+        packet.store(UInt32(0x0000_4000), at: 4)
+        packet.store(UInt32(64) << 24 | UInt32(protocolNumber) << 16, at: 8)
+        packet.store(source.v4, at: 12)
+        packet.store(destination.v4, at: 16)
+        packet.store(Checksum.ofHeader(packet), at: 10)
+    }
+}
+
+extension Checksum {
+    /// The checksum field of the 20-byte IPv4 header at `header`, whose own field is zero.
+    static func ofHeader(_ header: UnsafeMutableRawPointer) -> UInt16 {
+        ~Checksum.partial(UnsafeRawBufferPointer(start: header, count: 20))
+    }
+}

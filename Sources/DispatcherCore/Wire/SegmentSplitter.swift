@@ -1,0 +1,56 @@
+/// Cuts a TCP segment that is larger than the wire takes, statelessly: the same packet is always cut at the same places, so a
+/// retransmission is cut again the same way (tcp.md, "Options"). PSH and FIN stay on the last piece only.
+public struct SegmentSplitter {
+    private let packet: UnsafeRawBufferPointer
+    private let ipHeader: Int
+    private let headers: Int
+    private let segmentSize: Int
+    /// How many pieces there are.
+    public let count: Int
+
+    /// - Parameters:
+    ///   - packet: an IPv4 packet with a TCP segment that an `Egress` wrote.
+    ///   - segmentSize: payload bytes of a piece.
+    public init(packet: UnsafeRawBufferPointer, segmentSize: Int) {
+        precondition(packet.count >= 40 && segmentSize > 0)
+        self.packet = packet
+        ipHeader = Int(packet[0] & 15) * 4
+        headers = ipHeader + Int(packet[ipHeader + 12] >> 4) * 4
+        precondition(headers <= packet.count && headers <= Self.largestHeader)
+        self.segmentSize = segmentSize
+        count = max(1, (packet.count - headers + segmentSize - 1) / segmentSize)
+    }
+
+    /// Bytes that `writeHeader` may need.
+    public static let largestHeader = 120
+
+    /// Writes the headers of a piece, its checksums complete.
+    /// - Returns: the bytes of the headers, and the payload within the packet that follows them on the wire.
+    public func writeHeader(of index: Int, into header: UnsafeMutableRawPointer) -> (length: Int, payload: Range<Int>) {
+        precondition(index >= 0 && index < count)
+        let start = headers + index * segmentSize
+        let end = min(start + segmentSize, packet.count)
+        header.copyMemory(from: packet.baseAddress!, byteCount: headers)
+        header.store(UInt16(headers + end - start), at: 2)
+        header.store(UInt16(0), at: 10)
+        header.store(Checksum.ofHeader(header), at: 10)
+
+        let tcp = header + ipHeader
+        let sequence = UInt32(bigEndian: tcp.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+        tcp.store(sequence &+ UInt32(start - headers), at: 4)
+        if index < count - 1 {
+            let flags = TCPFlags(rawValue: tcp.load(fromByteOffset: 13, as: UInt8.self)).subtracting([.psh, .fin])
+            tcp.store(flags.rawValue, at: 13)
+        }
+        tcp.store(UInt16(0), at: 16)
+        var sum = Checksum()
+        sum.addPseudoHeader(
+            source: IPAddress(v4: UInt32(bigEndian: header.loadUnaligned(fromByteOffset: 12, as: UInt32.self))),
+            destination: IPAddress(v4: UInt32(bigEndian: header.loadUnaligned(fromByteOffset: 16, as: UInt32.self))),
+            protocolNumber: 6, length: headers - ipHeader + end - start)
+        sum.add(UnsafeRawBufferPointer(start: tcp, count: headers - ipHeader))
+        sum.add(UnsafeRawBufferPointer(rebasing: packet[start..<end]))
+        tcp.store(sum.field, at: 16)
+        return (headers, start..<end)
+    }
+}
