@@ -38,7 +38,9 @@ extension L73Dispatcher {
         if back.pointee.isOwn {
             let slab = backs.pointer(0)
             let key = hashKey
-            tunnelTable.remove(tunnelHash(server: server, port: back.pointee.local.port), place) { L73Dispatcher.tunnelHash(slab + $0, key) }
+            tunnelTable.remove(tunnelHash(server: server, port: back.pointee.local.port), place) {
+                L73Dispatcher.tunnelHash(slab + $0, key)
+            }
             backs.remove(place)
         } else {
             portFloor[Int(back.pointee.layer) * configuration.ports.slots + place] = (

@@ -116,7 +116,8 @@ extension L73Dispatcher {
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.floor = back.pointee.receiveNext
         back.pointee.shownEdge = back.pointee.receiveNext
-        front.pointee.connectTime = back.pointee.openedAt > front.pointee.slotTaken ? back.pointee.openedAt - front.pointee.slotTaken : .zero
+        front.pointee.connectTime =
+            back.pointee.openedAt > front.pointee.slotTaken ? back.pointee.openedAt - front.pointee.slotTaken : .zero
         front.pointee.phase = .waiting
         front.pointee.sent = now
         back.pointee.phaseDeadline = now + pools[Int(front.pointee.pool)].settings.responseTimeout

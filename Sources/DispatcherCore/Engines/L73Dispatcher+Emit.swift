@@ -27,7 +27,8 @@ extension L73Dispatcher {
 
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
     mutating func sendToClient(
-        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload, payloadSum: UInt16? = nil,
+        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload,
+        payloadSum: UInt16? = nil,
         kind: EmissionKind, again: Bool = false, into egress: inout Egress
     ) {
         var segment = OutgoingSegment(

@@ -38,7 +38,9 @@ extension L73Dispatcher {
     private mutating func fire(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
         guard front.pointee.isOpen else { return }
         if front.pointee.acknowledgeBy <= now { acknowledge(front, into: &egress) }
-        if front.pointee.sender.deadline <= now, let piece = front.pointee.sender.timedOut(at: now) { sendPiece(piece, front, into: &egress) }
+        if front.pointee.sender.deadline <= now, let piece = front.pointee.sender.timedOut(at: now) {
+            sendPiece(piece, front, into: &egress)
+        }
         if front.pointee.phaseDeadline <= now { phaseEnded(front, index, at: now, into: &egress) }
     }
 

@@ -39,7 +39,8 @@ struct SYNCookie {
         return found
     }
 
-    private func halves(client: Endpoint, service: Endpoint, tick: UInt64, data: UInt32, clientInitial: SequenceNumber) -> (UInt32, UInt32) {
+    private func halves(client: Endpoint, service: Endpoint, tick: UInt64, data: UInt32, clientInitial: SequenceNumber) -> (UInt32, UInt32)
+    {
         let ports = UInt64(client.port) << 48 | UInt64(service.port) << 32 | UInt64(data)
         let first = key.hash24(
             client.address.high, client.address.low, service.address.high, service.address.low, ports, tick)

@@ -62,7 +62,8 @@ struct TimeWait: ~Copyable {
         let records = records
         let key = key
         table.insert(hash(record), place) { index in
-            key.hash13(records[index].client.high, records[index].client.low, UInt64(records[index].port) << 16 | UInt64(records[index].listener))
+            key.hash13(
+                records[index].client.high, records[index].client.low, UInt64(records[index].port) << 16 | UInt64(records[index].listener))
         }
     }
 
@@ -84,7 +85,8 @@ struct TimeWait: ~Copyable {
         let records = records
         let key = key
         table.remove(hash(records[place]), place) { index in
-            key.hash13(records[index].client.high, records[index].client.low, UInt64(records[index].port) << 16 | UInt64(records[index].listener))
+            key.hash13(
+                records[index].client.high, records[index].client.low, UInt64(records[index].port) << 16 | UInt64(records[index].listener))
         }
         dead[place] = true
         count -= 1
