@@ -4,8 +4,8 @@ enum KnownField: UInt8 {
     case host, contentLength, transferEncoding, connection, expect, upgrade
     case keepAlive, proxyConnection, te, trailer, http2Settings
     case forwardedFor, forwardedProto, forwarded, maxForwards
-    /// A name that becomes one of those above when a gateway turns "-" into "_", as CGI does: `Content_Length`.
-    /// Nothing is read from it, and it never goes on.
+    /// A name that becomes one of those above when a server takes "_" or another sign for "-", as CGI does: `Content_Length`,
+    /// `Transfer.Encoding`. Nothing is read from it, and it never goes on.
     case twin
 
     /// Which field `bytes[start..<end]` names; the case of letters does not matter (RFC 9110 5.1).
@@ -34,7 +34,7 @@ enum KnownField: UInt8 {
         }
     }
 
-    /// Compares with "_" taken for "-", and says `twin` when that made the difference.
+    /// Compares with any sign taken for "-", and says `twin` when that made the difference.
     @inline(never)
     private static func match(
         _ bytes: UnsafeRawBufferPointer, _ start: Int, _ end: Int, _ name: StaticString, _ field: KnownField
@@ -42,12 +42,10 @@ enum KnownField: UInt8 {
         let expected = name.utf8Start
         var isTwin = false
         for index in 0..<(end &- start) {
-            let byte = bytes[start &+ index]
-            if byte == 0x5f, expected[index] == 0x2d {
-                isTwin = true
-            } else if HTTPBytes.lowercased(byte) != expected[index] {
-                return .other
-            }
+            let byte = HTTPBytes.lowercased(bytes[start &+ index])
+            guard byte != expected[index] else { continue }
+            guard expected[index] == 0x2d, !HTTPBytes.isDigit(byte), byte &- 0x61 >= 26 else { return .other }
+            isTwin = true
         }
         return isTwin ? .twin : field
     }

@@ -6,8 +6,8 @@
 ///
 /// What does not go on: `Connection` and the fields it names (RFC 9110 7.6.1; but not those that are for every recipient, see
 /// `KnownField.isEndToEnd`), `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `HTTP2-Settings`,
-/// `Upgrade` other than to a WebSocket, the client's `X-Forwarded-Proto`, names that differ from one of these only by "_" for "-",
-/// and `Forwarded` (RFC 7239): we do not add to it, so it would end before us and contradict `X-Forwarded-For`.
+/// `Upgrade` other than to a WebSocket, the client's `X-Forwarded-Proto`, names that differ from one of these only by "_" or another
+/// sign for "-", and `Forwarded` (RFC 7239): we do not add to it, so it would end before us and contradict `X-Forwarded-For`.
 public struct RequestRewriter {
     /// Room that is enough for the head that `write` makes, in bytes.
     public static func capacity(for request: RequestHead, forwardedFor count: Int) -> Int {
