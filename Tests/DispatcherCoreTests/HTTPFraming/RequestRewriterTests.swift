@@ -51,9 +51,18 @@ import Testing
         #expect(
             Framing.rewrite("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n", bodyLength: 1234)
                 == Self.output("A: b\r\nContent-Length: 1234\r\n", line: post))
-        #expect(
-            Framing.rewrite("POST / HTTP/1.1\r\nHost: a\r\n\r\n", bodyLength: .max)?.contains("Content-Length: 18446744073709551615\r\n")
-                == true)
+        let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+        #expect(Framing.rewrite(chunked, bodyLength: .max)?.contains("Content-Length: 18446744073709551615\r\n") == true)
+        #expect(Framing.rewrite(chunked, bodyLength: 0)?.contains("Content-Length: 0\r\n") == true)
+    }
+
+    /// A wrong length would let a body be read as a request.
+    @Test func aLengthThatTheHeadDoesNotAnnounceIsAnError() async {
+        await #expect(processExitsWith: .failure) { _ = Framing.rewrite("POST / HTTP/1.1\r\nHost: a\r\n\r\n", bodyLength: 5) }
+        await #expect(processExitsWith: .failure) {
+            _ = Framing.rewrite("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", bodyLength: 6)
+        }
+        await #expect(processExitsWith: .failure) { _ = Framing.rewrite("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n") }
     }
 
     @Test func versions() {
@@ -101,7 +110,7 @@ import Testing
             "GET / HTTP/1.0\r\n" + String(repeating: "a:b\r\n", count: 100) + "\r\n",
             "GET http://b HTTP/1.1\r\nHost:\r\n" + String(repeating: "a:\r\n", count: 99) + "\r\n",
             "GET / HTTP/1.1\r\nHost:a\r\n" + String(repeating: "X-Forwarded-For:a\r\n", count: 99) + "\r\n",
-            "TRACE / HTTP/1.1\r\nHost:a\r\nMax-Forwards:1\r\n\r\n",
+            "TRACE / HTTP/1.1\r\nHost:a\r\nMax-Forwards:1\r\n\r\n", "POST / HTTP/1.1\r\nHost:\r\nTransfer-Encoding:chunked\r\n\r\n",
             "GET / HTTP/1.1\r\nHost:\r\nConnection:upgrade\r\nUpgrade:websocket\r\n\r\n",
         ]
         for text in heads {
@@ -110,12 +119,13 @@ import Testing
                 Issue.record("\(Framing.parse(head))")
                 continue
             }
+            let length: UInt64? = request.framing == .chunked ? .max : request.framing == .none ? 0 : request.bodyLength
             var output = [UInt8](repeating: 0, count: RequestRewriter.capacity(for: request, forwardedFor: address.count))
             let written = output.withUnsafeMutableBytes { memory in
                 head.withUnsafeBytes { bytes in
                     address.withUnsafeBytes {
                         RequestRewriter.write(
-                            head: bytes, parsed: request, bodyLength: .max, forwardedFor: $0, proto: "https", into: memory)
+                            head: bytes, parsed: request, bodyLength: length, forwardedFor: $0, proto: "https", into: memory)
                     }
                 }
             }
