@@ -20,7 +20,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private let server: CapturedFrames?
     private var responder: ARPResponder
     private let mailbox: Mailbox
-    private let records: RecordRing
+    private let records: RecordRelay
 
     private var now = Instant.distantPast
     private var turns: UInt64 = 0
@@ -29,7 +29,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     public init(
         engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
-        mailbox: Mailbox, records: RecordRing
+        mailbox: Mailbox, records: RecordRelay
     ) {
         self.engine = engine
         self.sink = sink

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Finished requests on their way from the packet thread to the log thread: one writer, one reader, no lock. A full ring loses the
 /// newest and counts it.
-public final class RecordRing: @unchecked Sendable {
+public final class RecordRelay: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<RequestRecord>
     private let mask: Int
     /// The next to be written and the next to be read; they only grow.
