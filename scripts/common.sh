@@ -5,7 +5,7 @@
 
 set -euo pipefail
 
-scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+scripts=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd -P)
 project=$(dirname -- "$scripts")
 python=/usr/bin/python3 # Debian's, which sees Debian's python3-* packages, whatever else comes first in PATH
 
@@ -155,7 +155,7 @@ show_build_failure() {
     exit 1
 }
 # own_warnings: prints the warnings that the last build gave for our own sources.
-own_warnings() { grep -aE "^$project/(Sources|Tests|Package\.swift)[^:]*:[0-9]+:[0-9]+: warning:" -- "$build_log" | sort -u || true; }
+own_warnings() { grep -aE "^$project/(Sources|Tests)/[^:]*:[0-9]+:[0-9]+: warning:" -- "$build_log" | sort -u || true; }
 
 # SLUICE_BINARIES names a directory with binaries that were built elsewhere: nothing is built then.
 build() {
