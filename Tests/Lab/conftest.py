@@ -131,5 +131,6 @@ def dispatcher(lab: None, workspace: Path, request: pytest.FixtureRequest) -> It
     yield process
     alive = process.running
     code = process.stop()
+    started.remove(process)
     assert alive, f"the dispatcher ended with {code} during the tests:\n{process.log_end()}"
     assert code == 0, f"the dispatcher ended with {code} after SIGTERM:\n{process.log_end()}"

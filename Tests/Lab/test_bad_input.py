@@ -19,7 +19,7 @@ SEED = 20101028
 
 def configure() -> Configuration:
     server, other = (f"{server_address(number)}:8000" for number in (1, 2))
-    strict = service("strict", f"{FILES_ADDRESS}:{STRICT}", "impatient", limits={"head-time": "1s"})
+    strict = service("strict", f"{FILES_ADDRESS}:{STRICT}", "impatient", limits={"head-time": "1s", "idle": "2s"})
     return configuration(
         [
             service("plain", f"{FILES_ADDRESS}:{PORT}", "plain"),
@@ -78,6 +78,7 @@ BAD_REQUESTS: dict[str, tuple[int, bytes]] = {
     "length and chunked": (400, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
     "two lengths": (400, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
     "length with a sign": (400, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +5\r\n\r\nhello"),
+    "length too great": (413, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n"),
     "length too great for a number": (400, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n"),
     "chunk size is no number": (400, b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"),
     "preface of HTTP/2": (400, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),

@@ -34,6 +34,7 @@ def running(lab: None, workspace: Path) -> Iterator[Dispatcher]:
     started.append(process)
     yield process
     process.stop()
+    started.remove(process)
 
 
 def test_privileges_are_given_up(running: Dispatcher, backend: Backend) -> None:
@@ -89,6 +90,7 @@ def test_it_starts_again_at_once(lab: None, workspace: Path, backend: Backend) -
             process.wait(5)
         finally:
             process.stop()
+            started.remove(process)
 
 
 def test_check_accepts_a_good_configuration_and_shows_the_filters(lab: None, workspace: Path) -> None:

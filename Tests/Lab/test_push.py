@@ -54,6 +54,7 @@ def workers(lab: None, workspace: Path) -> Iterator[list[Process]]:
     yield running
     for worker in running:
         worker.stop()
+        started.remove(worker)
 
 
 def fetch(url: str, host: str = "client1", data: bytes | None = None) -> tuple[int, str]:
@@ -266,7 +267,7 @@ def test_refusals(dispatcher: Dispatcher, key: Key, workspace: Path) -> None:
     stranger = Key.make(workspace / "strangers-key")
     url = Device(key).register()
     assert notify(url, stranger, "forged") == (403, {"status": "ERROR", "reason": "Bad signature, dropping notification"})
-    assert notify(url, key, "altered", message="another text")[0] == 403
+    assert notify(url, key, "altered", signature=key.sign("another text"))[0] == 403
     assert notify(url, key, "unsigned", signature="")[0] == 401
     assert notify(url[:-1] + ("0" if url[-1] != "0" else "1"), key, "nobody")[0] == 404
     assert fetch(url, data=b"{")[0] == 400
