@@ -104,6 +104,21 @@ struct TimeWait: ~Copyable {
         added[second] -= 1
     }
 
+    /// How many records there are at `now`; what is too old but was not dropped yet is not counted.
+    func count(at now: Instant) -> Int {
+        let last = Self.second(now) - (length.nanoseconds + 999_999_999) / 1_000_000_000
+        guard used > 0, oldestSecond < last else { return count }
+        var old = 0
+        var second = oldestSecond
+        while second < last, old < used {
+            old += Int(added[Int(second % Int64(Self.secondsKept))])
+            second += 1
+        }
+        var alive = count
+        for step in 0..<min(old, used) where !dead[(head + step) % capacity] { alive -= 1 }
+        return alive
+    }
+
     /// Drops what is older than `length`, to within a second.
     mutating func expire(at now: Instant) {
         let last = Self.second(now) - (length.nanoseconds + 999_999_999) / 1_000_000_000
