@@ -1,0 +1,96 @@
+import DispatcherCore
+
+/// What must hold in every run (I5, I7, I8; I1-I4 are checked by the endpoints that see both streams).
+final class InvariantChecker {
+    private let simulation: Simulation
+    private let configuration: EngineConfiguration
+    private(set) var framesIn = [UInt64](repeating: 0, count: 2)
+    private(set) var packetsOut = [UInt64](repeating: 0, count: 2)
+    private let services: Set<Endpoint>
+    private let servers: Set<Endpoint>
+
+    init(_ simulation: Simulation, configuration: EngineConfiguration) {
+        self.simulation = simulation
+        self.configuration = configuration
+        services = Set(configuration.services.flatMap(\.listen))
+        servers = Set(configuration.pools.flatMap { $0.servers.map(\.endpoint) })
+    }
+
+    func arrived(_ frame: SimulatedFrame, on side: Side) { framesIn[Int(side.rawValue)] += 1 }
+    func sent(on side: Side) { packetsOut[Int(side.rawValue)] += 1 }
+
+    func frame(_ packet: [UInt8], from sender: HardwareAddress, to receiver: HardwareAddress) -> [UInt8] {
+        var frame: [UInt8] = []
+        frame.reserveCapacity(14 + packet.count)
+        for address in [receiver, sender] {
+            for shift in stride(from: UInt64(40), through: 0, by: -8) { frame.append(UInt8(address.bits >> shift & 255)) }
+        }
+        return frame + [8, 0] + packet
+    }
+
+    /// I5, the part that needs to know the configuration.
+    func check(_ segment: TestSegment, on side: Side) {
+        switch side {
+        case .client:
+            if !services.contains(segment.source), !segment.flags.contains(.rst) {
+                simulation.violation("I5: from \(segment.source): \(segment)")
+            }
+        case .server:
+            if segment.source.address != configuration.sourceAddress { simulation.violation("I5: from \(segment.source) to a server") }
+            if !servers.contains(segment.destination), !segment.flags.contains(.rst) {
+                simulation.violation("I5: to no server of ours: \(segment)")
+            }
+        }
+    }
+
+    /// I8: every frame is consumed, forwarded or dropped for one reason; every packet out is forwarded, emitted or retransmitted.
+    func checkAccounts(_ counters: Counters) {
+        for side in Side.allCases {
+            let index = Int(side.rawValue)
+            let dropped = counters.dropped[index].reduce(0, +)
+            let seen = counters.consumed[index] + counters.forwarded[index] + dropped
+            if counters.framesIn[index] != framesIn[index] {
+                simulation.violation("I8: \(framesIn[index]) frames in on the \(side) side, counted \(counters.framesIn[index])")
+            }
+            if framesIn[index] != seen {
+                simulation.violation(
+                    "I8: \(framesIn[index]) frames in on the \(side) side = \(counters.consumed[index]) consumed + \(counters.forwarded[index]) forwarded + \(dropped) dropped = \(seen)?"
+                )
+            }
+            let emitted = counters.emitted[index].reduce(0, +)
+            let retransmitted = counters.retransmitted[index].reduce(0, +)
+            if packetsOut[index] != emitted + retransmitted {
+                simulation.violation(
+                    "I8: \(packetsOut[index]) packets out on the \(side) side = \(emitted) emitted, forwarded ones among them, + \(retransmitted) retransmitted?"
+                )
+            }
+        }
+        if counters.overLimit != 0 { simulation.violation("\(counters.overLimit) requests dispatched over the limit") }
+    }
+
+    /// I7: back at the baseline, no slot, no buffer, no timer but those of idle back-end connections.
+    func checkQuiescence(_ snapshot: Snapshot) {
+        func expect(_ value: Int, _ wanted: Int, _ what: String) {
+            if value != wanted { simulation.violation("I7: \(what) is \(value) at rest, expected \(wanted)") }
+        }
+        var idle = 0
+        for service in snapshot.services {
+            expect(service.frontConnections, 0, "frontConnections of \(service.name)")
+            expect(service.tunnels, 0, "tunnels of \(service.name)")
+            expect(service.phases.reduce(0, +), 0, "sum of phases of \(service.name)")
+        }
+        for pool in snapshot.pools {
+            expect(pool.queueLength, 0, "queueLength of \(pool.name)")
+            for server in pool.servers {
+                expect(server.active, 0, "active of \(server.endpoint)")
+                expect(server.opening, 0, "opening of \(server.endpoint)")
+                expect(server.closing, 0, "closing of \(server.endpoint)")
+                expect(server.tunnels, 0, "tunnels of \(server.endpoint)")
+                idle += server.idle
+            }
+        }
+        expect(snapshot.timeWaits, 0, "timeWaits")
+        expect(snapshot.bufferBytes, 0, "bufferBytes")
+        if snapshot.timers > idle { simulation.violation("I7: \(snapshot.timers) timers at rest with \(idle) idle connections") }
+    }
+}

@@ -1,0 +1,185 @@
+import DispatcherCore
+
+/// The dispatcher under test in its network: hands it frames, obeys its deadlines exactly, sends what it writes, and checks every packet.
+final class SimulatedDispatcher {
+    /// Where frames for an address go.
+    struct Port {
+        var side: Side
+        var hardware: HardwareAddress
+        var link: SimulatedLink
+    }
+
+    let simulation: Simulation
+    let configuration: EngineConfiguration
+    private var engine: L73Dispatcher
+    private var egress = Egress()
+    private var ports: [IPAddress: Port] = [:]
+    private var wakeToken = 0
+    private var wakeAt = Instant.distantFuture
+    private var flushPlanned = false
+    private var idleWakes = 0
+    private(set) var capture = CaptureFile()
+    private(set) var checker: InvariantChecker
+    private(set) var records: [RequestRecord] = []
+    /// Called with each frame that the engine sends, as it is on the wire.
+    var onEmit: ((Side, TestSegment) -> Void)?
+    /// Frames at the same instant form one batch of at most this many before what was written is sent.
+    var batch = 64
+    private var inBatch = 0
+
+    static let clientSideHardware = HardwareAddress(bits: 0x02_00_00_00_01_00)
+    static let serverSideHardware = HardwareAddress(bits: 0x02_00_00_00_02_00)
+
+    init(_ simulation: Simulation, configuration: EngineConfiguration) {
+        self.simulation = simulation
+        self.configuration = configuration
+        engine = L73Dispatcher(configuration: configuration, seed: simulation.seed)
+        checker = InvariantChecker(simulation, configuration: configuration)
+        rearm()
+    }
+
+    func attach(_ address: IPAddress, to port: Port) { ports[address] = port }
+
+    var snapshot: Snapshot { engine.snapshot(at: simulation.now) }
+    var isDrained: Bool { engine.isDrained }
+    var nextDeadline: Instant { engine.nextDeadline }
+
+    // MARK: In
+
+    func receive(_ frame: SimulatedFrame, on side: Side) {
+        capture.append(frame.bytes, at: simulation.now)
+        checker.arrived(frame, on: side)
+        let before = egress.count
+        engine.receive(frame.bytes.span.bytes, on: side, at: simulation.now, into: &egress)
+        idleWakes = 0
+        checkAnswersToReset(frame, since: before)
+        inBatch += 1
+        if egress.wantsFlush || inBatch >= batch {
+            flush()
+        } else if egress.count > 0 {
+            planFlush()
+        }
+        rearm()
+    }
+
+    func apply(_ command: EngineCommand) {
+        engine.apply(command, at: simulation.now, into: &egress)
+        planFlush()
+        rearm()
+    }
+
+    // MARK: Time
+
+    private func rearm() {
+        let deadline = max(engine.nextDeadline, simulation.now)
+        guard engine.nextDeadline != .distantFuture else {
+            wakeToken += 1
+            wakeAt = .distantFuture
+            return
+        }
+        guard deadline != wakeAt else { return }
+        wakeToken += 1
+        wakeAt = deadline
+        let mine = wakeToken
+        simulation.at(deadline) { [unowned self] in if mine == wakeToken { wake() } }
+    }
+
+    private func wake() {
+        wakeAt = .distantFuture
+        var rounds = 0
+        let before = egress.count
+        var sentAny = before > 0
+        repeat {
+            engine.advance(to: simulation.now, into: &egress)
+            sentAny = sentAny || egress.count > 0
+            if egress.wantsFlush { flush() }
+            rounds += 1
+            if rounds > 10_000 {
+                simulation.violation(
+                    "M08: advance(to:) does not move nextDeadline (\(engine.nextDeadline.nanoseconds - simulation.now.nanoseconds) ns)")
+                preconditionFailure("seed \(simulation.seed): \(simulation.violations)")
+            }
+        } while engine.nextDeadline <= simulation.now
+        idleWakes = sentAny ? 0 : idleWakes + 1
+        if idleWakes == 200_000 { simulation.violation("M08: 200,000 deadlines in a row that did nothing") }
+        if egress.count > 0 { planFlush() }
+        rearm()
+    }
+
+    // MARK: Out
+
+    private func planFlush() {
+        guard !flushPlanned else { return }
+        flushPlanned = true
+        simulation.after(.zero) { [self] in flush() }
+    }
+
+    private func flush() {
+        flushPlanned = false
+        inBatch = 0
+        for index in 0..<egress.count {
+            let packet = egress[index]
+            emit(packet)
+        }
+        egress.removeAll()
+        engine.drainRecords { records.append(copy $0) }
+        if engine.nextDeadline != wakeAt { rearm() }
+    }
+
+    private func emit(_ packet: Egress.Packet) {
+        checker.sent(on: packet.side)
+        let whole = UnsafeRawBufferPointer(egress.bytes(of: packet))
+        let mtu = packet.side == .client ? configuration.clientSideMTU : configuration.serverSideMTU
+        guard packet.segmentSize > 0 else { return transmit(Array(whole), packet) }
+        let splitter = SegmentSplitter(packet: whole, segmentSize: packet.segmentSize)
+        if splitter.count == 1 {
+            transmit(Array(whole), packet)
+            if whole.count > mtu { simulation.violation("I5: a packet of \(whole.count) bytes, MTU \(mtu)") }
+            return
+        }
+        withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
+            for piece in 0..<splitter.count {
+                let (length, payload) = splitter.writeHeader(of: piece, into: header.baseAddress!)
+                transmit(Array(header[..<length]) + Array(whole[payload]), packet)
+            }
+        }
+    }
+
+    private func transmit(_ bytes: [UInt8], _ packet: Egress.Packet) {
+        guard let port = ports[packet.destination] else {
+            return simulation.violation("a packet to unknown \(packet.destination)")
+        }
+        if port.side != packet.side { simulation.violation("a packet for \(packet.destination) on the \(packet.side) side") }
+        var receiver = port.hardware
+        if case .neighbour(let address) = packet.nextHop { receiver = address }
+        let sender = packet.side == .client ? Self.clientSideHardware : Self.serverSideHardware
+        let frame = checker.frame(bytes, from: sender, to: receiver)
+        if bytes[9] == 6 {
+            do throws(FrameFault) {
+                let mtu = packet.side == .client ? configuration.clientSideMTU : configuration.serverSideMTU
+                let segment = try TestSegment(frame: frame, mtu: mtu, strict: true)
+                checker.check(segment, on: packet.side)
+                onEmit?(packet.side, segment)
+            } catch {
+                simulation.violation("I5: the engine sent \(error)")
+            }
+        }
+        capture.append(frame, at: simulation.now)
+        port.link.send(frame)
+    }
+
+    /// Invariant I6: in answer to a RST at most a challenge ACK goes back (RFC 5961 3.2), never a RST.
+    private func checkAnswersToReset(_ frame: SimulatedFrame, since before: Int) {
+        guard egress.count > before, frame.isIPv4TCP, frame.bytes[47] & 4 != 0, let reset = try? TestSegment(frame: frame.bytes) else {
+            return
+        }
+        for index in before..<egress.count {
+            let packet = egress[index]
+            let bytes = Array(UnsafeRawBufferPointer(egress.bytes(of: packet)))
+            guard bytes[9] == 6, let answer = try? TestSegment(frame: [UInt8](repeating: 0, count: 12) + [8, 0] + bytes),
+                answer.destination == reset.source, answer.source == reset.destination
+            else { continue }
+            if answer.flags != .ack || !answer.payload.isEmpty { simulation.violation("I6: \(reset) was answered by \(answer)") }
+        }
+    }
+}

@@ -1,0 +1,258 @@
+import DispatcherCore
+
+/// An HTTP server over test endpoints: answers each request as its exchange plans, and complains about requests that it should not get.
+final class SimulatedServer {
+    let host: TestHost
+    let port: UInt16
+    let book: ExchangeBook
+    /// How long a connection may be idle before it is closed; nil = for ever.
+    var keepAlive: Interval?
+    var keepAlivePattern: ((Int) -> Interval?)?
+    /// Requests it may have at a time: the dispatcher's limit; nil = not checked.
+    var limit: Int?
+    /// Whether requests must carry what the dispatcher adds.
+    var expectsDispatcher = true
+    /// Whether a second request before the first one's answer is a fault.
+    var allowsPipelining = false
+    /// Whether a request that came in whole may come again.
+    var mayRepeat = false
+    private(set) var active = 0
+    private(set) var activeHigh = 0
+    private(set) var connectionsAccepted = 0
+    private(set) var requestsServed = 0
+    /// Ids in the order in which requests came.
+    private(set) var order: [UInt32] = []
+    private(set) var connections: [ServerConnection] = []
+    var onRequest: ((Exchange) -> Void)?
+
+    init(_ host: TestHost, port: UInt16, book: ExchangeBook, options: TestTCPOptions = TestTCPOptions()) {
+        self.host = host
+        self.port = port
+        self.book = book
+        host.listen(port, options: options) { [unowned self] endpoint in
+            connectionsAccepted += 1
+            connections.append(ServerConnection(self, endpoint, number: connectionsAccepted))
+        }
+    }
+
+    var openConnections: [ServerConnection] { connections.filter { $0.endpoint.state == .established } }
+
+    func began(_ exchange: Exchange) {
+        active += 1
+        activeHigh = max(activeHigh, active)
+        requestsServed += 1
+        order.append(exchange.id)
+        exchange.deliveries += 1
+        if let limit, active > limit { host.violation("\(active) requests at a time, the limit is \(limit)") }
+        if exchange.deliveries > 1, !mayRepeat { host.violation("request \(exchange.id) came \(exchange.deliveries) times") }
+        onRequest?(exchange)
+    }
+
+    func ended() { active -= 1 }
+
+    func forget(_ connection: ServerConnection) { connections.removeAll { $0 === connection } }
+}
+
+/// One connection at the server.
+final class ServerConnection {
+    unowned let server: SimulatedServer
+    let endpoint: TestTCPEndpoint
+    let number: Int
+    private var buffer: [UInt8] = []
+    private(set) var current: Exchange?
+    private var output: [UInt8] = []
+    private var isTunnel = false
+    private var tunnelReceived: [UInt8] = []
+    private let pauseTimer: SimulationTimer
+    private let idleTimer: SimulationTimer
+    private var served = 0
+
+    init(_ server: SimulatedServer, _ endpoint: TestTCPEndpoint, number: Int) {
+        self.server = server
+        self.endpoint = endpoint
+        self.number = number
+        pauseTimer = SimulationTimer(server.host.simulation)
+        idleTimer = SimulationTimer(server.host.simulation)
+        endpoint.onData = { [unowned self] in arrived($0) }
+        endpoint.onPeerFinished = { [unowned self] in peerFinished() }
+        endpoint.onEnd = { [unowned self] _ in ended() }
+        endpoint.onAcknowledgement = { [unowned self] in checkFaithful($0, edge: $1) }
+        idleTimer.action = { [unowned self] in if current == nil { self.endpoint.close() } }
+        armIdle()
+    }
+
+    private var simulation: Simulation { server.host.simulation }
+
+    private func armIdle() {
+        if let time = server.keepAlivePattern?(number) ?? server.keepAlive { idleTimer.arm(after: time) }
+    }
+
+    private func arrived(_ bytes: [UInt8]) {
+        if isTunnel { return tunnelArrived(bytes) }
+        if current != nil, !server.allowsPipelining {
+            server.host.violation("\(bytes.count) bytes before the answer to request \(current!.id) was written")
+        }
+        buffer += bytes
+        readRequest()
+    }
+
+    private func readRequest() {
+        guard current == nil else { return }
+        let request: ReceivedRequest?
+        do throws(FrameFault) {
+            request = try ReceivedRequest(buffer)
+        } catch {
+            server.host.violation("request: \(error)")
+            return endpoint.abort()
+        }
+        guard let request else { return }
+        buffer.removeFirst(request.length)
+        guard let id = request.id, let exchange = server.book[id] else {
+            return server.host.violation("unknown request \(request.head.prefix(60))")
+        }
+        if let fault = request.fault(against: exchange, throughDispatcher: server.expectsDispatcher) {
+            server.host.violation("request \(id): \(fault)\n\(request.head)")
+        }
+        exchange.headReceived = request.head
+        idleTimer.cancel()
+        current = exchange
+        server.began(exchange)
+        guard current === exchange else { return }
+        pauseTimer.action = { [unowned self] in answer() }
+        if exchange.response.serviceTime > .zero { pauseTimer.arm(after: exchange.response.serviceTime) } else { answer() }
+    }
+
+    private func answer() {
+        guard let exchange = current else { return }
+        let plan = exchange.response
+        let interim = plan.interimBytes(exchange.id)
+        let head = plan.head(exchange.id)
+        let body = plan.body(exchange.id, method: exchange.request.method)
+        exchange.serverEndpoint = endpoint
+        exchange.serverStart = endpoint.dataEnd
+        exchange.serverBody = endpoint.dataEnd + interim.count + head.count
+        exchange.bodyLength = body.count
+        output = interim + head + body
+        switch plan.fault {
+        case .nonsense(let bytes): output = bytes
+        case .reset(let count): output.removeLast(max(0, output.count - count))
+        case .finish(let count): output.removeLast(max(0, output.count - count))
+        case .silence: return
+        case .surplus(let count): output += Tagged.bytes(0xFFFF_FFFF, count: count)
+        case nil: break
+        }
+        if plan.bodyDelay > .zero {
+            endpoint.write(Array(output.prefix(interim.count + head.count)))
+            output.removeFirst(min(output.count, interim.count + head.count))
+            pauseTimer.action = { [unowned self] in writePiece() }
+            pauseTimer.arm(after: plan.bodyDelay)
+        } else {
+            writePiece()
+        }
+    }
+
+    private func writePiece() {
+        guard let exchange = current else { return }
+        let plan = exchange.response
+        let count = plan.pieces == 0 ? output.count : min(plan.pieces, output.count)
+        let piece = Array(output.prefix(count))
+        output.removeFirst(count)
+        if output.isEmpty { written(exchange, piece) } else { endpoint.write(piece) }
+        guard !output.isEmpty else { return }
+        pauseTimer.action = { [unowned self] in writePiece() }
+        pauseTimer.arm(after: max(plan.pause, .microseconds(1)))
+    }
+
+    /// The last piece goes out: what comes after the response.
+    private func written(_ exchange: Exchange, _ piece: [UInt8]) {
+        let plan = exchange.response
+        switch plan.fault {
+        case .reset:
+            if !piece.isEmpty { endpoint.write(piece) }
+            endpoint.onDrained = {}
+            simulation.after(.milliseconds(1)) { [weak self] in self?.endpoint.abort() }
+            return
+        case .nonsense, .silence:
+            endpoint.write(piece)
+            return
+        default: break
+        }
+        current = nil
+        served += 1
+        server.ended()
+        endpoint.write(piece)
+        if case .finish = plan.fault { return endpoint.close() }
+        if case .switching = plan.framing { return beginTunnel(exchange) }
+        if plan.endsConnection { return endpoint.close() }
+        armIdle()
+        if !buffer.isEmpty { readRequest() }
+    }
+
+    // MARK: Tunnels
+
+    private var tunnel: Exchange?
+
+    private func beginTunnel(_ exchange: Exchange) {
+        isTunnel = true
+        tunnel = exchange
+        if exchange.request.tunnelDown > 0 {
+            endpoint.write(Tagged.bytes(exchange.id, count: exchange.request.tunnelDown, letter: UInt8(ascii: "d")))
+        }
+        if !buffer.isEmpty {
+            let early = buffer
+            buffer = []
+            tunnelArrived(early)
+        }
+    }
+
+    private func tunnelArrived(_ bytes: [UInt8]) {
+        tunnelReceived += bytes
+        guard let tunnel else { return }
+        let expected = Tagged.bytes(tunnel.id, count: tunnel.request.tunnelUp, letter: UInt8(ascii: "u"))
+        if !expected.starts(with: tunnelReceived) { server.host.violation("tunnel \(tunnel.id): other bytes than the client sent") }
+        tunnelBytes = tunnelReceived.count
+    }
+
+    private(set) var tunnelBytes = 0
+
+    // MARK: Ends
+
+    private func peerFinished() {
+        if current == nil || server.expectsDispatcher { endpoint.close() }
+    }
+
+    private func ended() {
+        pauseTimer.cancel()
+        idleTimer.cancel()
+        if current != nil {
+            current = nil
+            server.ended()
+        }
+        let mine = self
+        simulation.after(.zero) { mine.server.forget(mine) }
+    }
+
+    /// Invariants I3 and I4, for the bytes of the body: nothing is acknowledged that the client has not, no edge shown beyond the client's.
+    private func checkFaithful(_ acknowledged: Int, edge: Int) {
+        guard server.expectsDispatcher, let exchange = lastAnswered, let body = exchange.serverBody, exchange.serverEndpoint === endpoint,
+            !isTunnel
+        else { return }
+        let ackedBody = min(acknowledged - body, exchange.bodyLength)
+        guard let client = exchange.clientEndpoint, client.state != .closed, client.end == nil else { return }
+        if ackedBody > 0 {
+            let has = exchange.clientBody.map { client.acknowledgedSent - $0 } ?? 0
+            if ackedBody > has {
+                server.host.violation("I3: \(ackedBody) bytes of body \(exchange.id) acknowledged, the client has acknowledged \(has)")
+            }
+        }
+        if let start = exchange.clientBody, acknowledged > body, acknowledged < body + exchange.bodyLength {
+            let edgeBody = edge - body
+            let allowed = client.advertisedEdge - start
+            if edgeBody > allowed {
+                server.host.violation("I4: right edge \(edgeBody) into body \(exchange.id), the client's is \(allowed)")
+            }
+        }
+    }
+
+    private var lastAnswered: Exchange? { server.book[server.order.last { server.book[$0]?.serverEndpoint === endpoint } ?? 0] }
+}
