@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import DispatcherCore
 import Glibc
@@ -9,13 +10,20 @@ final class PacketThread: Sendable {
     let mailbox: Mailbox
     private let outcome = Mutex<Outcome>(.running)
     private let ended = DispatchSemaphore(value: 0)
+    /// Readable once the thread has ended.
+    let endDescriptor: Int32
 
     enum Outcome: Equatable, Sendable {
         case running, stopped
         case failed(String)
     }
 
-    init(mailbox: Mailbox) { self.mailbox = mailbox }
+    init(mailbox: Mailbox) {
+        self.mailbox = mailbox
+        endDescriptor = clinux_eventfd()
+    }
+
+    deinit { close(endDescriptor) }
 
     /// Starts it. It announces our addresses first.
     func start(_ loop: consuming LiveLoop) throws(ServiceError) {
@@ -35,6 +43,8 @@ final class PacketThread: Sendable {
     private func finish(_ how: Outcome) {
         outcome.withLock { $0 = how }
         ended.signal()
+        var one: UInt64 = 1
+        _ = write(endDescriptor, &one, 8)
     }
 
     var state: Outcome { outcome.withLock { $0 } }
