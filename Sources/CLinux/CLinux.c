@@ -7,6 +7,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -115,6 +116,8 @@ int clinux_become(uid_t user, gid_t group) {
     if (setresgid(group, group, group) != 0) return -1;
     return setresuid(user, user, user);
 }
+
+void clinux_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 int clinux_random(void *bytes, size_t count) {
     size_t done = 0;

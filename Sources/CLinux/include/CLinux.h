@@ -58,6 +58,9 @@ int clinux_drop_capabilities(void);
 /// Becomes a user: groups, group, user, in this order, in every thread (glibc's set*id reach all of them).
 int clinux_become(uid_t user, gid_t group);
 
+/// Names the calling thread; at most 15 bytes.
+void clinux_name_thread(const char *name);
+
 /// Fills memory from the kernel's random source.
 int clinux_random(void *bytes, size_t count);
 
