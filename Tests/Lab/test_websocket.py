@@ -122,9 +122,15 @@ def test_tunnels_hold_no_request_slot_and_are_counted(dispatcher: Dispatcher) ->
 def test_aborted_tunnel_is_gone(dispatcher: Dispatcher) -> None:
     before = dispatcher.gauges()
     client = Conversation(FILES_ADDRESS, PORT)
-    client.request("/", fields={
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "c2x1aWNlIGxhYiB0ZXN0cw==",
-    })
+    client.request(
+        "/",
+        fields={
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "c2x1aWNlIGxhYiB0ZXN0cw==",
+        },
+    )
     assert client.answer().status == 101
     dispatcher.until_true(lambda: dispatcher.metrics.total("tunnels") == before["tunnels"] + 1, lambda: "one tunnel", 3)
     client.abort()
