@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,6 +30,7 @@ def configure() -> Configuration:
 @pytest.fixture(scope="module", autouse=True)
 def echo_server(lab: None) -> Iterator[None]:
     """Says back what it hears; closes with code 4002 when it hears `close`."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what these tests are about
     ready = threading.Event()
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
