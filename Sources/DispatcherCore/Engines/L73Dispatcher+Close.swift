@@ -108,22 +108,18 @@ extension L73Dispatcher {
     /// Whether nothing more will happen on a closing connection; then its place is given back.
     mutating func closeIfDone(_ front: FrontRef, _ index: Int, at now: Instant) {
         guard front.pointee.phase == .closing, front.pointee.sender.finAcknowledged else { return }
-        if front.pointee.finReceived {
-            // We closed first, or both at once: TIME_WAIT. When the client closed first it has the last word (LAST_ACK).
-            if !front.pointee.closedByClient {
-                timeWait.insert(
-                    TimeWait.Record(
-                        client: front.pointee.client.address, port: front.pointee.client.port, listener: front.pointee.listener,
-                        receiveNext: front.pointee.receiveNext),
-                    at: now)
-            }
-            removeFront(front, index, at: now)
-        }
+        // We closed first, or both at once: TIME_WAIT. When the client closed first it has the last word (LAST_ACK).
+        if front.pointee.finReceived { removeFront(front, index, at: now, inTimeWait: !front.pointee.closedByClient) }
     }
 
     /// Gives a front-end connection's place back. Nothing of it may be on a server or in a queue.
-    mutating func removeFront(_ front: FrontRef, _ index: Int, at now: Instant) {
+    mutating func removeFront(_ front: FrontRef, _ index: Int, at now: Instant, inTimeWait: Bool = false) {
         leaveQueue(front)
+        timeWait.insert(
+            TimeWait.Record(
+                client: front.pointee.client, listener: front.pointee.listener, receiveNext: front.pointee.receiveNext,
+                isMemory: !inTimeWait),
+            at: now)
         releaseBuffers(front)
         timers.disarm(index)
         services[Int(front.pointee.service)].frontConnections -= 1

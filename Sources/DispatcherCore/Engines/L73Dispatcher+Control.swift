@@ -100,7 +100,7 @@ extension L73Dispatcher {
             snapshot.pools.append(shown)
         }
         snapshot.counters = counters.export()
-        snapshot.timeWaits = timeWait.count
+        snapshot.timeWaits = timeWait.count(at: now)
         snapshot.timers = timers.count
         snapshot.bufferBytes = buffers.inUse
         snapshot.isStopping = isStopping

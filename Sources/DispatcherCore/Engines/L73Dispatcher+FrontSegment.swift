@@ -85,7 +85,7 @@ extension L73Dispatcher {
             return .afterFin
         }
         if front.pointee.phase == .closing { return discard(segment, front, index, at: now, into: &egress) }
-        if front.pointee.answered.upgraded, front.pointee.hasSlot || front.pointee.phase == .queued, segment.payloadLength > 0 {
+        if front.pointee.answered.upgraded, front.pointee.hasSlot || front.pointee.phase == .queued {
             // Nothing beyond an upgrade request is acknowledged: it comes again after the 101.
             return .whileUpgrading
         }

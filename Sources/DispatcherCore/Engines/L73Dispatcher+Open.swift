@@ -5,9 +5,16 @@ extension L73Dispatcher {
     ) -> FrameOutcome {
         let client = segment.source
         if let place = timeWait.find(client: client.address, port: client.port, listener: UInt16(listener), at: now) {
-            let opensAnew =
-                segment.flags.contains(.syn) && !segment.flags.contains(.ack) && segment.sequence.isAfter(timeWait[place].receiveNext - 1)
-            guard opensAnew else { return answerInTimeWait(segment, timeWait[place], into: &egress) }
+            let record = timeWait[place]
+            let isSYN = segment.flags.contains(.syn) && !segment.flags.contains(.ack)
+            guard isSYN, record.isMemory || segment.sequence.isAtOrAfter(record.receiveNext) else {
+                if record.isMemory {
+                    // What the client still has of the old connection ends with the exact number (RFC 9293 3.10.7.1).
+                    answerWithReset(segment, on: .client, at: now, into: &egress)
+                    return .dropped(.noConnection)
+                }
+                return answerInTimeWait(segment, record, into: &egress)
+            }
             timeWait.remove(place)
         }
         if segment.flags.contains(.rst) { return .dropped(.noConnection) }

@@ -200,6 +200,11 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
         }
+        if request.upgradesToWebSocket, front.pointee.finReceived {
+            // A tunnel that the client has closed already.
+            refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
+            return
+        }
         guard let pool else {
             refuse(front, index, status: 503, .noRoute, at: now, into: &egress)
             return

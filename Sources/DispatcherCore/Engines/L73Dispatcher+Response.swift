@@ -38,6 +38,11 @@ extension L73Dispatcher {
         _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         let end = sequence + bytes.count
+        if back.pointee.use == .body, back.pointee.splice.toClient(end).isAtOrBefore(front.pointee.sender.unacknowledged) {
+            // The client has it: our acknowledgement was lost on the way to the server.
+            acknowledge(back, into: &egress)
+            return .consumed
+        }
         if end.isAfter(back.pointee.receiveHighest) { back.pointee.receiveHighest = end }
         // With a known end everything passes as it comes; else it must be read in order first.
         if back.pointee.use == .body, back.pointee.splice.endKnown {

@@ -1,12 +1,28 @@
-/// Front-end connections in TIME_WAIT: records of 24 bytes in the order in which they end (RFC 9293 3.6, [0064]).
+/// Front-end connections that have ended: records of 24 bytes in the order in which they ended (RFC 9293 3.6, [0064]).
+///
+/// Those that we closed first are in TIME_WAIT. The others are only remembered: a delayed copy of a connection's first segment would
+/// still pass as the end of a handshake, because its SYN cookie is good for two minutes, and its request would be served twice.
 struct TimeWait: ~Copyable {
     struct Record {
         var client: IPAddress
         var port: UInt16
         /// Index of the listening endpoint.
-        var listener: UInt16
+        var listener: UInt16 {
+            get { listenerAndKind & 0x7FFF }
+            set { listenerAndKind = listenerAndKind & 0x8000 | newValue }
+        }
+        /// Whether it is only remembered.
+        var isMemory: Bool { listenerAndKind & 0x8000 != 0 }
+        private var listenerAndKind: UInt16
         /// RCV.NXT: a SYN with a higher number may open the flow anew.
         var receiveNext: SequenceNumber
+
+        init(client: Endpoint, listener: UInt16, receiveNext: SequenceNumber, isMemory: Bool = false) {
+            self.client = client.address
+            port = client.port
+            listenerAndKind = listener | (isMemory ? 0x8000 : 0)
+            self.receiveNext = receiveNext
+        }
     }
 
     private static let secondsKept = 256
@@ -72,7 +88,7 @@ struct TimeWait: ~Copyable {
         if count == 0 { return nil }
         expire(at: now)
         let records = records
-        let probe = Record(client: client, port: port, listener: listener, receiveNext: SequenceNumber(0))
+        let probe = Record(client: Endpoint(address: client, port: port), listener: listener, receiveNext: SequenceNumber(0))
         return table.find(hash(probe)) { index in
             records[index].port == port && records[index].client == client && records[index].listener == listener
         }
@@ -102,6 +118,21 @@ struct TimeWait: ~Copyable {
             second = Int(oldestSecond % Int64(Self.secondsKept))
         }
         added[second] -= 1
+    }
+
+    /// How many records there are at `now`; what is too old but was not dropped yet is not counted.
+    func count(at now: Instant) -> Int {
+        let last = Self.second(now) - (length.nanoseconds + 999_999_999) / 1_000_000_000
+        guard used > 0, oldestSecond < last else { return count }
+        var old = 0
+        var second = oldestSecond
+        while second < last, old < used {
+            old += Int(added[Int(second % Int64(Self.secondsKept))])
+            second += 1
+        }
+        var alive = count
+        for step in 0..<min(old, used) where !dead[(head + step) % capacity] { alive -= 1 }
+        return alive
     }
 
     /// Drops what is older than `length`, to within a second.
