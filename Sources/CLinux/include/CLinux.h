@@ -1,3 +1,67 @@
 #ifndef CLINUX_H
 #define CLINUX_H
+
+// Linux calls that Swift cannot import: GNU extensions, variadic calls, ioctl and socket option numbers.
+// Each returns what the call behind it returns; -1 leaves the reason in errno.
+
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+
+/// struct mmsghdr, which glibc shows only with _GNU_SOURCE; CLinux.c asserts that both are the same.
+struct clinux_mmsghdr {
+    struct msghdr msg_hdr;
+    unsigned int msg_len;
+};
+
+/// What the kernel says about a network interface.
+struct clinux_interface {
+    int index;
+    /// The largest IP packet, bytes.
+    int mtu;
+    /// IFF_ flags.
+    unsigned int flags;
+    /// ARPHRD_ number; 1 is Ethernet, 772 loopback.
+    int hardware_type;
+    uint8_t hardware[6];
+};
+
+int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags);
+/// ppoll(2); a negative timeout waits for ever. The timeout is in nanoseconds.
+int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeout);
+
+/// A raw IPv4 socket with the header included, closed on exec, that leaves through one interface.
+int clinux_raw_socket(const char *interface);
+/// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
+int clinux_ignore_outgoing(int socket);
+/// Sets the send buffer beyond the system's maximum (SO_SNDBUFFORCE; needs CAP_NET_ADMIN).
+int clinux_force_send_buffer(int socket, int bytes);
+int clinux_interface_query(const char *name, struct clinux_interface *result);
+
+/// A counter that wakes a poll, not blocking, closed on exec.
+int clinux_eventfd(void);
+/// A descriptor that yields the signals of `set`, not blocking, closed on exec.
+int clinux_signalfd(const sigset_t *set);
+/// Takes one signal from a signalfd; 0 when none waits.
+int clinux_next_signal(int descriptor);
+
+/// Bit of CAP_NET_ADMIN and CAP_NET_RAW in what `clinux_capabilities` yields.
+#define CLINUX_CAP_NET_ADMIN 12
+#define CLINUX_CAP_NET_RAW 13
+/// The effective capabilities of the calling thread, one bit each.
+int clinux_capabilities(uint64_t *effective);
+/// Gives up every capability of the calling thread and the right to gain any by exec.
+int clinux_drop_capabilities(void);
+/// Becomes a user: groups, group, user, in this order, in every thread (glibc's set*id reach all of them).
+int clinux_become(uid_t user, gid_t group);
+
+/// Names the calling thread; at most 15 bytes.
+void clinux_name_thread(const char *name);
+
+/// Fills memory from the kernel's random source.
+int clinux_random(void *bytes, size_t count);
+
 #endif

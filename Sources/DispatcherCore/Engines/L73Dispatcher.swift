@@ -1,30 +1,160 @@
 /// The dispatcher in mode l7/3: a value driven by frames, instants and commands, with one seed as its only randomness ([0028]-[0064]).
+///
+/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Dispatch` finds each
+/// a server, `+BackOpen`, `+BackSegment` and `+Response` follow the server, `+Acknowledge` passes the client's acknowledgements on,
+/// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+Timers` lets time pass, `+Emit` writes segments.
 public struct L73Dispatcher: ~Copyable {
+    typealias FrontRef = UnsafeMutablePointer<FrontConnection>
+    typealias BackRef = UnsafeMutablePointer<BackConnection>
+
+    /// A public address:port, its service, and what clients are told.
+    struct Listener {
+        var endpoint: Endpoint
+        var service: Int
+    }
+
+    /// What a service has besides its settings.
+    struct ServiceState {
+        var frontConnections = 0
+        var tunnels = 0
+        var connectionsTotal: UInt64 = 0
+    }
+
+    let configuration: EngineConfiguration
+    let listeners: UnsafeMutablePointer<Listener>
+    let listenerCount: Int
+    let services: UnsafeMutablePointer<ServiceState>
+    let servers: UnsafeMutablePointer<ServerLoad>
+    let serverCount: Int
+    let pools: UnsafeMutablePointer<ServerPool>
+    let queues: UnsafeMutablePointer<RequestQueue>
+    let poolCount: Int
+    /// Requests by service and status.
+    let statuses: UnsafeMutablePointer<UInt64>
+
+    var fronts: Slab<FrontConnection>
+    /// The first `ports.slots` places are the pooled connections by slot; behind them those of the tunnel range.
+    var backs: Slab<BackConnection>
+    var frontTable = FlowTable()
+    /// Connections of the tunnel range.
+    var tunnelTable = FlowTable()
+    var slotLinks: SlotLinks
+    /// By layer and slot: the last sequence number used, and when the port was closed (0 = never).
+    let portFloor: UnsafeMutablePointer<(number: UInt32, closed: Int64)>
+    /// By server: the tunnel port to try next.
+    let nextTunnelPort: UnsafeMutablePointer<Int>
+    var timeWait: TimeWait
+    var timers: TimerWheel
+    var buffers: BufferPool
+    var counters = EngineCounters()
+    var records: RecordRing
+    var resetLimit = RateLimit(perSecond: 1_000)
+    var echoLimit = RateLimit(perSecond: 100)
+    var unreachableLimit = RateLimit(perSecond: 10)
+
+    let hashKey: SipKey
+    let cookie: SYNCookie
+    let initialSequence: InitialSequence
+    var generation: UInt32 = 0
+    var isStopping = false
+    var wantsStart = true
+
+    // Constants drawn from the configuration.
+    let clientMSS: Int
+    let serverMSS: Int
+    let clientSegment: Int
+    let serverSegment: Int
+
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     public init(configuration: EngineConfiguration, seed: UInt64) {
+        precondition(configuration.ports.fits, "the port ranges do not fit: the configuration was not checked")
+        var random = SeededRandom(seed: seed)
+        hashKey = SipKey(random.next(), random.next())
+        cookie = SYNCookie(key: SipKey(random.next(), random.next()))
+        initialSequence = InitialSequence(key: SipKey(random.next(), random.next()))
+        self.configuration = configuration
+        clientMSS = configuration.clientSideMTU - 40
+        serverMSS = configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40
+        clientSegment = configuration.clientSideMTU - 40
+        serverSegment = configuration.serverSideMTU - 40
+
+        let ends = configuration.services.enumerated().flatMap { index, service in
+            service.listen.map { Listener(endpoint: $0, service: index) }
+        }
+        listenerCount = ends.count
+        listeners = .allocate(capacity: max(ends.count, 1))
+        for (index, listener) in ends.enumerated() { (listeners + index).initialize(to: listener) }
+        services = .allocate(capacity: max(configuration.services.count, 1))
+        services.initialize(repeating: ServiceState(), count: configuration.services.count)
+        statuses = .allocate(capacity: max(configuration.services.count, 1) * 600)
+        statuses.initialize(repeating: 0, count: max(configuration.services.count, 1) * 600)
+
+        let ports = configuration.ports
+        serverCount = configuration.pools.reduce(0) { $0 + $1.servers.count }
+        precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
+        poolCount = configuration.pools.count
+        servers = .allocate(capacity: max(serverCount, 1))
+        pools = .allocate(capacity: max(poolCount, 1))
+        queues = .allocate(capacity: max(poolCount, 1))
+        slotLinks = SlotLinks(capacity: ports.slots)
+        var index = 0
+        for (pool, settings) in configuration.pools.enumerated() {
+            (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
+            (queues + pool).initialize(to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory))
+            for (place, server) in settings.servers.enumerated() {
+                var load = ServerLoad(
+                    endpoint: server.endpoint, pool: pool, index: place, limit: server.initialLimit, minimum: server.minimumLimit,
+                    maximum: min(server.maximumLimit, ports.connections), tunnelLimit: settings.tunnels)
+                load.setLimit(server.initialLimit)
+                for connection in 0..<ports.connections { slotLinks.append(index * ports.connections + connection, to: &load.notInUse) }
+                (servers + index).initialize(to: load)
+                index += 1
+            }
+        }
+
+        let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
+        let tunnelCapacity = min(frontCapacity, configuration.pools.reduce(0) { $0 + $1.tunnels * $1.servers.count })
+        fronts = Slab(capacity: frontCapacity)
+        backs = Slab(capacity: ports.slots + tunnelCapacity)
+        for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
+        portFloor = .allocate(capacity: ports.layers * ports.slots)
+        portFloor.initialize(repeating: (0, 0), count: ports.layers * ports.slots)
+        nextTunnelPort = .allocate(capacity: max(serverCount, 1))
+        nextTunnelPort.initialize(repeating: ports.firstTunnelPort, count: serverCount)
+        timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
+        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
+        buffers = BufferPool(limit: configuration.requestMemory)
+        records = RecordRing(capacity: configuration.recordCapacity)
     }
 
-    /// One captured frame, from its Ethernet header on.
-    /// - Parameter side: the interface it came from; when both sides share one, either.
-    public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
-    }
-
-    /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
-    public mutating func advance(to now: Instant, into egress: inout Egress) {
+    deinit {
+        // The pool frees what was given back to it; what connections still hold is freed here.
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index).pointee
+            for buffer in [front.input, front.head, front.body, front.output, front.own] { BufferPool.free(buffer) }
+        }
+        for index in 0..<backs.touched {
+            let back = backs.pointer(index).pointee
+            for buffer in [back.held, back.gap] { BufferPool.free(buffer) }
+        }
+        for pool in 0..<poolCount { (queues + pool).deinitialize(count: 1) }
+        (pools).deinitialize(count: poolCount)
+        listeners.deallocate()
+        services.deallocate()
+        statuses.deallocate()
+        servers.deallocate()
+        pools.deallocate()
+        queues.deallocate()
+        portFloor.deallocate()
+        nextTunnelPort.deallocate()
     }
 
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
-    public var nextDeadline: Instant { .distantFuture }
-
-    public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
-    }
-
-    /// Hands out the records since the last call, oldest first.
-    public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {
-    }
-
-    public func snapshot(at now: Instant) -> Snapshot { Snapshot() }
+    public var nextDeadline: Instant { wantsStart ? .distantPast : timers.deadline }
 
     /// After `stop`: whether no front-end connection is left.
-    public var isDrained: Bool { true }
+    public var isDrained: Bool { fronts.count == 0 }
+
+    /// Hands out the records since the last call, oldest first.
+    public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }
 }

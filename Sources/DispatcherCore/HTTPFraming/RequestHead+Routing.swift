@@ -9,6 +9,11 @@ extension RequestHead {
         return true
     }
 
+    /// Whether the method is `name`; the case of letters matters.
+    public func methodIs(_ name: UnsafeRawBufferPointer, of head: UnsafeRawBufferPointer) -> Bool {
+        methodRange.bytes(in: head).elementsEqual(name)
+    }
+
     /// The host without its port; brackets of an IPv6 address are part of it. Empty if the request has none.
     public func hostName(of head: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let host = hostRange.bytes(in: head)

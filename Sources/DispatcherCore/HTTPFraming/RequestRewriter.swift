@@ -6,8 +6,8 @@
 ///
 /// What does not go on: `Connection` and the fields it names (RFC 9110 7.6.1; but not those that are for every recipient, see
 /// `KnownField.isEndToEnd`), `Keep-Alive`, `Proxy-Connection`, `TE`, `Trailer`, `Transfer-Encoding`, `Expect`, `HTTP2-Settings`,
-/// `Upgrade` other than to a WebSocket, the client's `X-Forwarded-Proto`, names that differ from one of these only by "_" for "-",
-/// and `Forwarded` (RFC 7239): we do not add to it, so it would end before us and contradict `X-Forwarded-For`.
+/// `Upgrade` other than to a WebSocket, the client's `X-Forwarded-Proto`, names that differ from one of these only by "_" or another
+/// sign for "-", and `Forwarded` (RFC 7239): we do not add to it, so it would end before us and contradict `X-Forwarded-For`.
 public struct RequestRewriter {
     /// Room that is enough for the head that `write` makes, in bytes.
     public static func capacity(for request: RequestHead, forwardedFor count: Int) -> Int {
@@ -19,7 +19,8 @@ public struct RequestRewriter {
     ///
     /// - Parameters:
     ///   - head: the bytes that `request` was parsed from.
-    ///   - bodyLength: the length of the body in bytes as it is sent on, after chunks were decoded; nil if the request has none.
+    ///   - bodyLength: the length of the body in bytes as it is sent on, after chunks were decoded; nil if the request has none. It is a
+    ///     programmer's error if it is not what the head announces: the server would take the rest for another request.
     ///   - forwardedFor: the client's address as text, an IPv6 address without brackets.
     ///   - proto: the scheme of the service.
     ///   - memory: where the head is written; it must not overlap `head`.
@@ -28,7 +29,12 @@ public struct RequestRewriter {
         head: UnsafeRawBufferPointer, parsed request: RequestHead, bodyLength: UInt64?, forwardedFor: UnsafeRawBufferPointer,
         proto: StaticString = "http", into memory: UnsafeMutableRawBufferPointer
     ) -> Int? {
-        guard Int(request.headLength) <= head.count else { return nil }
+        precondition(Int(request.headLength) <= head.count, "the head that was parsed")
+        switch request.framing {
+        case .none: precondition(bodyLength ?? 0 == 0, "a request without body")
+        case .length(let length): precondition(bodyLength == length, "the length that the head says")
+        case .chunked: precondition(bodyLength != nil, "the length of the decoded body")
+        }
         let head = UnsafeRawBufferPointer(rebasing: head[0..<Int(request.headLength)])
         var out = HeadWriter(into: memory)
         writeRequestLine(head, request, into: &out)
@@ -72,31 +78,57 @@ public struct RequestRewriter {
         out.append(request.minorVersion == 0 ? " HTTP/1.0\r\n" : " HTTP/1.1\r\n")
     }
 
+    /// Lines that are canonical as they came are copied together.
     @inline(__always)
     private static func writeFields(_ head: UnsafeRawBufferPointer, _ request: RequestHead, into out: inout HeadWriter) {
         let nominated = request.flags.contains(.nominates) ? Nominations(head, from: Int(request.fieldsStart)) : nil
         var next = Int(request.fieldsStart)
+        var runStart = next
         while case .field(let line) = FieldStep.read(head, at: next) {
             next = line.next
             switch KnownField.named(head, line.nameStart, line.nameEnd) {
             case .other:
-                if let nominated, nominated.contains(head, line.nameStart, line.nameEnd) { continue }
-            case .maxForwards:
-                if request.flags.contains(.countsForwards) {
-                    let left = HTTPBytes.decimal(head, line.valueStart, line.valueEnd) ?? 1
-                    out.append(head, line.nameStart, line.nameEnd)
-                    out.append(": ")
-                    out.append(decimal: left > 0 ? left &- 1 : 0)
-                    out.append("\r\n")
-                    continue
+                if nominated?.contains(head, line.nameStart, line.nameEnd) != true {
+                    if isCanonical(line, head) { continue }
+                    out.append(head, runStart, line.nameStart)
+                    writeField(line, head, into: &out)
+                } else {
+                    out.append(head, runStart, line.nameStart)
                 }
-            default: continue
+            case .maxForwards:
+                out.append(head, runStart, line.nameStart)
+                if request.flags.contains(.countsForwards) {
+                    writeMaxForwards(line, head, into: &out)
+                } else {
+                    writeField(line, head, into: &out)
+                }
+            default:
+                out.append(head, runStart, line.nameStart)
             }
-            out.append(head, line.nameStart, line.nameEnd)
-            out.append(": ")
-            out.append(head, line.valueStart, line.valueEnd)
-            out.append("\r\n")
+            runStart = next
         }
+        out.append(head, runStart, next)
+    }
+
+    /// Whether a line is `Name: value CRLF` with one space and no more whitespace.
+    @inline(__always)
+    private static func isCanonical(_ line: FieldLine, _ head: UnsafeRawBufferPointer) -> Bool {
+        line.valueStart == line.nameEnd &+ 2 && head[line.nameEnd &+ 1] == HTTPBytes.space && line.valueEnd &+ 2 == line.next
+    }
+
+    private static func writeField(_ line: FieldLine, _ head: UnsafeRawBufferPointer, into out: inout HeadWriter) {
+        out.append(head, line.nameStart, line.nameEnd)
+        out.append(": ")
+        out.append(head, line.valueStart, line.valueEnd)
+        out.append("\r\n")
+    }
+
+    private static func writeMaxForwards(_ line: FieldLine, _ head: UnsafeRawBufferPointer, into out: inout HeadWriter) {
+        let left = HTTPBytes.decimal(head, line.valueStart, line.valueEnd) ?? 1
+        out.append(head, line.nameStart, line.nameEnd)
+        out.append(": ")
+        out.append(decimal: left > 0 ? left &- 1 : 0)
+        out.append("\r\n")
     }
 
     /// The values that the request came with, as members of one list, each with ", " after it.

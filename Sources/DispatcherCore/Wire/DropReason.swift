@@ -7,7 +7,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, refusedMemory, cookieInvalid, cookieEarlySegment
     case timeWait
     // Connections
-    case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent, oldAcknowledgement
+    case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent,
+        oldAcknowledgement
     case afterFin, receiveMemory, whileUpgrading, afterLastRequest, gapNotKept
     // Splices
     case oldEpoch, beyondResponse, whileIdle

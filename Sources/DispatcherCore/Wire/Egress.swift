@@ -93,6 +93,9 @@ public struct Egress: ~Copyable {
     /// Whether it should be sent before more is asked of the engine: at half, so that one more frame always finds room.
     public var wantsFlush: Bool { count >= packetCapacity / 2 || used >= capacity / 2 }
 
+    /// Whether only the room of a few packets is left.
+    var isNearlyFull: Bool { count >= packetCapacity - 8 || capacity - used < 2 * Self.largest }
+
     public subscript(index: Int) -> Packet {
         precondition(index >= 0 && index < count)
         return packets[index]

@@ -77,7 +77,8 @@ extension IPAddress: LosslessStringConvertible {
             guard let all = groups(Substring(text)), all.count == 8 else { return nil }
             return all
         }
-        guard let before = groups(text[..<gap.lowerBound]), let after = groups(text[gap.upperBound...]), before.count + after.count <= 7 else {
+        guard let before = groups(text[..<gap.lowerBound]), let after = groups(text[gap.upperBound...]), before.count + after.count <= 7
+        else {
             return nil
         }
         return before + [UInt16](repeating: 0, count: 8 - before.count - after.count) + after

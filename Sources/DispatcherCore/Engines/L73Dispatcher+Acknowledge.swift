@@ -1,0 +1,56 @@
+extension L73Dispatcher {
+    /// What a client acknowledges, and its window: for our own bytes it ends here, in an epoch it is translated and passed on
+    /// ([0062] steps 5 and 6, [0063]).
+    /// - Returns: whether something went on to the server.
+    mutating func takeAcknowledgement(
+        _ segment: Segment, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
+    ) -> Bool {
+        let windowMoved = front.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+        let isBare = segment.length == 0 && !windowMoved
+        let isDuplicate =
+            isBare && segment.acknowledgement == front.pointee.sender.unacknowledged
+            && front.pointee.sender.highest.isAfter(segment.acknowledgement)
+        let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, at: now)
+        if progress.bytes > 0 {
+            front.pointee.progress = now
+            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
+        }
+        if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
+        pump(front, at: now, into: &egress)
+
+        if front.pointee.phase == .closing {
+            if front.pointee.sender.finAcknowledged, progress.bytes > 0 {
+                front.pointee.phaseDeadline =
+                    now + (front.pointee.discarded > 0 || front.pointee.status >= 400 ? .seconds(2) : .seconds(10))
+                closeIfDone(front, index, at: now)
+            }
+            return false
+        }
+        guard front.pointee.phase == .responding, front.pointee.hasSlot else { return false }
+        let place = Int(front.pointee.back)
+        let back = backs.pointer(place)
+        guard back.pointee.use == .body else { return false }
+        front.pointee.bytesToClient &+= UInt64(progress.bytes)
+        back.pointee.splice.acknowledged &+= UInt64(progress.bytes)
+
+        // With a known length segments pass beyond gaps; where the client has them all, so have we.
+        let reached = back.pointee.splice.toServer(front.pointee.sender.unacknowledged)
+        if back.pointee.splice.endKnown, reached.isAfter(back.pointee.receiveNext), reached.isAtOrBefore(back.pointee.receiveHighest) {
+            back.pointee.splice.remaining -= min(
+                back.pointee.splice.remaining, UInt64(reached.distance(from: back.pointee.receiveNext)))
+            back.pointee.receiveNext = reached
+        }
+        if let end = back.pointee.splice.end(from: back.pointee.receiveNext), reached.isAtOrAfter(end) {
+            finishResponse(front, index, back, place, at: now, into: &egress)
+            return true
+        }
+        // A segment of the client with data and nothing new to acknowledge would look like a duplicate acknowledgement: it stays here.
+        let concernsServer = reached.isAtOrAfter(back.pointee.splice.floor)
+        if progress.bytes > 0 || windowMoved || (isDuplicate && concernsServer) {
+            acknowledge(back, kind: .forwarded, into: &egress)
+            armBack(back, place)
+            return true
+        }
+        return false
+    }
+}

@@ -1,0 +1,108 @@
+extension L73Dispatcher {
+    /// Refuses a request that cannot be understood or is too large: our answer, then the connection closes.
+    mutating func refuse(
+        _ front: FrontRef, _ index: Int, _ fault: RequestFault, at now: Instant, into egress: inout Egress
+    ) {
+        counters.fault(fault)
+        switch fault {
+        case .bodyTooLong: counters.refused(.bodyTooLarge)
+        case .headTooLong, .targetTooLong, .tooManyFields: counters.refused(.headTooLarge)
+        default: counters.refused(.malformed)
+        }
+        answer(front, index, status: fault.status, cause: .proxy, phase: .request, at: now, into: &egress)
+    }
+
+    /// Refuses a request that is sound, for a reason of ours.
+    mutating func refuse(
+        _ front: FrontRef, _ index: Int, status: Int, _ reason: RefusalReason, at now: Instant, into egress: inout Egress
+    ) {
+        counters.refused(reason)
+        let cause: Termination.Cause
+        let phase: Termination.Phase
+        switch reason {
+        case .queueWait: (cause, phase) = (.serverTimeout, .queue)
+        case .serverUnavailable: (cause, phase) = (.server, .connect)
+        case .headTime: (cause, phase) = (.clientTimeout, .request)
+        case .queueFull, .tunnelLimit: (cause, phase) = (.resource, .queue)
+        default: (cause, phase) = (.proxy, .request)
+        }
+        answer(front, index, status: status, cause: cause, phase: phase, at: now, into: &egress)
+    }
+
+    /// Sends an answer of our own, closes our direction behind it and discards what still comes (tcp.md "Close"). The request, if there
+    /// is one, must have left its server and its queue.
+    mutating func answer(
+        _ front: FrontRef, _ index: Int, status: Int, cause: Termination.Cause, phase: Termination.Phase, at now: Instant,
+        into egress: inout Egress
+    ) {
+        precondition(!front.pointee.hasSlot)
+        front.pointee.status = UInt16(status)
+        if front.pointee.started == .distantPast { front.pointee.started = now }
+        let answered = front.pointee.answered
+        finishRecord(front, cause: cause, phase: phase, at: now)
+        releaseRequest(front)
+        appendOwn(front) { room in
+            OwnAnswer.write(
+                status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
+                retryAfter: status == 503 ? 1 : nil, into: room)
+        }
+        beginClosing(front, index, discards: true, at: now, into: &egress)
+    }
+
+    /// `100 Continue`: the request may be read (RFC 9110 10.1.1).
+    mutating func answerInterim(_ front: FrontRef, at now: Instant, into egress: inout Egress) {
+        appendOwn(front) { room in OwnAnswer.write(status: 100, close: false, into: room) }
+        pump(front, at: now, into: &egress)
+    }
+
+    /// Adds bytes of ours to the stream to the client. They are left out when there is no memory or no place for them.
+    mutating func appendOwn(_ front: FrontRef, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
+        guard let offset = front.pointee.sender.beginOwn() else { return }
+        guard buffers.grow(&front.pointee.own, to: offset + OwnAnswer.capacity, keeping: offset) else { return }
+        let room = UnsafeMutableRawBufferPointer(rebasing: front.pointee.own.bytes[offset..<offset + OwnAnswer.capacity])
+        front.pointee.sender.appendOwn(write(room))
+    }
+
+    /// The same with bytes that are there already.
+    /// - Returns: false when there is no memory or no place for them.
+    mutating func appendOwn(_ front: FrontRef, _ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let offset = front.pointee.sender.beginOwn() else { return false }
+        guard buffers.grow(&front.pointee.own, to: offset + bytes.count, keeping: offset) else { return false }
+        if let base = bytes.baseAddress { (front.pointee.own.base! + offset).copyMemory(from: base, byteCount: bytes.count) }
+        front.pointee.sender.appendOwn(bytes.count)
+        return true
+    }
+
+    /// Gives back everything that a request held; bytes behind it stay.
+    mutating func releaseRequest(_ front: FrontRef) {
+        buffers.give(&front.pointee.head)
+        buffers.give(&front.pointee.body)
+        buffers.give(&front.pointee.output)
+        front.pointee.outputCount = 0
+        front.pointee.bodyCount = 0
+        front.pointee.decoder = nil
+        front.pointee.request = nil
+        front.pointee.scanner = HeadScanner()
+        front.pointee.started = .distantPast
+        front.pointee.headComplete = .distantPast
+        front.pointee.bytesFromClient = 0
+        front.pointee.pool = .max
+        front.pointee.answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
+    }
+
+    /// Our FIN goes behind our last byte.
+    /// - Parameter discards: whether unread bytes of the client may still come, as after a refusal.
+    mutating func beginClosing(_ front: FrontRef, _ index: Int, discards: Bool, at now: Instant, into egress: inout Egress) {
+        front.pointee.phase = .closing
+        front.pointee.discarded = 0
+        if front.pointee.received.end > 0 {
+            front.pointee.received = Reassembly()
+            buffers.give(&front.pointee.input)
+        }
+        front.pointee.sender.finQueued = true
+        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.sendIdle
+        pump(front, at: now, into: &egress)
+        if front.pointee.acknowledgeBy != .distantFuture { acknowledge(front, into: &egress) }
+        closeIfDone(front, index, at: now)
+    }
+}

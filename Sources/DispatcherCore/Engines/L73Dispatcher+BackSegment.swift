@@ -1,0 +1,133 @@
+extension L73Dispatcher {
+    /// A segment on a back-end connection (RFC 9293 3.10.7, RFC 5961).
+    mutating func receive(
+        _ segment: Segment, _ frame: RawSpan, back: BackRef, index place: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        switch back.pointee.state {
+        case .closed: return .dropped(.noConnection)
+        case .opening: return receiveWhileOpening(segment, back: back, place, at: now, into: &egress)
+        case .open, .closing: break
+        }
+        if back.pointee.use == .tunnel {
+            return receiveInTunnel(segment, frame, fromServer: back, place, at: now, into: &egress)
+        }
+        if segment.flags.contains(.rst) { return receiveReset(segment, back, place, at: now, into: &egress) }
+        if segment.flags.contains(.syn) {
+            acknowledge(back, into: &egress)
+            return segment.flags.contains(.ack) ? .consumed : .dropped(.synInConnection)
+        }
+        guard segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }
+        if segment.acknowledgement.isAfter(back.pointee.sender.highest) {
+            acknowledge(back, kind: .challenge, into: &egress)
+            return .dropped(.acknowledgesUnsent)
+        }
+        if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - 65_535) { return .dropped(.oldAcknowledgement) }
+
+        let windowMoved = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+        let progress = back.pointee.sender.acknowledge(
+            segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, at: now)
+        if progress.resend, let piece = back.pointee.sender.firstMissing(at: now) { sendPiece(piece, back, into: &egress) }
+        pump(back, at: now, into: &egress)
+
+        if back.pointee.state == .closing { return receiveWhileClosing(segment, back, place, at: now, into: &egress) }
+        if segment.length == 0 { return receiveBare(segment, back, at: now, into: &egress) }
+        guard back.pointee.use != .none else { return receiveWhileIdle(segment, back, place, at: now, into: &egress) }
+        return receiveResponse(segment, frame, back, place, at: now, into: &egress)
+    }
+
+    private mutating func receiveReset(
+        _ segment: Segment, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        // What the server was told last is as exact as what has come: end to end, the one lags behind the other.
+        guard segment.sequence == back.pointee.receiveNext || segment.sequence == back.pointee.told else {
+            let isInside = segment.sequence.isAfter(back.pointee.told) && segment.sequence.isBefore(back.pointee.shownEdge)
+            guard isInside else { return .dropped(.resetOutOfWindow) }
+            acknowledge(back, kind: .challenge, into: &egress)
+            return .dropped(.resetInexact)
+        }
+        serverLeft(back, place, at: now, into: &egress)
+        return .consumed
+    }
+
+    /// The server's connection is gone, or unusable: what becomes of the request on it depends on how far it was.
+    mutating func serverLeft(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+        let use = back.pointee.use
+        let server = Int(back.pointee.server)
+        let working = front(of: back)
+        let answered = back.pointee.heldCount > 0 || back.pointee.receiveNext != back.pointee.splice.start || back.pointee.interims > 0
+        let received = back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
+        closeBack(back, place, reset: false, at: now, into: &egress)
+        guard let (front, index) = working else { return }
+        switch use {
+        case .awaitingHead:
+            repeatOrAnswer(
+                front, index, mayRepeat: !answered && (front.pointee.isIdempotent || !received), failed: server, status: 502,
+                cause: .server, phase: .headers, at: now, into: &egress)
+        case .body: truncate(front, index, at: now, into: &egress)
+        case .none, .bound, .tunnel: break
+        }
+    }
+
+    /// The response stopped before its end: the client must see it, so its connection is reset (tcp.md "Close").
+    mutating func truncate(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
+        finishRecord(front, cause: .server, phase: .data, at: now)
+        resetClient(front, into: &egress)
+        removeFront(front, index, at: now)
+    }
+
+    /// No payload: a pure acknowledgement, a keep-alive, or a probe of a closed window.
+    private mutating func receiveBare(_ segment: Segment, _ back: BackRef, at now: Instant, into egress: inout Egress) -> FrameOutcome {
+        guard segment.sequence.isBefore(back.pointee.told) else { return .consumed }
+        if back.pointee.use == .body, let (front, _) = front(of: back), front.pointee.sender.window == 0 {
+            // The client's window is closed: the probe goes on, and the client's answer comes back ([0063]).
+            sendToClient(
+                front, sequence: front.pointee.sender.unacknowledged - 1, flags: .ack, kind: .forwarded, into: &egress)
+            return .forwarded
+        }
+        acknowledge(back, into: &egress)
+        return .consumed
+    }
+
+    /// On an idle connection: the server's FIN, an old response's tail, or bytes that nobody asked for.
+    private mutating func receiveWhileIdle(
+        _ segment: Segment, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        if segment.payloadEnd.isAfter(back.pointee.receiveNext) {
+            closeBack(back, place, reset: true, at: now, into: &egress)
+            return .dropped(.whileIdle)
+        }
+        guard segment.flags.contains(.fin), segment.payloadEnd == back.pointee.receiveNext else {
+            acknowledge(back, into: &egress)
+            return .dropped(.oldEpoch)
+        }
+        slotLinks.remove(place, from: &servers[Int(back.pointee.server)].idle)
+        closePassively(back, place, at: now, into: &egress)
+        serveQueue(servers[Int(back.pointee.server)].pool, at: now, into: &egress)
+        return .consumed
+    }
+
+    /// The server has closed and no request is on the connection: FIN for FIN.
+    mutating func closePassively(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+        back.pointee.finReceived = true
+        closeIdle(back, place, at: now, into: &egress)
+    }
+
+    private mutating func receiveWhileClosing(
+        _ segment: Segment, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        if segment.payloadEnd.isAfter(back.pointee.receiveNext) {
+            closeBack(back, place, reset: true, at: now, into: &egress)
+            return .dropped(.whileIdle)
+        }
+        if segment.flags.contains(.fin) {
+            back.pointee.finReceived = true
+            acknowledge(back, into: &egress)
+        } else if segment.length > 0 {
+            acknowledge(back, into: &egress)
+        }
+        if back.pointee.finReceived, back.pointee.sender.finAcknowledged {
+            closeBack(back, place, reset: false, at: now, into: &egress)
+        }
+        return .consumed
+    }
+}

@@ -1,0 +1,109 @@
+extension L73Dispatcher {
+    public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
+        switch command {
+        case .setLimit(let pool, let place, let limit):
+            guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return }
+            setLimit(server: pools[pool].servers.lowerBound + place, to: limit, at: now, into: &egress)
+        case .stop: stop(at: now, into: &egress)
+        case .abort: abort(at: now, into: &egress)
+        }
+    }
+
+    /// A higher limit serves the queue at once, a lower one closes idle connections ([0040]).
+    private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
+        servers[server].setLimit(limit)
+        while servers[server].active + servers[server].opening.count + servers[server].idle.count > servers[server].limit,
+            let slot = slotLinks.popFirst(from: &servers[server].idle)
+        {
+            closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+        }
+        serveQueue(servers[server].pool, at: now, into: &egress)
+    }
+
+    /// No new connections; idle ones are closed, the others after their request.
+    private mutating func stop(at now: Instant, into egress: inout Egress) {
+        isStopping = true
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index)
+            guard front.pointee.isOpen else { continue }
+            if front.pointee.phase == .idle {
+                beginClosing(front, index, discards: false, at: now, into: &egress)
+                armFront(front, index)
+            } else {
+                front.pointee.keepAlive = front.pointee.keepAlive && front.pointee.phase == .reading
+            }
+        }
+        for server in 0..<serverCount {
+            while let slot = slotLinks.popFirst(from: &servers[server].idle) {
+                closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+            }
+        }
+    }
+
+    private mutating func abort(at now: Instant, into egress: inout Egress) {
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index)
+            guard front.pointee.isOpen, !egress.isNearlyFull else { continue }
+            if front.pointee.phase == .tunnel {
+                let place = Int(front.pointee.back)
+                endTunnel(front, index, backs.pointer(place), place, cause: .down, resets: true, at: now, into: &egress)
+                continue
+            }
+            abandon(front, index, cause: .down, at: now, into: &egress)
+            resetClient(front, into: &egress)
+            removeFront(front, index, at: now)
+        }
+        for place in 0..<backs.touched {
+            let back = backs.pointer(place)
+            guard back.pointee.state != .closed, !egress.isNearlyFull else { continue }
+            closeBack(back, place, reset: true, at: now, into: &egress)
+        }
+    }
+
+    public func snapshot(at now: Instant) -> Snapshot {
+        var snapshot = Snapshot()
+        for (index, settings) in configuration.services.enumerated() {
+            var service = Snapshot.Service(name: settings.name)
+            service.frontConnections = services[index].frontConnections
+            service.phases = [Int](repeating: 0, count: FrontPhase.allCases.count)
+            service.tunnels = services[index].tunnels
+            service.connectionsTotal = services[index].connectionsTotal
+            for status in 0..<600 where statuses[index * 600 + status] > 0 {
+                service.requests.append((status, statuses[index * 600 + status]))
+            }
+            snapshot.services.append(service)
+        }
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index)
+            if front.pointee.isOpen { snapshot.services[Int(front.pointee.service)].phases[Int(front.pointee.phase.rawValue)] += 1 }
+        }
+        for pool in 0..<poolCount {
+            var shown = Snapshot.Pool(name: pools[pool].settings.name)
+            shown.queueLength = queues[pool].count
+            shown.queueHigh = queues[pool].high
+            if let first = queues[pool].first { shown.queueOldest = now - queues[pool][first].since }
+            for server in pools[pool].servers {
+                let load = servers[server]
+                var row = Snapshot.Server(endpoint: load.endpoint)
+                row.limit = load.limit
+                row.active = load.active
+                row.idle = load.idle.count
+                row.opening = load.opening.count
+                row.closing = load.closing
+                row.tunnels = load.tunnels
+                row.connects = load.connects
+                row.connectFailures = load.connectFailures
+                row.requests = load.requests
+                row.isUp = load.isUp
+                shown.servers.append(row)
+            }
+            snapshot.pools.append(shown)
+        }
+        snapshot.counters = counters.export()
+        snapshot.timeWaits = timeWait.count(at: now)
+        snapshot.timers = timers.count
+        snapshot.bufferBytes = buffers.inUse
+        snapshot.isStopping = isStopping
+        return snapshot
+    }
+}

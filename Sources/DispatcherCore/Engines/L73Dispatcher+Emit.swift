@@ -1,0 +1,165 @@
+extension L73Dispatcher {
+    static var noPayload: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+
+    mutating func send(
+        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool = false, into egress: inout Egress
+    ) {
+        // A full egress is a full link: the segment is lost, and whoever cares sends it again.
+        _ = egress.append(segment, payload: payload)
+        if again { counters.retransmitted(kind, segment.side) } else { counters.emitted(kind, segment.side) }
+    }
+
+    // MARK: Toward clients
+
+    /// The window to show a client, bytes: the room for its request, never taking back what it was told ([0057] a).
+    private func clientWindow(_ front: FrontRef) -> Int {
+        let room: Int
+        switch front.pointee.phase {
+        case .closing, .tunnel: room = 65_535
+        default:
+            let limits = configuration.services[Int(front.pointee.service)].limits
+            room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
+        }
+        let edge = front.pointee.receiveNext + min(max(room, 0), 65_535)
+        if edge.isAfter(front.pointee.shownEdge) { front.pointee.shownEdge = edge }
+        return min(max(front.pointee.shownEdge.distance(from: front.pointee.receiveNext), 0), 65_535)
+    }
+
+    /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
+    mutating func sendToClient(
+        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload,
+        payloadSum: UInt16? = nil,
+        kind: EmissionKind, again: Bool = false, into egress: inout Egress
+    ) {
+        var segment = OutgoingSegment(
+            side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
+            acknowledgement: front.pointee.receiveNext, flags: flags, window: UInt16(clientWindow(front)),
+            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+        segment.nextHop = .neighbour(front.pointee.neighbour)
+        segment.payloadSum = payloadSum
+        front.pointee.acknowledgeBy = .distantFuture
+        front.pointee.unacknowledgedSegments = 0
+        send(segment, payload, kind, again: again, into: &egress)
+    }
+
+    mutating func acknowledge(_ front: FrontRef, kind: EmissionKind = .acknowledgement, into egress: inout Egress) {
+        sendToClient(front, sequence: front.pointee.sender.highest, flags: .ack, kind: kind, into: &egress)
+    }
+
+    /// Sends what is ours to send to a client and may be sent now.
+    mutating func pump(_ front: FrontRef, at now: Instant, into egress: inout Egress) {
+        while let piece = front.pointee.sender.nextPiece(at: now) { sendPiece(piece, front, into: &egress) }
+    }
+
+    mutating func sendPiece(_ piece: Sender.Piece, _ front: FrontRef, into egress: inout Egress) {
+        var flags: TCPFlags = .ack
+        if piece.length > 0, piece.sequence + piece.length == front.pointee.sender.end { flags.insert(.psh) }
+        if piece.fin { flags.insert(.fin) }
+        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
+        let payload = piece.length > 0 ? front.pointee.own.bytes(piece.offset, count: piece.length) : Self.noPayload
+        sendToClient(
+            front, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
+    }
+
+    // MARK: Toward servers
+
+    func serverEndpoint(_ back: BackRef) -> Endpoint { servers[Int(back.pointee.server)].endpoint }
+
+    /// What to acknowledge to a server now, and the window to show it ([0062], [0063]; tcp.md "Window shown to the server").
+    private func serverAcknowledgement(_ back: BackRef) -> (number: SequenceNumber, window: Int) {
+        let connection = back.pointee
+        guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
+            return (connection.receiveNext, min(10 * serverMSS, 65_535))
+        }
+        if connection.use == .awaitingHead {
+            let limit = configuration.services[Int(front.pointee.service)].limits.responseHead
+            return (connection.splice.floor, initialWindow(limit: limit, front, connection))
+        }
+        // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.
+        var number = connection.splice.toServer(front.pointee.sender.unacknowledged)
+        number = SequenceNumber.later(number, connection.splice.floor)
+        number = SequenceNumber.earlier(number, connection.receiveHighest)
+        if let end = connection.splice.end(from: connection.receiveNext) { number = SequenceNumber.earlier(number, end) }
+        var edge = connection.splice.toServer(front.pointee.sender.edge)
+        if configuration.tcp.initialWindow == .clamped {
+            let clamp = number + 10 * serverMSS + Int(min(connection.splice.acknowledged, 1 << 24))
+            edge = SequenceNumber.earlier(edge, clamp)
+        }
+        return (number, edge.distance(from: number))
+    }
+
+    /// The window while the head is awaited: the head limit, and not more than the client has room for.
+    private func initialWindow(limit: Int, _ front: FrontRef, _ connection: BackConnection) -> Int {
+        var window = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
+        if configuration.tcp.initialWindow == .clamped { window = min(window, 10 * serverMSS) }
+        // At least a head must always come in: it is ours to hold.
+        return max(window, limit)
+    }
+
+    /// A segment to a server; it carries our acknowledgement.
+    mutating func sendToServer(
+        _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload, kind: EmissionKind,
+        again: Bool = false, into egress: inout Egress
+    ) {
+        let (number, room) = serverAcknowledgement(back)
+        var edge = number + min(max(room, 0), 65_535)
+        // Inside an epoch the edge is never taken back.
+        if back.pointee.use == .body, edge.isBefore(back.pointee.shownEdge) { edge = back.pointee.shownEdge }
+        back.pointee.shownEdge = edge
+        back.pointee.told = number
+        var acknowledgement = number
+        if back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }
+        var segment = OutgoingSegment(
+            side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: sequence,
+            acknowledgement: acknowledgement, flags: flags, window: UInt16(min(max(edge.distance(from: number), 0), 65_535)),
+            segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
+        if flags.contains(.syn) { segment.maximumSegmentSize = UInt16(serverMSS) }
+        back.pointee.acknowledgeBy = .distantFuture
+        send(segment, payload, kind, again: again, into: &egress)
+    }
+
+    mutating func acknowledge(_ back: BackRef, kind: EmissionKind = .acknowledgement, into egress: inout Egress) {
+        sendToServer(back, sequence: back.pointee.sender.highest, flags: .ack, kind: kind, into: &egress)
+    }
+
+    /// Sends what of the request may be sent now.
+    mutating func pump(_ back: BackRef, at now: Instant, into egress: inout Egress) {
+        while let piece = back.pointee.sender.nextPiece(at: now) { sendPiece(piece, back, into: &egress) }
+    }
+
+    mutating func sendPiece(_ piece: Sender.Piece, _ back: BackRef, into egress: inout Egress) {
+        var flags: TCPFlags = .ack
+        if piece.length > 0, piece.sequence + piece.length == back.pointee.sender.end { flags.insert(.psh) }
+        if piece.fin { flags.insert(.fin) }
+        var payload = Self.noPayload
+        if piece.length > 0 {
+            guard let (front, _) = front(of: back) else { return }
+            payload = front.pointee.output.bytes(piece.offset, count: piece.length)
+        }
+        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
+        sendToServer(
+            back, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
+    }
+
+    // MARK: Resets
+
+    /// Answers a segment that belongs to no connection, by the rules of RFC 9293 3.10.7.1; at most 1,000 a second.
+    mutating func answerWithReset(_ segment: Segment, on side: Side, at now: Instant, into egress: inout Egress) {
+        guard !segment.flags.contains(.rst), resetLimit.allows(at: now) else { return }
+        let hasAcknowledgement = segment.flags.contains(.ack)
+        var answer = OutgoingSegment(
+            side: side, source: segment.destination, destination: segment.source,
+            sequence: hasAcknowledgement ? segment.acknowledgement : SequenceNumber(0), acknowledgement: segment.end,
+            flags: hasAcknowledgement ? .rst : [.rst, .ack], window: 0, segmentSize: 536)
+        answer.nextHop = .neighbour(segment.sender)
+        send(answer, Self.noPayload, .reset, into: &egress)
+    }
+
+    mutating func resetClient(_ front: FrontRef, into egress: inout Egress) {
+        sendToClient(front, sequence: front.pointee.sender.highest, flags: [.rst, .ack], kind: .reset, into: &egress)
+    }
+
+    mutating func resetServer(_ back: BackRef, into egress: inout Egress) {
+        sendToServer(back, sequence: back.pointee.sender.highest, flags: [.rst, .ack], kind: .reset, into: &egress)
+    }
+}

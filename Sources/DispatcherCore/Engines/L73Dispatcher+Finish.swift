@@ -1,0 +1,117 @@
+extension L73Dispatcher {
+    /// The client has acknowledged Xend: the slot is free, and the client's next request may be read ([0061]).
+    mutating func finishResponse(
+        _ front: FrontRef, _ index: Int, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) {
+        finishRecord(front, cause: .normal, phase: .normal, at: now)
+        let server = Int(back.pointee.server)
+        let requestIsThere = !back.pointee.sender.hasUnacknowledgedOwn
+        let resets = back.pointee.resetsAfter || !requestIsThere
+        front.pointee.back = FrontConnection.noIndex
+        releaseRequest(front)
+        front.pointee.phase = .idle
+        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.idle
+
+        releaseBuffers(back)
+        back.pointee.front = BackConnection.noIndex
+        if resets {
+            closeBack(back, place, reset: true, at: now, into: &egress)
+        } else {
+            servers[server].active -= 1
+            back.pointee.use = .none
+            back.pointee.splice = Splice()
+            if back.pointee.serverFin == back.pointee.receiveNext {
+                closePassively(back, place, at: now, into: &egress)
+                serveQueue(servers[server].pool, at: now, into: &egress)
+            } else if back.pointee.closesAfter {
+                closeIdle(back, place, at: now, into: &egress)
+                serveQueue(servers[server].pool, at: now, into: &egress)
+            } else {
+                // The server is told with the next request, at the latest after 40 ms.
+                back.pointee.acknowledgeBy = now + .milliseconds(40)
+                becomeIdle(back, place, at: now, into: &egress)
+            }
+        }
+        armBack(back, place)
+
+        if front.pointee.keepAlive, !front.pointee.sender.finQueued {
+            readRequests(front, index, at: now, into: &egress)
+            if front.pointee.isOpen, front.pointee.finReceived, front.pointee.phase == .idle || front.pointee.phase == .reading {
+                clientFinished(front, index, wasQueued: false, at: now, into: &egress)
+            } else if front.pointee.isOpen, isStopping, front.pointee.phase == .idle {
+                beginClosing(front, index, discards: false, at: now, into: &egress)
+            }
+        } else {
+            beginClosing(front, index, discards: false, at: now, into: &egress)
+        }
+    }
+
+    /// The client's FIN: a client that half-closes still gets its response; one that leaves the queue does not come back.
+    mutating func clientFinished(_ front: FrontRef, _ index: Int, wasQueued: Bool, at now: Instant, into egress: inout Egress) {
+        switch front.pointee.phase {
+        case .idle:
+            acknowledgeWithFin(front, index, at: now, into: &egress)
+        case .reading:
+            refuse(front, index, .incompleteHead, at: now, into: &egress)
+        case .queued where wasQueued:
+            abandon(front, index, cause: .client, at: now, into: &egress)
+            releaseRequest(front)
+            acknowledgeWithFin(front, index, at: now, into: &egress)
+        case .queued, .connecting, .waiting, .responding:
+            acknowledge(front, into: &egress)
+        case .closing, .tunnel: break
+        }
+    }
+
+    /// FIN for FIN.
+    private mutating func acknowledgeWithFin(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
+        front.pointee.acknowledgeBy = now
+        beginClosing(front, index, discards: false, at: now, into: &egress)
+    }
+
+    /// Writes the record of a request that ends.
+    mutating func finishRecord(
+        _ front: FrontRef, kind: RequestRecord.Kind = .request, cause: Termination.Cause, phase: Termination.Phase, at now: Instant
+    ) {
+        var record = RequestRecord()
+        let service = Int(front.pointee.service)
+        record.kind = kind
+        record.service = service
+        record.client = front.pointee.client
+        record.started = front.pointee.started == .distantPast ? now : front.pointee.started
+        record.total = now - record.started
+        record.status = front.pointee.status
+        record.cause = cause
+        record.phase = phase
+        record.retries = Int(front.pointee.retries)
+        record.bytesFromClient = front.pointee.bytesFromClient
+        record.bytesToClient = front.pointee.bytesToClient
+        record.connections = fronts.count
+        record.serviceConnections = services[service].frontConnections
+        if front.pointee.headComplete != .distantPast { record.receive = front.pointee.headComplete - record.started }
+        if front.pointee.pool != .max {
+            record.pool = Int(front.pointee.pool)
+            record.queuePosition = Int(front.pointee.queuePosition)
+            if front.pointee.slotTaken != .distantPast { record.queue = front.pointee.slotTaken - front.pointee.queued }
+            if front.pointee.sent != .distantPast {
+                record.connect = front.pointee.connectTime
+                if front.pointee.responded != .distantPast { record.response = front.pointee.responded - front.pointee.sent }
+            }
+            for server in pools[Int(front.pointee.pool)].servers { record.poolActive += servers[server].active }
+        }
+        if front.pointee.pool != .max, front.pointee.lastServer != .max {
+            let server = Int(front.pointee.lastServer)
+            record.server = servers[server].index
+            record.serverActive = servers[server].active
+        }
+        if front.pointee.outputCount > 0 {
+            let output = front.pointee.output.bytes(0, count: min(Int(front.pointee.outputCount), RequestRecord.lineCapacity))
+            while record.lineLength < output.count, output[record.lineLength] != 13 {
+                record.line[record.lineLength] = output[record.lineLength]
+                record.lineLength += 1
+            }
+        }
+        if kind != .tunnelClosed { statuses[service * 600 + min(Int(record.status), 599)] &+= 1 }
+        if !records.append(record) { counters.recordsLost &+= 1 }
+    }
+}

@@ -1,0 +1,125 @@
+extension L73Dispatcher {
+    /// A segment from a client that has no connection: a SYN, the ACK that completes a handshake, or something stray.
+    mutating func receiveWithoutConnection(
+        _ segment: Segment, _ frame: RawSpan, listener: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        let client = segment.source
+        if let place = timeWait.find(client: client.address, port: client.port, listener: UInt16(listener), at: now) {
+            let record = timeWait[place]
+            let isSYN = segment.flags.contains(.syn) && !segment.flags.contains(.ack)
+            guard isSYN, record.isMemory || segment.sequence.isAtOrAfter(record.receiveNext) else {
+                if record.isMemory {
+                    // What the client still has of the old connection ends with the exact number (RFC 9293 3.10.7.1).
+                    answerWithReset(segment, on: .client, at: now, into: &egress)
+                    return .dropped(.noConnection)
+                }
+                return answerInTimeWait(segment, record, into: &egress)
+            }
+            timeWait.remove(place)
+        }
+        if segment.flags.contains(.rst) { return .dropped(.noConnection) }
+        if segment.flags.contains(.syn) {
+            if segment.flags.contains(.ack) {
+                answerWithReset(segment, on: .client, at: now, into: &egress)
+                return .dropped(.noConnection)
+            }
+            return answerSYN(segment, listener: listener, at: now, into: &egress)
+        }
+        switch cookie.check(segment, at: now) {
+        case .good(let contents):
+            return admit(segment, frame, contents, listener: listener, at: now, into: &egress)
+        case .early:
+            return .dropped(.cookieEarlySegment)
+        case .bad:
+            answerWithReset(segment, on: .client, at: now, into: &egress)
+            return .dropped(.cookieInvalid)
+        }
+    }
+
+    /// TIME_WAIT (RFC 9293 3.10.7.4, RFC 1337): a repeated FIN is acknowledged again, with the number it acknowledges itself; all else is dropped.
+    private mutating func answerInTimeWait(_ segment: Segment, _ record: TimeWait.Record, into egress: inout Egress) -> FrameOutcome {
+        guard !segment.flags.contains(.rst), segment.flags.contains(.ack), segment.length > 0 else { return .dropped(.timeWait) }
+        var answer = OutgoingSegment(
+            side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
+            acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: clientSegment)
+        answer.nextHop = .neighbour(segment.sender)
+        send(answer, Self.noPayload, .acknowledgement, into: &egress)
+        return .dropped(.timeWait)
+    }
+
+    /// A SYN is answered from its cookie, without state (tcp.md "Opening"), or refused ([0037]).
+    private mutating func answerSYN(_ segment: Segment, listener: Int, at now: Instant, into egress: inout Egress) -> FrameOutcome {
+        let service = listeners[listener].service
+        if let (refusal, drop) = reasonToRefuse(service) {
+            counters.refused(refusal)
+            answerWithReset(segment, on: .client, at: now, into: &egress)
+            return .dropped(drop)
+        }
+        var answer = OutgoingSegment(
+            side: .client, source: segment.destination, destination: segment.source, sequence: cookie.make(for: segment, at: now),
+            acknowledgement: segment.sequence + 1, flags: [.syn, .ack], window: 65_535, segmentSize: clientSegment)
+        answer.maximumSegmentSize = UInt16(clientMSS)
+        answer.nextHop = .neighbour(segment.sender)
+        send(answer, Self.noPayload, .handshake, into: &egress)
+        return .consumed
+    }
+
+    private func reasonToRefuse(_ service: Int) -> (RefusalReason, DropReason)? {
+        if isStopping { return (.stopping, .refusedStopping) }
+        let settings = configuration.services[service]
+        if services[service].frontConnections >= settings.limits.connections { return (.connectionLimit, .refusedTableFull) }
+        // One pool's overload holds up no other: refused is when no pool of the service takes anything.
+        guard !settings.routes.isEmpty else { return nil }
+        for route in settings.routes where !pools[route.pool].refuses { return nil }
+        return (.queueThreshold, .refusedQueueFull)
+    }
+
+    /// The handshake is complete: the connection begins, with whatever the segment carries.
+    private mutating func admit(
+        _ segment: Segment, _ frame: RawSpan, _ contents: SYNCookie.Contents, listener: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        let service = listeners[listener].service
+        if let (refusal, drop) = reasonToRefuse(service), refusal != .queueThreshold {
+            counters.refused(refusal)
+            answerWithReset(segment, on: .client, at: now, into: &egress)
+            return .dropped(drop)
+        }
+        generation &+= 1
+        let size = min(max(contents.segmentSize, 48), UInt16(clientSegment))
+        var sender = Sender(initial: segment.acknowledgement, segmentSize: size)
+        sender.setWindow(segment, bytes: Int(segment.window))
+        var connection = FrontConnection(
+            generation: generation, listener: UInt16(listener), service: UInt16(service), client: segment.source,
+            neighbour: segment.sender, sender: sender, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535)
+        connection.progress = now
+        connection.phaseDeadline = now + configuration.services[service].limits.idle
+        guard let index = fronts.insert(connection) else {
+            counters.refused(.connectionLimit)
+            answerWithReset(segment, on: .client, at: now, into: &egress)
+            return .dropped(.refusedTableFull)
+        }
+        let hash = frontHash(segment.source, listener: listener)
+        let slab = fronts.pointer(0)
+        let key = hashKey
+        frontTable.insert(hash, index) { L73Dispatcher.hash(slab + $0, key) }
+        services[service].frontConnections += 1
+        services[service].connectionsTotal += 1
+        if let pool = configuration.services[service].routes.last?.pool, pools[pool].settings.open == .onConnection {
+            openInAdvance(pool: pool, at: now, into: &egress)
+        }
+        let front = fronts.pointer(index)
+        let outcome = receive(segment, frame, front: front, index: index, at: now, into: &egress)
+        settle(front: front, index: index)
+        return outcome
+    }
+
+    static func hash(_ front: FrontRef, _ key: SipKey) -> UInt64 {
+        key.hash13(
+            front.pointee.client.address.high, front.pointee.client.address.low,
+            UInt64(front.pointee.client.port) << 16 | UInt64(front.pointee.listener))
+    }
+
+    static func tunnelHash(_ back: BackRef, _ key: SipKey) -> UInt64 {
+        key.hash13(UInt64(back.pointee.server), UInt64(back.pointee.local.port), 1)
+    }
+}

@@ -1,0 +1,121 @@
+extension L73Dispatcher {
+    /// One captured frame, from its Ethernet header on.
+    /// - Parameter side: the interface it came from; when both sides share one, either.
+    public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
+        start(at: now, into: &egress)
+        let parsed = Frame.parse(frame)
+        // Where both sides share an interface the destination decides.
+        var side = side
+        if configuration.sidesShareInterface, case .segment(let segment) = parsed {
+            side = segment.destination.address == configuration.sourceAddress ? .server : .client
+        }
+        counters.frameIn(side)
+        let outcome: FrameOutcome
+        switch parsed {
+        case .segment(let segment): outcome = receive(segment, frame, on: side, at: now, into: &egress)
+        case .icmp(let message): outcome = receive(message, frame, on: side, at: now, into: &egress)
+        case .datagram(let source, let destination, let offset, let length):
+            outcome = refuseDatagram(
+                frame, on: side, source: source, destination: destination, offset: offset, length: length, at: now, into: &egress)
+        case .arp: outcome = .consumed
+        case .bad(let reason): outcome = .dropped(reason)
+        }
+        counters.note(outcome, side)
+    }
+
+    private mutating func receive(
+        _ segment: Segment, _ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        if isOurs(segment.source.address) { return .dropped(.ownFrame) }
+        if segment.destination.address == configuration.sourceAddress {
+            guard side == .server else { return .dropped(.wrongSide) }
+            return receiveFromServer(segment, frame, at: now, into: &egress)
+        }
+        var knowsAddress = false
+        for index in 0..<listenerCount where listeners[index].endpoint.address == segment.destination.address {
+            guard side == .client else { return .dropped(.wrongSide) }
+            knowsAddress = true
+            if listeners[index].endpoint.port == segment.destination.port {
+                return receiveFromClient(segment, frame, listener: index, at: now, into: &egress)
+            }
+        }
+        guard knowsAddress else { return .dropped(.notOurAddress) }
+        answerWithReset(segment, on: .client, at: now, into: &egress)
+        return .dropped(.serviceUnknown)
+    }
+
+    /// Whether an address is one of those that the dispatcher answers for.
+    func isOurs(_ address: IPAddress) -> Bool {
+        if address == configuration.sourceAddress { return true }
+        for index in 0..<listenerCount where listeners[index].endpoint.address == address { return true }
+        return false
+    }
+
+    private mutating func receiveFromClient(
+        _ segment: Segment, _ frame: RawSpan, listener: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        if let index = findFront(segment.source, listener: listener) {
+            let front = fronts.pointer(index)
+            front.pointee.neighbour = segment.sender
+            let outcome = receive(segment, frame, front: front, index: index, at: now, into: &egress)
+            settle(front: front, index: index)
+            return outcome
+        }
+        return receiveWithoutConnection(segment, frame, listener: listener, at: now, into: &egress)
+    }
+
+    private mutating func receiveFromServer(
+        _ segment: Segment, _ frame: RawSpan, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        guard let index = findBack(segment) else {
+            answerWithReset(segment, on: .server, at: now, into: &egress)
+            return .dropped(.noConnection)
+        }
+        let back = backs.pointer(index)
+        let outcome = receive(segment, frame, back: back, index: index, at: now, into: &egress)
+        settle(back: back, index: index)
+        return outcome
+    }
+
+    // MARK: Finding connections
+
+    func frontHash(_ client: Endpoint, listener: Int) -> UInt64 {
+        hashKey.hash13(client.address.high, client.address.low, UInt64(client.port) << 16 | UInt64(listener))
+    }
+
+    private func findFront(_ client: Endpoint, listener: Int) -> Int? {
+        frontTable.find(frontHash(client, listener: listener)) { index in
+            let front = fronts.pointer(index)
+            return front.pointee.client == client && Int(front.pointee.listener) == listener
+        }
+    }
+
+    func tunnelHash(server: Int, port: UInt16) -> UInt64 { hashKey.hash13(UInt64(server), UInt64(port), 1) }
+
+    private func findBack(_ segment: Segment) -> Int? {
+        let port = segment.destination.port
+        if let place = configuration.ports.slot(of: port) {
+            let back = backs.pointer(place.slot)
+            guard back.pointee.state != .closed, Int(back.pointee.layer) == place.layer,
+                servers[Int(back.pointee.server)].endpoint == segment.source
+            else { return nil }
+            return place.slot
+        }
+        for server in 0..<serverCount where servers[server].endpoint == segment.source {
+            let found = tunnelTable.find(tunnelHash(server: server, port: port)) { index in
+                Int(backs.pointer(index).pointee.server) == server && backs.pointer(index).pointee.local.port == port
+            }
+            if let found { return found }
+        }
+        return nil
+    }
+
+    /// The front-end connection that a back-end connection works for.
+    func front(of back: BackRef) -> (front: FrontRef, index: Int)? {
+        guard back.pointee.hasFront else { return nil }
+        let index = Int(back.pointee.front)
+        let front = fronts.pointer(index)
+        guard front.pointee.generation == back.pointee.splice.frontGeneration else { return nil }
+        return (front, index)
+    }
+}

@@ -1,0 +1,232 @@
+extension L73Dispatcher {
+    /// Reads what lies in the request buffer: the next request, when the last one is done.
+    mutating func readRequests(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
+        let limits = configuration.services[Int(front.pointee.service)].limits
+        if front.pointee.phase == .idle {
+            guard front.pointee.received.contiguous > 0 else {
+                if !front.pointee.received.hasGap { buffers.give(&front.pointee.input) }
+                return
+            }
+            front.pointee.phase = .reading
+            front.pointee.started = now
+            front.pointee.phaseDeadline = now + limits.headTime
+        }
+        if front.pointee.request == nil {
+            readHead(front, index, limits, at: now, into: &egress)
+        } else {
+            readBody(front, index, limits, at: now, into: &egress)
+        }
+    }
+
+    private mutating func readHead(
+        _ front: FrontRef, _ index: Int, _ limits: ServiceLimits, at now: Instant, into egress: inout Egress
+    ) {
+        let bytes = front.pointee.input.bytes(0, count: Int(front.pointee.received.contiguous))
+        switch front.pointee.scanner.scan(bytes, limit: limits.head) {
+        case .incomplete: return
+        case .tooLong, .malformed:
+            refuse(front, index, front.pointee.scanner.requestFault, at: now, into: &egress)
+            return
+        case .complete(let length):
+            let judged = RequestHead.parse(
+                UnsafeRawBufferPointer(rebasing: bytes[0..<length]),
+                limits: HeadLimits(head: UInt32(limits.head), fields: UInt16(limits.fields), body: UInt64(limits.body)))
+            switch judged {
+            case .bad(let fault): refuse(front, index, fault, at: now, into: &egress)
+            case .good(let request):
+                front.pointee.headComplete = now
+                begin(request, headLength: length, front, index, limits, at: now, into: &egress)
+            }
+        }
+    }
+
+    /// The head is good: with its body there already it goes on at once, else the body is awaited.
+    private mutating func begin(
+        _ request: RequestHead, headLength: Int, _ front: FrontRef, _ index: Int, _ limits: ServiceLimits, at now: Instant,
+        into egress: inout Egress
+    ) {
+        front.pointee.answered = AnsweredRequest(request)
+        front.pointee.isIdempotent = request.isIdempotent
+        front.pointee.keepAlive = request.keepAlive
+        let there = Int(front.pointee.received.contiguous) - headLength
+        if let length = request.bodyLength {
+            // Until bodies are streamed, one that does not fit the buffer is refused before it is read.
+            if length > UInt64(min(limits.bodyBuffer, limits.body)) {
+                refuse(front, index, .bodyTooLong, at: now, into: &egress)
+                return
+            }
+            if there >= Int(length) {
+                let head = front.pointee.input.bytes(0, count: headLength)
+                let body = front.pointee.input.bytes(headLength, count: Int(length))
+                let complete = compose(head: head, request, body: body, framed: request.framing != .none, front)
+                consumeInput(headLength + Int(length), front)
+                finishReading(complete, request, front, index, at: now, into: &egress)
+                return
+            }
+        }
+        guard buffers.grow(&front.pointee.head, to: headLength, keeping: 0) else {
+            refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
+            return
+        }
+        front.pointee.head.base!.copyMemory(from: front.pointee.input.base!, byteCount: headLength)
+        consumeInput(headLength, front)
+        front.pointee.request = request
+        if request.framing == .chunked { front.pointee.decoder = ChunkedDecoder(limit: UInt64(min(limits.bodyBuffer, limits.body))) }
+        front.pointee.phaseDeadline = now + bodyTime(limits)
+        if request.expectsContinue, there == 0 {
+            answerInterim(front, at: now, into: &egress)
+        }
+        if there > 0 { readBody(front, index, limits, at: now, into: &egress) }
+    }
+
+    /// How long a body that is read whole may take: what `body-rate` allows for the buffer, and 10 s.
+    private func bodyTime(_ limits: ServiceLimits) -> Interval {
+        .seconds(10) + (limits.bodyRate > 0 ? .seconds(Int64(limits.bodyBuffer / limits.bodyRate)) : limits.idle)
+    }
+
+    private mutating func readBody(
+        _ front: FrontRef, _ index: Int, _ limits: ServiceLimits, at now: Instant, into egress: inout Egress
+    ) {
+        guard let request = front.pointee.request else { return }
+        let head = front.pointee.head.bytes(0, count: Int(request.headLength))
+        let there = Int(front.pointee.received.contiguous)
+        if let length = request.bodyLength {
+            guard there >= Int(length) else { return }
+            let body = front.pointee.input.bytes(0, count: Int(length))
+            let complete = compose(head: head, request, body: body, framed: true, front)
+            consumeInput(Int(length), front)
+            finishReading(complete, request, front, index, at: now, into: &egress)
+            return
+        }
+        guard var decoder = front.pointee.decoder, there > 0 else { return }
+        let result = decoder.decode(UnsafeMutableRawBufferPointer(rebasing: front.pointee.input.bytes[0..<there]))
+        front.pointee.decoder = decoder
+        if result.produced > 0 {
+            let count = Int(front.pointee.bodyCount)
+            guard buffers.grow(&front.pointee.body, to: count + result.produced, keeping: count) else {
+                refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
+                return
+            }
+            (front.pointee.body.base! + count).copyMemory(from: front.pointee.input.base!, byteCount: result.produced)
+            front.pointee.bodyCount += UInt32(result.produced)
+        }
+        consumeInput(result.consumed, front)
+        switch result.state {
+        case .more: return
+        case .tooBig: refuse(front, index, .bodyTooLong, at: now, into: &egress)
+        case .bad(let fault): refuse(front, index, fault, at: now, into: &egress)
+        case .done:
+            let body = front.pointee.body.bytes(0, count: Int(front.pointee.bodyCount))
+            let complete = compose(head: head, request, body: body, framed: true, front)
+            finishReading(complete, request, front, index, at: now, into: &egress)
+        }
+    }
+
+    /// Takes the first `count` bytes out of the request buffer.
+    private mutating func consumeInput(_ count: Int, _ front: FrontRef) {
+        let end = front.pointee.received.end
+        front.pointee.received.consume(count)
+        if end > count, let base = front.pointee.input.base {
+            base.copyMemory(from: base + count, byteCount: end - count)
+        } else if end == count {
+            buffers.give(&front.pointee.input)
+        }
+    }
+
+    /// Writes the request that goes to the server into `output`: its canonical head and its body.
+    private mutating func compose(
+        head: UnsafeRawBufferPointer, _ request: RequestHead, body: UnsafeRawBufferPointer, framed: Bool, _ front: FrontRef
+    ) -> Bool {
+        var address = InlineArray<16, UInt8>(repeating: 0)
+        let addressLength = Self.writeAddress(front.pointee.client.address, &address)
+        let capacity = RequestRewriter.capacity(for: request, forwardedFor: addressLength) + body.count
+        guard buffers.grow(&front.pointee.output, to: capacity, keeping: 0) else { return false }
+        let output = front.pointee.output.bytes
+        let written = withUnsafeBytes(of: &address) { text in
+            RequestRewriter.write(
+                head: head, parsed: request, bodyLength: framed ? UInt64(body.count) : nil,
+                forwardedFor: UnsafeRawBufferPointer(rebasing: text[0..<addressLength]), into: output)
+        }
+        guard let written else { return false }
+        if let base = body.baseAddress, body.count > 0 { (output.baseAddress! + written).copyMemory(from: base, byteCount: body.count) }
+        front.pointee.outputCount = UInt32(written + body.count)
+        return true
+    }
+
+    /// Dotted decimal without allocating; IPv6 clients come with IPv6.
+    private static func writeAddress(_ address: IPAddress, _ text: inout InlineArray<16, UInt8>) -> Int {
+        var at = 0
+        for shift in stride(from: 24, through: 0, by: -8) {
+            let byte = UInt8(truncatingIfNeeded: address.v4 >> UInt32(shift))
+            if byte >= 100 {
+                text[at] = 48 + byte / 100
+                at += 1
+            }
+            if byte >= 10 {
+                text[at] = 48 + byte / 10 % 10
+                at += 1
+            }
+            text[at] = 48 + byte % 10
+            at += 1
+            if shift > 0 {
+                text[at] = 46
+                at += 1
+            }
+        }
+        return at
+    }
+
+    /// The request is whole: to its pool.
+    private mutating func finishReading(
+        _ complete: Bool, _ request: RequestHead, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
+    ) {
+        let pool = complete ? route(front, request) : nil
+        buffers.give(&front.pointee.head)
+        buffers.give(&front.pointee.body)
+        front.pointee.bodyCount = 0
+        front.pointee.decoder = nil
+        front.pointee.request = nil
+        front.pointee.scanner = HeadScanner()
+        front.pointee.retries = 0
+        front.pointee.failedServer = .max
+        front.pointee.lastServer = .max
+        front.pointee.connectTime = .zero
+        front.pointee.slotTaken = .distantPast
+        front.pointee.sent = .distantPast
+        front.pointee.responded = .distantPast
+        front.pointee.status = 0
+        front.pointee.bytesToClient = 0
+        guard complete else {
+            refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
+            return
+        }
+        if request.upgradesToWebSocket, front.pointee.finReceived {
+            // A tunnel that the client has closed already.
+            refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
+            return
+        }
+        guard let pool else {
+            refuse(front, index, status: 503, .noRoute, at: now, into: &egress)
+            return
+        }
+        front.pointee.pool = UInt16(pool)
+        front.pointee.queued = now
+        if configuration.tcp.acknowledge == .immediate { acknowledge(front, into: &egress) }
+        enqueue(front, index, at: now, into: &egress)
+    }
+
+    /// The pool of the first route that matches; the path is that of the request as it goes on.
+    private func route(_ front: FrontRef, _ request: RequestHead) -> Int? {
+        // `output` holds the canonical head: METHOD SP target SP.
+        let line = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
+        guard let space = line.firstIndex(of: 32) else { return nil }
+        let target = UnsafeRawBufferPointer(rebasing: line[(space + 1)...])
+        for route in configuration.services[Int(front.pointee.service)].routes {
+            if route.upgradesToWebSocket, !request.upgradesToWebSocket { continue }
+            if target.count >= route.pathPrefix.count, target.prefix(route.pathPrefix.count).elementsEqual(route.pathPrefix) {
+                return route.pool
+            }
+        }
+        return nil
+    }
+}

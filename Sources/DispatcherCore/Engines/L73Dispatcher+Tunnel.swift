@@ -1,0 +1,212 @@
+extension L73Dispatcher {
+    /// The 101 is with us: both directions are spliced from here on, and the slot is free (tcp.md "Tunnels").
+    ///
+    /// Behind the 101's head: server to client `seq += dS, ack -= dC`; client to server `seq += dC, ack -= dS`, with `dC = A - Y` and
+    /// `dS = X - B`. The head itself is ours to deliver: acknowledgements inside it end here.
+    mutating func beginTunnel(
+        _ head: ResponseHead, _ back: BackRef, _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
+    ) {
+        let server = Int(back.pointee.server)
+        guard back.pointee.isOwn, !back.pointee.sender.hasUnacknowledgedOwn else {
+            // A 101 that does not acknowledge the request, or on a pooled connection: nothing that can be spliced.
+            closeBack(back, place, reset: true, at: now, into: &egress)
+            front.pointee.status = 502
+            truncate(front, index, at: now, into: &egress)
+            return
+        }
+        front.pointee.status = head.status
+        front.pointee.responded = now
+        finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
+        servers[server].active -= 1
+        servers[server].tunnels += 1
+        services[Int(front.pointee.service)].tunnels += 1
+        back.pointee.use = .tunnel
+        back.pointee.phaseDeadline = .distantFuture
+        back.pointee.clientFin = nil
+        back.pointee.serverFin = nil
+        back.pointee.splice.start = back.pointee.receiveNext
+        back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value
+        back.pointee.splice.clientStart = front.pointee.receiveNext
+        back.pointee.splice.clientDelta = back.pointee.sender.next.value &- front.pointee.receiveNext.value
+        front.pointee.phase = .tunnel
+        front.pointee.progress = now
+        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.tunnelIdle
+        buffers.give(&front.pointee.output)
+        front.pointee.bytesFromClient = 0
+        front.pointee.bytesToClient = 0
+        pump(front, at: now, into: &egress)
+        acknowledge(back, into: &egress)
+        armFront(front, index)
+        armBack(back, place)
+        serveQueue(servers[server].pool, at: now, into: &egress)
+    }
+
+    // MARK: Client to server
+
+    mutating func receiveInTunnel(
+        _ segment: Segment, _ frame: RawSpan, fromClient front: FrontRef, index: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        let place = Int(front.pointee.back)
+        let back = backs.pointer(place)
+        let splice = back.pointee.splice
+        if segment.flags.contains(.syn) {
+            challenge(front, at: now, into: &egress)
+            return .dropped(.synInConnection)
+        }
+        // Bytes from before the tunnel: the request, which we acknowledged ourselves.
+        let skip = max(0, splice.clientStart.distance(from: segment.sequence))
+        guard segment.flags.contains(.ack) || segment.flags.contains(.rst) else { return .dropped(.noAcknowledgement) }
+
+        if segment.flags.contains(.ack) {
+            guard !segment.acknowledgement.isAfter(front.pointee.sender.highest) else {
+                challenge(front, at: now, into: &egress)
+                return .dropped(.acknowledgesUnsent)
+            }
+            _ = front.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+            let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, at: now)
+            if progress.bytes > 0 {
+                noteProgress(front, at: now)
+                front.pointee.bytesToClient &+= UInt64(progress.bytes)
+                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
+            }
+            if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
+            pump(front, at: now, into: &egress)
+        }
+        // While the 101's head is not acknowledged, a bare acknowledgement concerns us alone.
+        let translated = splice.toServer(segment.acknowledgement)
+        let acknowledgement = SequenceNumber.later(translated, splice.start)
+        if segment.length == 0, !segment.flags.contains(.rst), translated.isBefore(splice.start) { return .consumed }
+        if segment.length > 0, skip >= segment.length {
+            acknowledge(front, into: &egress)
+            return .consumed
+        }
+
+        var outgoing = OutgoingSegment(
+            side: .server, source: back.pointee.local, destination: serverEndpoint(back),
+            sequence: SequenceNumber((segment.sequence + skip).value &+ splice.clientDelta), acknowledgement: acknowledgement,
+            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
+            segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
+        if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
+        forward(outgoing, segment, frame, skip: skip, into: &egress)
+
+        let end = SequenceNumber(segment.end.value &+ splice.clientDelta)
+        let isExact = segment.sequence == front.pointee.receiveNext
+        if segment.end.isAfter(front.pointee.receiveNext) {
+            front.pointee.bytesFromClient &+= UInt64(segment.end.distance(from: front.pointee.receiveNext))
+            front.pointee.receiveNext = segment.end
+        }
+        if end.isAfter(back.pointee.sender.highest) {
+            back.pointee.sender.highest = end
+            back.pointee.sender.next = end
+        }
+        if segment.flags.contains(.fin) { back.pointee.clientFin = end }
+        if segment.flags.contains(.rst) {
+            endAfterReset(exact: isExact, front, index, back, place, cause: .client, at: now, into: &egress)
+        } else if back.pointee.serverFin == acknowledgement {
+            tunnelHalfClosed(front, back, place, at: now, into: &egress)
+        }
+        return .forwarded
+    }
+
+    // MARK: Server to client
+
+    mutating func receiveInTunnel(
+        _ segment: Segment, _ frame: RawSpan, fromServer back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        guard let (front, index) = front(of: back) else { preconditionFailure("a tunnel without a client") }
+        let splice = back.pointee.splice
+        if segment.flags.contains(.syn) {
+            acknowledge(back, kind: .challenge, into: &egress)
+            return .dropped(.synInConnection)
+        }
+        guard segment.flags.contains(.ack) || segment.flags.contains(.rst) else { return .dropped(.noAcknowledgement) }
+        let skip = max(0, splice.start.distance(from: segment.sequence))
+        if segment.length > 0, skip >= segment.length {
+            acknowledge(back, into: &egress)
+            return .dropped(.oldEpoch)
+        }
+        if segment.flags.contains(.ack) {
+            guard !segment.acknowledgement.isAfter(back.pointee.sender.highest) else {
+                acknowledge(back, kind: .challenge, into: &egress)
+                return .dropped(.acknowledgesUnsent)
+            }
+            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { noteProgress(front, at: now) }
+        }
+        let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
+        var outgoing = OutgoingSegment(
+            side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client,
+            sequence: splice.toClient(segment.sequence + skip),
+            acknowledgement: SequenceNumber.later(translated, splice.clientStart),
+            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
+            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+        outgoing.nextHop = .neighbour(front.pointee.neighbour)
+        if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
+        forward(outgoing, segment, frame, skip: skip, into: &egress)
+
+        let end = splice.toClient(segment.end)
+        let isExact = segment.sequence == back.pointee.receiveHighest || segment.sequence == back.pointee.receiveNext
+        if segment.end.isAfter(back.pointee.receiveHighest) {
+            back.pointee.receiveHighest = segment.end
+            back.pointee.receiveNext = segment.end
+            back.pointee.told = segment.end
+        }
+        if end.isAfter(front.pointee.sender.highest) { front.pointee.sender.noteForwarded(upTo: end, fin: false, at: now) }
+        if segment.flags.contains(.fin) { back.pointee.serverFin = segment.end }
+        if segment.flags.contains(.rst) {
+            endAfterReset(exact: isExact, front, index, back, place, cause: .server, at: now, into: &egress)
+        } else if back.pointee.clientFin == segment.acknowledgement {
+            tunnelHalfClosed(front, back, place, at: now, into: &egress)
+        }
+        return .forwarded
+    }
+
+    private mutating func forward(
+        _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
+    ) {
+        let from = segment.payloadOffset + min(skip, segment.payloadLength)
+        frame.extracting(from..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes {
+            send(outgoing, $0, .forwarded, into: &egress)
+        }
+    }
+
+    private func noteProgress(_ front: FrontRef, at now: Instant) { front.pointee.progress = now }
+
+    // MARK: The end
+
+    /// One direction's FIN is acknowledged; with both, the tunnel is over after the server's TIME_WAIT.
+    private mutating func tunnelHalfClosed(
+        _ front: FrontRef, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
+    ) {
+        guard let clientFin = back.pointee.clientFin, let serverFin = back.pointee.serverFin else { return }
+        let clientHasAll = back.pointee.splice.toServer(front.pointee.sender.unacknowledged).isAtOrAfter(serverFin)
+        let serverHasAll = back.pointee.sender.unacknowledged.isAtOrAfter(clientFin)
+        guard clientHasAll, serverHasAll, back.pointee.phaseDeadline == .distantFuture else { return }
+        back.pointee.phaseDeadline = now + configuration.tcp.serverTimeWait
+        armBack(back, place)
+    }
+
+    /// A RST passed. When its number was exact both ends are gone; else the receiver will ask, and the tunnel stays until that is settled.
+    private mutating func endAfterReset(
+        exact: Bool, _ front: FrontRef, _ index: Int, _ back: BackRef, _ place: Int, cause: Termination.Cause, at now: Instant,
+        into egress: inout Egress
+    ) {
+        guard exact else { return }
+        endTunnel(front, index, back, place, cause: cause, resets: false, at: now, into: &egress)
+    }
+
+    /// Forgets a tunnel.
+    /// - Parameter resets: whether both ends are told.
+    mutating func endTunnel(
+        _ front: FrontRef, _ index: Int, _ back: BackRef, _ place: Int, cause: Termination.Cause, resets: Bool, at now: Instant,
+        into egress: inout Egress
+    ) {
+        finishRecord(front, kind: .tunnelClosed, cause: cause, phase: .tunnel, at: now)
+        if resets {
+            resetClient(front, into: &egress)
+            resetServer(back, into: &egress)
+        }
+        services[Int(front.pointee.service)].tunnels -= 1
+        closeBack(back, place, reset: false, at: now, into: &egress)
+        removeFront(front, index, at: now)
+    }
+}

@@ -1,0 +1,82 @@
+/// A back-end connection: the TCP connection between the dispatcher and a server, and the splice that is on it.
+///
+/// Sequence numbers in the words of [0062]: `sender.next` is A, `receiveNext` is B.
+struct BackConnection {
+    static let noIndex = UInt32.max
+
+    enum State: UInt8 {
+        /// No connection: the port is in the not-in-use queue. Next: opening.
+        case closed
+        /// Our SYN is on its way. Next: open, closed.
+        case opening
+        /// Established. Next: closing, closed.
+        case open
+        /// Our FIN or theirs is on its way. Next: closed.
+        case closing
+    }
+
+    enum Use: UInt8 {
+        /// Nobody's: idle, or being opened in advance.
+        case none
+        /// A request waits for it to open.
+        case bound
+        /// The request was sent; the response's head is awaited.
+        case awaitingHead
+        /// The response's body passes.
+        case body
+        /// After 101.
+        case tunnel
+    }
+
+    var generation: UInt32 = 0
+    var state = State.closed
+    var use = Use.none
+    /// Index in the engine's table of servers.
+    var server: UInt16
+    var layer: UInt8 = 0
+    /// Whether its port is from the tunnel range: it carries one upgrade and is never pooled.
+    var isOwn = false
+    var local = Endpoint(address: IPAddress(v4: 0), port: 0)
+
+    // MARK: TCP
+    var sender = Sender(initial: SequenceNumber(0), segmentSize: 536)
+    /// B: the next number expected, everything before it is there.
+    var receiveNext = SequenceNumber(0)
+    /// The end of the highest byte that came.
+    var receiveHighest = SequenceNumber(0)
+    /// The highest acknowledgement and the right edge that the server was told.
+    var told = SequenceNumber(0)
+    var shownEdge = SequenceNumber(0)
+    var finReceived = false
+    var acknowledgeBy = Instant.distantFuture
+    /// When opening, the response, or closing must be over.
+    var phaseDeadline = Instant.distantFuture
+    var openedAt = Instant.distantPast
+
+    // MARK: The splice
+    /// The front-end connection, and the generation it must have.
+    var front = FrontConnection.noIndex
+    var splice = Splice()
+    var scanner = HeadScanner(leadingEmptyLines: 0)
+    var interims: UInt8 = 0
+    /// Bytes of a head that came in several segments.
+    var held = Buffer.none
+    var heldCount: UInt32 = 0
+    var framer = ResponseFramer(.none)
+    /// Bytes beyond a gap, while the end of the response is not known.
+    var gap = Buffer.none
+    var gapBase = SequenceNumber(0)
+    var beyondGap = Reassembly()
+    /// The connection closes after this response.
+    var closesAfter = false
+    /// Bytes came that belong to no response: the connection is reset once this one is delivered.
+    var resetsAfter = false
+    /// In a tunnel: the number after each side's FIN, once seen.
+    var clientFin: SequenceNumber?
+    var serverFin: SequenceNumber?
+
+    init(server: UInt16) { self.server = server }
+
+    var deadline: Instant { min(acknowledgeBy, min(phaseDeadline, sender.deadline)) }
+    var hasFront: Bool { front != FrontConnection.noIndex }
+}

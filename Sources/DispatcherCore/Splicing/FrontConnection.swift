@@ -1,0 +1,126 @@
+/// What a front-end connection is doing.
+public enum FrontPhase: UInt8, CaseIterable, Sendable {
+    /// No byte of a request is there. Next: reading, closing.
+    case idle
+    /// A request is coming in. Next: queued, connecting, waiting, closing.
+    case reading
+    /// The request waits for an idle server. Next: connecting, waiting, closing.
+    case queued
+    /// The request has a slot whose connection is being opened. Next: waiting, queued (repeated), closing.
+    case connecting
+    /// The request is at the server. Next: responding, tunnel, queued (repeated), closing.
+    case waiting
+    /// The response goes to the client. Next: idle, closing.
+    case responding
+    /// After 101. Ends with the connection.
+    case tunnel
+    /// Our last bytes and our FIN are on their way; what still comes is discarded. Ends with the connection.
+    case closing
+}
+
+/// A front-end connection: the TCP connection between a client and the dispatcher, and the request that is being served on it.
+///
+/// Sequence numbers in the words of [0062]: `receiveNext` is Y, the stream's end in `sender` is X.
+struct FrontConnection {
+    static let noIndex = UInt32.max
+
+    /// Tells apart the connections that have the same place one after the other.
+    var generation: UInt32
+    var phase = FrontPhase.idle
+    /// False once its place was given back.
+    var isOpen = true
+    /// Index of the listening endpoint, and of its service.
+    let listener: UInt16
+    let service: UInt16
+    let client: Endpoint
+    /// Where the client's last frame came from.
+    var neighbour: HardwareAddress
+
+    // MARK: TCP
+    var sender: Sender
+    var receiveNext: SequenceNumber
+    /// The right edge that the client was told last: it never moves back.
+    var shownEdge: SequenceNumber
+    var finReceived = false
+    /// Whether the client closed before we did: then it has the last word, and there is no TIME_WAIT.
+    var closedByClient = false
+    /// Full segments taken in since the last acknowledgement.
+    var unacknowledgedSegments: UInt8 = 0
+    /// When an acknowledgement must go out by itself.
+    var acknowledgeBy = Instant.distantFuture
+    /// Challenge acknowledgements in the current second (RFC 5961 section 7).
+    var challengeSecond: UInt32 = 0
+    var challenges: UInt8 = 0
+
+    // MARK: The request that is being read
+    var input = Buffer.none
+    /// What is in `input`: the bytes up to `receiveNext`, and pieces beyond gaps.
+    var received = Reassembly()
+    var scanner = HeadScanner()
+    var request: RequestHead?
+    /// A copy of the raw head while its body is still coming.
+    var head = Buffer.none
+    var decoder: ChunkedDecoder?
+    /// Decoded chunks.
+    var body = Buffer.none
+    var bodyCount: UInt32 = 0
+
+    // MARK: The request that is being served
+    /// Canonical head and body, kept until the request ends so that it can be sent again.
+    var output = Buffer.none
+    var outputCount: UInt32 = 0
+    var answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
+    var isIdempotent = false
+    /// Whether the client's connection stays open after this request, as far as the client is concerned.
+    var keepAlive = false
+    var pool: UInt16 = .max
+    var queueEntry = RequestQueue.none
+    /// The back-end connection it has a slot on.
+    var back = FrontConnection.noIndex
+    var retries: UInt8 = 0
+    /// The server it was given to last, and the one that failed it last, as indices of the engine's table.
+    var lastServer = UInt16.max
+    var failedServer = UInt16.max
+    /// Own bytes: answers of ours and held heads, as `sender` counts them.
+    var own = Buffer.none
+
+    // MARK: Deadlines and times
+    /// When the phase must have ended.
+    var phaseDeadline = Instant.distantFuture
+    /// When the client last acknowledged something new or something new was sent to it.
+    var progress = Instant.distantPast
+    var started = Instant.distantPast
+    var headComplete = Instant.distantPast
+    var queued = Instant.distantPast
+    var slotTaken = Instant.distantPast
+    var sent = Instant.distantPast
+    var responded = Instant.distantPast
+    var connectTime: Interval = .zero
+    var bytesFromClient: UInt64 = 0
+    var bytesToClient: UInt64 = 0
+    var status: UInt16 = 0
+    var queuePosition: UInt32 = 0
+    /// Bytes discarded while closing.
+    var discarded: UInt32 = 0
+
+    init(
+        generation: UInt32, listener: UInt16, service: UInt16, client: Endpoint, neighbour: HardwareAddress, sender: Sender,
+        receiveNext: SequenceNumber, shownEdge: SequenceNumber
+    ) {
+        self.generation = generation
+        self.listener = listener
+        self.service = service
+        self.client = client
+        self.neighbour = neighbour
+        self.sender = sender
+        self.receiveNext = receiveNext
+        self.shownEdge = shownEdge
+    }
+
+    /// The earliest of its deadlines.
+    var deadline: Instant { min(acknowledgeBy, min(phaseDeadline, sender.deadline)) }
+    /// Whether a request has a slot on a back-end connection.
+    var hasSlot: Bool { back != Self.noIndex }
+    /// The number that the first byte in `input` has.
+    var inputStart: SequenceNumber { receiveNext - Int(received.contiguous) }
+}

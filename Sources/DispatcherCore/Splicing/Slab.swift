@@ -1,0 +1,50 @@
+/// A fixed number of places for values of one plain type. Memory is touched only as far as it has been used.
+struct Slab<Value>: ~Copyable {
+    private let values: UnsafeMutablePointer<Value>
+    private let free: UnsafeMutablePointer<UInt32>
+    private var freeCount = 0
+    /// Places that have ever been used.
+    private(set) var touched = 0
+    let capacity: Int
+    /// Places in use.
+    var count: Int { touched - freeCount }
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        values = .allocate(capacity: max(capacity, 1))
+        free = .allocate(capacity: max(capacity, 1))
+    }
+
+    deinit {
+        values.deallocate()
+        free.deallocate()
+    }
+
+    /// Takes a place for `value`; the one given back last first.
+    /// - Returns: its index; nil when all are in use.
+    mutating func insert(_ value: Value) -> Int? {
+        let index: Int
+        if freeCount > 0 {
+            freeCount -= 1
+            index = Int(free[freeCount])
+        } else {
+            guard touched < capacity else { return nil }
+            index = touched
+            touched += 1
+        }
+        (values + index).initialize(to: value)
+        return index
+    }
+
+    mutating func remove(_ index: Int) {
+        precondition(index >= 0 && index < touched && freeCount < touched)
+        free[freeCount] = UInt32(index)
+        freeCount += 1
+    }
+
+    /// The place itself; it stays where it is until the slab goes.
+    @inline(__always) func pointer(_ index: Int) -> UnsafeMutablePointer<Value> {
+        precondition(index >= 0 && index < touched)
+        return values + index
+    }
+}

@@ -1,0 +1,157 @@
+/// Deadlines of connections: a hierarchical wheel of five levels with 64 slots each, about 1 ms a tick, 12 days around.
+///
+/// Each id has at most one timer. Arming for later than it is armed already does nothing (the owner looks again when it fires), so that
+/// moving a deadline on, which every packet does, costs a comparison.
+struct TimerWheel: ~Copyable {
+    /// Nanoseconds of a tick, as a shift: 2^20.
+    private static let shift: Int64 = 20
+    private static let levels = 5
+    private static let none = UInt32.max
+    /// The list of what has expired but was not handed out yet.
+    private static let expired: UInt16 = 320
+
+    private struct Node {
+        var tick: UInt64
+        var next: UInt32
+        var previous: UInt32
+        /// Which list it is in; `UInt16.max` = not armed.
+        var list: UInt16
+    }
+
+    private let nodes: UnsafeMutablePointer<Node>
+    private let heads: UnsafeMutablePointer<UInt32>
+    private let capacity: Int
+    private var touched = 0
+    private var occupied = InlineArray<5, UInt64>(repeating: 0)
+    /// The tick up to which everything was handed out.
+    private var elapsed: UInt64 = 0
+    /// How many timers are armed.
+    private(set) var count = 0
+
+    init(capacity: Int) {
+        self.capacity = capacity
+        nodes = .allocate(capacity: max(capacity, 1))
+        heads = .allocate(capacity: Int(Self.expired) + 1)
+        heads.initialize(repeating: Self.none, count: Int(Self.expired) + 1)
+    }
+
+    deinit {
+        nodes.deallocate()
+        heads.deallocate()
+    }
+
+    private static func tick(_ deadline: Instant) -> UInt64 { UInt64(max(0, (deadline.nanoseconds - 1) >> shift)) + 1 }
+
+    private mutating func touch(_ id: Int) {
+        precondition(id >= 0 && id < capacity)
+        while touched <= id {
+            (nodes + touched).initialize(to: Node(tick: 0, next: Self.none, previous: Self.none, list: .max))
+            touched += 1
+        }
+    }
+
+    /// Makes sure that `id` fires at `deadline` or before.
+    mutating func arm(_ id: Int, by deadline: Instant) {
+        touch(id)
+        let tick = max(Self.tick(deadline), elapsed + 1)
+        if nodes[id].list != .max {
+            if nodes[id].tick <= tick { return }
+            unlink(id)
+        } else {
+            count += 1
+        }
+        nodes[id].tick = tick
+        link(id)
+    }
+
+    mutating func disarm(_ id: Int) {
+        guard id < touched, nodes[id].list != .max else { return }
+        unlink(id)
+        count -= 1
+    }
+
+    private mutating func link(_ id: Int) {
+        let tick = nodes[id].tick
+        let differing = tick ^ elapsed
+        var level = differing < 64 ? 0 : (63 - differing.leadingZeroBitCount) / 6
+        var slot = 0
+        if level >= Self.levels {
+            // Beyond the wheel: parked in the farthest slot of the top level and linked anew from there.
+            level = Self.levels - 1
+            slot = Int((elapsed >> UInt64(6 * level)) &+ 63) & 63
+        } else {
+            slot = Int(tick >> UInt64(6 * level)) & 63
+        }
+        occupied[level] |= 1 << UInt64(slot)
+        push(id, list: UInt16(level * 64 + slot))
+    }
+
+    private func push(_ id: Int, list: UInt16) {
+        let head = heads[Int(list)]
+        nodes[id].list = list
+        nodes[id].previous = Self.none
+        nodes[id].next = head
+        if head != Self.none { nodes[Int(head)].previous = UInt32(id) }
+        heads[Int(list)] = UInt32(id)
+    }
+
+    private mutating func unlink(_ id: Int) {
+        let node = nodes[id]
+        if node.previous == Self.none { heads[Int(node.list)] = node.next } else { nodes[Int(node.previous)].next = node.next }
+        if node.next != Self.none { nodes[Int(node.next)].previous = node.previous }
+        if heads[Int(node.list)] == Self.none, node.list < Self.expired {
+            occupied[Int(node.list) / 64] &= ~(1 << UInt64(node.list % 64))
+        }
+        nodes[id].list = .max
+    }
+
+    /// The earliest tick at which a slot must be looked at, and the slot.
+    private var nextSlot: (tick: UInt64, level: Int, slot: Int)? {
+        for level in 0..<Self.levels where occupied[level] != 0 {
+            let position = Int(elapsed >> UInt64(6 * level)) & 63
+            let bits = occupied[level]
+            let rotated = bits >> UInt64(position) | (position == 0 ? 0 : bits << UInt64(64 - position))
+            let slot = (rotated.trailingZeroBitCount + position) & 63
+            let span = UInt64(6 * level)
+            let lap = (elapsed >> (span + 6)) << (span + 6)
+            var tick = lap + UInt64(slot) << span
+            if tick <= elapsed, !(level == 0 && tick == elapsed) { tick += 1 << (span + 6) }
+            return (tick, level, slot)
+        }
+        return nil
+    }
+
+    /// When `next(at:)` has something to do; never later than the earliest timer.
+    var deadline: Instant {
+        if heads[Int(Self.expired)] != Self.none { return .distantPast }
+        guard let next = nextSlot else { return .distantFuture }
+        return Instant(nanoseconds: Int64(next.tick) << Self.shift)
+    }
+
+    /// An id whose timer has run out at `now`; it is no longer armed. nil when there is none.
+    mutating func next(at now: Instant) -> Int? {
+        let limit = UInt64(max(0, now.nanoseconds >> Self.shift))
+        while true {
+            let head = heads[Int(Self.expired)]
+            if head != Self.none {
+                unlink(Int(head))
+                count -= 1
+                return Int(head)
+            }
+            guard let slot = nextSlot, slot.tick <= limit else {
+                elapsed = max(elapsed, limit)
+                return nil
+            }
+            elapsed = max(elapsed, slot.tick)
+            let list = slot.level * 64 + slot.slot
+            var at = heads[list]
+            heads[list] = Self.none
+            occupied[slot.level] &= ~(1 << UInt64(slot.slot))
+            while at != Self.none {
+                let id = Int(at)
+                at = nodes[id].next
+                if nodes[id].tick <= elapsed { push(id, list: Self.expired) } else { link(id) }
+            }
+        }
+    }
+}

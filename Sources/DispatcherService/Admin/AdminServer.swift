@@ -1,0 +1,137 @@
+import DispatcherCore
+import NIOCore
+import NIOHTTP1
+import NIOConcurrencyHelpers
+import NIOPosix
+import PacketIO
+
+/// The admin listener on an event loop of its own. Its connections are few and trusted: it listens on a loopback address by default.
+final class AdminServer {
+    private let group: MultiThreadedEventLoopGroup
+    private let channel: any Channel
+
+    /// - Throws: `ServiceError` when the bound socket cannot be served.
+    init(listener: consuming AdminListener, answers: AdminAnswers, mailbox: Mailbox) throws(ServiceError) {
+        group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 16)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
+                    try channel.pipeline.syncOperations.addHandler(AdminHandler(answers: answers, mailbox: mailbox))
+                }
+            }
+        do {
+            channel = try bootstrap.withBoundSocket(listener.take()).wait()
+        } catch {
+            try? group.syncShutdownGracefully()
+            throw ServiceError(.failed, "admin.listen: cannot serve it: \(error)")
+        }
+    }
+
+    /// Where it listens.
+    var port: Int? { channel.localAddress?.port }
+
+    func stop() {
+        try? channel.close().wait()
+        try? group.syncShutdownGracefully()
+    }
+}
+
+/// One admin connection: reads a request, asks the packet thread if need be, answers.
+private final class AdminHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    /// More than any request of ours needs, bytes.
+    private static let largestBody = 4_096
+    /// How long the packet thread may take for a turn.
+    private static let patience = TimeAmount.seconds(2)
+
+    private let answers: AdminAnswers
+    private let mailbox: Mailbox
+    private var head: HTTPRequestHead?
+    private var body: [UInt8] = []
+
+    init(answers: AdminAnswers, mailbox: Mailbox) {
+        self.answers = answers
+        self.mailbox = mailbox
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            self.head = head
+            body = []
+        case .body(let bytes):
+            if body.count <= Self.largestBody { body += bytes.readableBytesView }
+        case .end:
+            guard let head = head.take() else { return }
+            respond(to: head, context)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func respond(to head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        guard body.count <= Self.largestBody else {
+            return write(.error(413, "the body is longer than \(Self.largestBody) bytes"), to: head, context)
+        }
+        let request = AdminRequest(method: head.method.rawValue, target: head.uri, body: body, configuration: answers.configuration)
+        switch answers.plan(request) {
+        case .immediate(let response): write(response, to: head, context)
+        case .figures(let command, let render):
+            let promise = context.eventLoop.makePromise(of: LoopReport.self)
+            let once = Once(promise)
+            if let command { mailbox.post(.command(command)) }
+            mailbox.post(.report { once.succeed($0) })
+            let timeout = context.eventLoop.scheduleTask(in: Self.patience) { once.fail() }
+            promise.futureResult.assumeIsolated().whenComplete { result in
+                timeout.cancel()
+                self.write((try? result.get()).map(render) ?? AdminAnswers.unavailable, to: head, context)
+            }
+        }
+    }
+
+    private func write(_ response: AdminResponse, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        var headers = HTTPHeaders()
+        headers.add(name: "Content-Type", value: response.contentType)
+        headers.add(name: "Content-Length", value: String(response.body.count))
+        headers.add(name: "Cache-Control", value: "no-store")
+        if let allow = response.allow { headers.add(name: "Allow", value: allow) }
+        if !request.isKeepAlive { headers.add(name: "Connection", value: "close") }
+        let head = HTTPResponseHead(version: request.version, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if request.method != .HEAD {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
+        }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        if !request.isKeepAlive { written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) } }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: written)
+    }
+}
+
+/// A promise that the packet thread keeps or a timeout breaks, whichever is first.
+private struct Once: Sendable {
+    private let promise: EventLoopPromise<LoopReport>
+    private let isDone = NIOLockedValueBox(false)
+
+    struct TooLate: Error {}
+
+    init(_ promise: EventLoopPromise<LoopReport>) { self.promise = promise }
+
+    private func first() -> Bool {
+        isDone.withLockedValue { done in
+            defer { done = true }
+            return !done
+        }
+    }
+
+    func succeed(_ report: LoopReport) {
+        if first() { promise.succeed(report) }
+    }
+
+    func fail() {
+        if first() { promise.fail(TooLate()) }
+    }
+}

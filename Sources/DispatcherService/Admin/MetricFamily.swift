@@ -1,0 +1,51 @@
+/// One metric: its name, its kind, what it says, and its labels. docs/metrics.md has the same, by a test.
+struct MetricFamily: Sendable {
+    enum Kind: String, Sendable { case counter, gauge, histogram }
+
+    /// Without the prefix.
+    var name: String
+    var kind: Kind
+    var labels: [String]
+    var help: String
+
+    static let prefix = "sluice_"
+
+    private init(_ name: String, _ kind: Kind, _ labels: [String], _ help: String) {
+        self.name = name
+        self.kind = kind
+        self.labels = labels
+        self.help = help
+    }
+
+    static let requests = MetricFamily("requests_total", .counter, ["service", "status"], "Finished requests by status; 0: none was sent.")
+    static let duration = MetricFamily(
+        "request_duration_seconds", .histogram, ["phase"],
+        "Time of finished requests by phase: receive (TR), queue (Tw), connect (Tc), response (Tr), total (Ta).")
+    static let queueLength = MetricFamily("queue_length", .gauge, ["pool"], "Requests that wait for an idle server.")
+    static let queueHigh = MetricFamily("queue_high", .gauge, ["pool"], "The most requests that have waited.")
+    static let queueOldest = MetricFamily("queue_oldest_seconds", .gauge, ["pool"], "How long the first request in the queue has waited.")
+    static let refused = MetricFamily("refused_total", .counter, ["reason"], "Connections and requests that were refused.")
+    static let frontConnections = MetricFamily("front_connections", .gauge, ["service"], "Connections of clients.")
+    static let tunnels = MetricFamily("tunnels", .gauge, ["service"], "Connections after 101 Switching Protocols.")
+    static let serverLimit = MetricFamily("server_limit", .gauge, ["pool", "server"], "Permissible connections.")
+    static let serverActive = MetricFamily("server_active", .gauge, ["pool", "server"], "Connections with a request outstanding.")
+    static let serverIdle = MetricFamily("server_idle", .gauge, ["pool", "server"], "Open connections without a request.")
+    static let serverConnects = MetricFamily("server_connects_total", .counter, ["pool", "server"], "Connections opened to the server.")
+    static let serverUp = MetricFamily("server_up", .gauge, ["pool", "server"], "1 unless the last attempt to open a connection failed.")
+    static let controllerState = MetricFamily(
+        "controller_state", .gauge, ["state"], "1 for the state that the limit controllers are in; only fixed is built.")
+    static let dropped = MetricFamily("dropped_frames_total", .counter, ["side", "reason"], "Frames that were dropped.")
+    static let retransmitted = MetricFamily(
+        "retransmitted_segments_total", .counter, ["side", "kind"], "Segments sent again, by what they are for.")
+    static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
+    static let captureDrops = MetricFamily(
+        "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
+    static let egressErrors = MetricFamily("egress_errors_total", .counter, ["side"], "Packets that the kernel did not take.")
+    static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
+    static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
+
+    static let all = [
+        requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive, serverIdle,
+        serverConnects, serverUp, controllerState, dropped, retransmitted, repeated, captureDrops, egressErrors, stagingBytes, buildInfo,
+    ]
+}

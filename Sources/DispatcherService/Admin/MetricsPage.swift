@@ -1,0 +1,140 @@
+import DispatcherCore
+import PacketIO
+
+/// The page `/metrics`, in Prometheus' text format.
+struct MetricsPage {
+    private var text = ""
+
+    /// - Returns: the page, a line for every value that a label can have where these are few, so that zero is told from absent.
+    static func render(_ report: LoopReport, durations: PhaseHistograms) -> String {
+        var page = MetricsPage()
+        page.addServices(report.snapshot)
+        page.addDurations(durations)
+        page.addPools(report.snapshot)
+        page.addCounters(report)
+        page.begin(.stagingBytes)
+        page.add(.stagingBytes, [], 0)
+        page.begin(.buildInfo)
+        page.add(.buildInfo, [Version.text], 1)
+        return page.text
+    }
+
+    // MARK: Lines
+
+    private mutating func begin(_ family: MetricFamily) {
+        text += "# HELP \(MetricFamily.prefix)\(family.name) \(family.help)\n# TYPE \(MetricFamily.prefix)\(family.name) \(family.kind.rawValue)\n"
+    }
+
+    private mutating func add(_ family: MetricFamily, _ values: [String], _ number: some BinaryInteger) {
+        addLine(family.name, Array(zip(family.labels, values)), "\(number)")
+    }
+
+    private mutating func addLine(_ name: String, _ labels: [(String, String)], _ number: String) {
+        text += MetricFamily.prefix + name
+        if !labels.isEmpty { text += "{" + labels.map { "\($0.0)=\"\(Self.escaped($0.1))\"" }.joined(separator: ",") + "}" }
+        text += " \(number)\n"
+    }
+
+    static func escaped(_ value: String) -> String {
+        var result = ""
+        for character in value {
+            switch character {
+            case "\\": result += "\\\\"
+            case "\"": result += "\\\""
+            case "\n": result += "\\n"
+            default: result.append(character)
+            }
+        }
+        return result
+    }
+
+    /// Nanoseconds as seconds, without rounding.
+    static func seconds(_ nanoseconds: UInt64) -> String {
+        let fraction = String(nanoseconds % 1_000_000_000)
+        var digits = String(repeating: "0", count: 9 - fraction.count) + fraction
+        while digits.last == "0" { digits.removeLast() }
+        return digits.isEmpty ? "\(nanoseconds / 1_000_000_000)" : "\(nanoseconds / 1_000_000_000).\(digits)"
+    }
+
+    // MARK: Families
+
+    private mutating func addServices(_ snapshot: Snapshot) {
+        begin(.requests)
+        for service in snapshot.services {
+            for (status, count) in service.requests { add(.requests, [service.name, String(status)], count) }
+        }
+        begin(.frontConnections)
+        for service in snapshot.services { add(.frontConnections, [service.name], service.frontConnections) }
+        begin(.tunnels)
+        for service in snapshot.services { add(.tunnels, [service.name], service.tunnels) }
+    }
+
+    private mutating func addDurations(_ durations: PhaseHistograms) {
+        let family = MetricFamily.duration
+        begin(family)
+        for phase in PhaseHistograms.Phase.allCases {
+            let histogram = durations[phase]
+            var sum: UInt64 = 0
+            for (bound, count) in zip(PhaseHistograms.bounds.map(\.label) + ["+Inf"], histogram.buckets) {
+                sum += count
+                addLine(family.name + "_bucket", [("phase", phase.rawValue), ("le", bound)], "\(sum)")
+            }
+            addLine(family.name + "_sum", [("phase", phase.rawValue)], Self.seconds(histogram.nanoseconds))
+            addLine(family.name + "_count", [("phase", phase.rawValue)], "\(sum)")
+        }
+    }
+
+    private mutating func addPools(_ snapshot: Snapshot) {
+        begin(.queueLength)
+        for pool in snapshot.pools { add(.queueLength, [pool.name], pool.queueLength) }
+        begin(.queueHigh)
+        for pool in snapshot.pools { add(.queueHigh, [pool.name], pool.queueHigh) }
+        begin(.queueOldest)
+        for pool in snapshot.pools {
+            addLine(MetricFamily.queueOldest.name, [("pool", pool.name)], Self.seconds(UInt64(max(0, pool.queueOldest.nanoseconds))))
+        }
+        addServers(.serverLimit, snapshot) { UInt64($0.limit) }
+        addServers(.serverActive, snapshot) { UInt64($0.active) }
+        addServers(.serverIdle, snapshot) { UInt64($0.idle) }
+        addServers(.serverConnects, snapshot) { $0.connects }
+        addServers(.serverUp, snapshot) { $0.isUp ? 1 : 0 }
+        begin(.controllerState)
+        add(.controllerState, ["fixed"], 1)
+    }
+
+    private mutating func addServers(_ family: MetricFamily, _ snapshot: Snapshot, _ figure: (Snapshot.Server) -> UInt64) {
+        begin(family)
+        for pool in snapshot.pools {
+            for server in pool.servers { add(family, [pool.name, server.endpoint.description], figure(server)) }
+        }
+    }
+
+    private mutating func addCounters(_ report: LoopReport) {
+        let counters = report.snapshot.counters
+        begin(.refused)
+        for reason in RefusalReason.allCases { add(.refused, [reason.label], counters.refused[Int(reason.rawValue)]) }
+        begin(.dropped)
+        for side in Side.allCases {
+            for reason in DropReason.allCases {
+                add(.dropped, ["\(side)", reason.label], counters.dropped[Int(side.rawValue)][Int(reason.rawValue)])
+            }
+        }
+        begin(.retransmitted)
+        for side in Side.allCases {
+            for kind in EmissionKind.allCases {
+                add(.retransmitted, ["\(side)", "\(kind)"], counters.retransmitted[Int(side.rawValue)][Int(kind.rawValue)])
+            }
+        }
+        begin(.repeated)
+        add(.repeated, [], counters.repeatedRequests)
+        begin(.captureDrops)
+        for side in Side.allCases { add(.captureDrops, ["\(side)"], report.captures[Int(side.rawValue)].dropped) }
+        begin(.egressErrors)
+        for side in Side.allCases { add(.egressErrors, ["\(side)"], report.transmits[Int(side.rawValue)].failed) }
+    }
+}
+
+/// What this build is.
+public enum Version {
+    public static let text = "0.1.0"
+}

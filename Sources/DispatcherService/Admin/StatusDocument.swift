@@ -1,0 +1,148 @@
+import DispatcherCore
+import Foundation
+import PacketIO
+
+/// The document `/status.json`: service > pool > server with the figures of `/metrics`, and what a test needs to see that nothing is left.
+struct StatusDocument: Encodable {
+    struct Service: Encodable {
+        var name: String
+        var listen: [String]
+        var frontConnections: Int
+        /// Connections by what they are doing.
+        var phases: [String: Int]
+        var tunnels: Int
+        var connectionsTotal: UInt64
+        /// By status.
+        var requests: [String: UInt64]
+        /// Those that its routes name.
+        var pools: [Pool]
+    }
+
+    struct Pool: Encodable {
+        var name: String
+        var queueLength: Int
+        var queueHigh: Int
+        var queueOldestSeconds: Double
+        var servers: [Server]
+    }
+
+    struct Server: Encodable {
+        var address: String
+        var up: Bool
+        var limit: Int
+        var active: Int
+        var idle: Int
+        var opening: Int
+        var closing: Int
+        var tunnels: Int
+        var connects: UInt64
+        var connectFailures: UInt64
+        var requests: UInt64
+    }
+
+    struct SideFigures: Encodable {
+        var framesIn: UInt64
+        var consumed: UInt64
+        var forwarded: UInt64
+        /// By reason; only those that occurred.
+        var dropped: [String: UInt64]
+        var emitted: [String: UInt64]
+        var retransmitted: [String: UInt64]
+        var captured: UInt64
+        var captureDrops: UInt64
+        var truncated: UInt64
+        var packetsSent: UInt64
+        var sendCalls: UInt64
+        var egressErrors: [String: UInt64]
+        var arpAnswered: UInt64
+        var arpConflicts: UInt64
+    }
+
+    var version = Version.text
+    var stopping: Bool
+    var drained: Bool
+    var services: [Service]
+    /// Pools that no route names.
+    var otherPools: [Pool]
+    var timers: Int
+    var bufferBytes: Int
+    var timeWaits: Int
+    var sides: [String: SideFigures]
+    var refused: [String: UInt64]
+    var requestFaults: [String: UInt64]
+    var responseFaults: [String: UInt64]
+    var repeatedRequests: UInt64
+    var overLimit: UInt64
+    var recordsLost: UInt64
+    var unwrittenLogLines: UInt64
+    var turns: UInt64
+
+    init(_ report: LoopReport, configuration: Configuration, unwrittenLogLines: UInt64) {
+        let snapshot = report.snapshot
+        stopping = snapshot.isStopping
+        drained = report.isDrained
+        let pools = snapshot.pools.map(Self.pool)
+        var routed: Set<Int> = []
+        services = zip(snapshot.services, configuration.services).map { figures, configured in
+            var named: [Int] = []
+            for route in configured.routes where !named.contains(route.pool) { named.append(route.pool) }
+            routed.formUnion(named)
+            return Service(
+                name: figures.name, listen: configured.listen.map(\.description), frontConnections: figures.frontConnections,
+                phases: Dictionary(uniqueKeysWithValues: zip(FrontPhase.allCases.map { "\($0)" }, figures.phases)), tunnels: figures.tunnels,
+                connectionsTotal: figures.connectionsTotal,
+                requests: Dictionary(figures.requests.map { (String($0.status), $0.count) }, uniquingKeysWith: +),
+                pools: named.filter(pools.indices.contains).map { pools[$0] })
+        }
+        otherPools = pools.indices.filter { !routed.contains($0) }.map { pools[$0] }
+        timers = snapshot.timers
+        bufferBytes = snapshot.bufferBytes
+        timeWaits = snapshot.timeWaits
+        sides = Dictionary(uniqueKeysWithValues: Side.allCases.map { ("\($0)", Self.side($0, report)) })
+        refused = Self.occurred(RefusalReason.allCases.map(\.label), snapshot.counters.refused)
+        requestFaults = Dictionary(snapshot.counters.requestFaults.map { ($0.label, $0.count) }, uniquingKeysWith: +)
+        responseFaults = Dictionary(snapshot.counters.responseFaults.map { ($0.label, $0.count) }, uniquingKeysWith: +)
+        repeatedRequests = snapshot.counters.repeatedRequests
+        overLimit = snapshot.counters.overLimit
+        recordsLost = snapshot.counters.recordsLost + report.recordsLost
+        self.unwrittenLogLines = unwrittenLogLines
+        turns = report.turns
+    }
+
+    private static func pool(_ pool: Snapshot.Pool) -> Pool {
+        Pool(
+            name: pool.name, queueLength: pool.queueLength, queueHigh: pool.queueHigh,
+            queueOldestSeconds: Double(pool.queueOldest.nanoseconds) / 1e9,
+            servers: pool.servers.map { server in
+                Server(
+                    address: server.endpoint.description, up: server.isUp, limit: server.limit, active: server.active, idle: server.idle,
+                    opening: server.opening, closing: server.closing, tunnels: server.tunnels, connects: server.connects,
+                    connectFailures: server.connectFailures, requests: server.requests)
+            })
+    }
+
+    private static func side(_ side: Side, _ report: LoopReport) -> SideFigures {
+        let index = Int(side.rawValue)
+        let counters = report.snapshot.counters
+        let kinds = EmissionKind.allCases.map { "\($0)" }
+        return SideFigures(
+            framesIn: counters.framesIn[index], consumed: counters.consumed[index], forwarded: counters.forwarded[index],
+            dropped: occurred(DropReason.allCases.map(\.label), counters.dropped[index]), emitted: occurred(kinds, counters.emitted[index]),
+            retransmitted: occurred(kinds, counters.retransmitted[index]), captured: report.captures[index].received,
+            captureDrops: report.captures[index].dropped, truncated: report.captures[index].truncated,
+            packetsSent: report.transmits[index].packets, sendCalls: report.transmits[index].calls,
+            egressErrors: Dictionary(report.transmits[index].errors.map { (ErrorName.text($0.code), $0.count) }, uniquingKeysWith: +),
+            arpAnswered: report.arp[index].requestsAnswered, arpConflicts: report.arp[index].conflicts)
+    }
+
+    private static func occurred(_ labels: [String], _ counts: [UInt64]) -> [String: UInt64] {
+        Dictionary(zip(labels, counts).filter { $0.1 > 0 }, uniquingKeysWith: +)
+    }
+
+    /// The document, keys sorted.
+    func encoded() -> [UInt8] {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        return Array((try? encoder.encode(self)) ?? Data("{}".utf8)) + [0x0A]
+    }
+}

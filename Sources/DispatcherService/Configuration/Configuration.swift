@@ -1,0 +1,68 @@
+public import DispatcherCore
+public import PacketIO
+
+/// A configuration file, checked: everything that the service is told before it starts (docs/configuration.md).
+public struct Configuration: Sendable {
+    /// Where a line for each request goes.
+    public enum AccessLog: Equatable, Sendable {
+        case none, stdout
+        case file(String)
+    }
+
+    /// What is said of one side.
+    public struct SideSettings: Equatable, Sendable {
+        public var interface: String
+        /// Bytes of the capture's ring.
+        public var captureMemory: Int
+    }
+
+    public var user = "nobody"
+    public var logLevel = "info"
+    public var accessLog = AccessLog.none
+    public var adminListen = Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 9_900)
+    public var drain = Interval.seconds(10)
+    public var clientSide = SideSettings(interface: "", captureMemory: 256 << 20)
+    public var serverSide = SideSettings(interface: "", captureMemory: 256 << 20)
+    public var sourceAddress = IPAddress(v4: 0)
+    public var ports = PortPlan()
+    public var tcp = TCPSettings()
+    public var services: [ServiceConfiguration] = []
+    public var pools: [PoolConfiguration] = []
+
+    public init() {}
+
+    public var sidesShareInterface: Bool { clientSide.interface == serverSide.interface }
+
+    /// The addresses that clients see, each once, in the order of the file.
+    public var serviceAddresses: [IPAddress] {
+        var seen: [IPAddress] = []
+        for endpoint in services.flatMap(\.listen) where !seen.contains(endpoint.address) { seen.append(endpoint.address) }
+        return seen
+    }
+
+    public var sourceAddresses: [IPAddress] { [sourceAddress] }
+
+    /// What the engine is told.
+    public func engineConfiguration(client: NetworkInterface, server: NetworkInterface) -> EngineConfiguration {
+        var engine = EngineConfiguration()
+        engine.sidesShareInterface = sidesShareInterface
+        engine.clientSideMTU = min(client.mtu, 65_535)
+        engine.serverSideMTU = min(server.mtu, 65_535)
+        engine.sourceAddress = sourceAddress
+        engine.ports = ports
+        engine.tcp = tcp
+        engine.services = services
+        engine.pools = pools
+        return engine
+    }
+
+    /// Who answers ARP for what.
+    public func responder(client: NetworkInterface, server: NetworkInterface) -> ARPResponder {
+        let shared = sidesShareInterface
+        return ARPResponder(
+            client: .init(
+                hardwareAddress: client.hardwareAddress, addresses: shared ? serviceAddresses + sourceAddresses : serviceAddresses),
+            server: .init(
+                hardwareAddress: server.hardwareAddress, addresses: shared ? serviceAddresses + sourceAddresses : sourceAddresses))
+    }
+}

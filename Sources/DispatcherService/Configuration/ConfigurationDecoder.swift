@@ -1,0 +1,145 @@
+import DispatcherCore
+import Yams
+
+extension Configuration {
+    /// Reads and checks a file's text.
+    /// - Parameter file: its name, for messages.
+    /// - Throws: `ConfigurationError` with everything that is wrong with it.
+    public init(yaml: String, file: String) throws(ConfigurationError) {
+        let problems = ConfigurationProblems(file: file)
+        self.init()
+        if let node = Self.compose(yaml, problems) {
+            var decoder = ConfigurationDecoder(problems: problems)
+            self = decoder.decode(ConfigurationSection(node, path: "", line: 1, problems: problems))
+        }
+        guard problems.list.isEmpty else { throw ConfigurationError(problems: problems.sorted) }
+    }
+
+    private static func compose(_ yaml: String, _ problems: ConfigurationProblems) -> Node? {
+        do {
+            guard let node = try Yams.compose(yaml: yaml) else {
+                problems.report(1, "the file is empty")
+                return nil
+            }
+            return node
+        } catch YamlError.scanner(_, let problem, let mark, _), YamlError.parser(_, let problem, let mark, _),
+            YamlError.composer(_, let problem, let mark, _)
+        {
+            problems.report(mark.line, "not YAML: \(problem)")
+        } catch YamlError.duplicatedKeysInMapping(let duplicates, let context) {
+            problems.report(context.mark.line, "this key is there twice: \(duplicates.joined(separator: ", "))")
+        } catch {
+            problems.report(1, "not YAML: \(error)")
+        }
+        return nil
+    }
+}
+
+/// Turns sections into a `Configuration`. What is wrong is reported and replaced by a default, so that the reading goes on.
+struct ConfigurationDecoder {
+    let problems: ConfigurationProblems
+    var result = Configuration()
+
+    init(problems: ConfigurationProblems) { self.problems = problems }
+
+    mutating func decode(_ top: ConfigurationSection) -> Configuration {
+        decodeProcess(top)
+        decodeSides(top)
+        decodeTCP(top.section("tcp"))
+        let pools = top.sections("pools")
+        decodePools(pools)
+        let services = top.sections("services")
+        decodeServices(services)
+        checkAddresses(services: services, pools: pools, serverSide: top.section("server-side"))
+        return result
+    }
+
+    private mutating func decodeProcess(_ top: ConfigurationSection) {
+        result.user = top.text("user")
+        let log = top.section("log")
+        result.logLevel = log.text("level")
+        switch log.text("access") {
+        case "none": result.accessLog = .none
+        case "stdout": result.accessLog = .stdout
+        case let file: result.accessLog = .file(file)
+        }
+        if let listen = top.section("admin").endpoint("listen") { result.adminListen = listen }
+        result.drain = top.section("stop").interval("drain")
+    }
+
+    private mutating func decodeSides(_ top: ConfigurationSection) {
+        let client = top.section("client-side")
+        result.clientSide = .init(interface: interface(client), captureMemory: client.number("capture-memory"))
+        let server = top.section("server-side")
+        result.serverSide = .init(interface: interface(server), captureMemory: server.number("capture-memory"))
+
+        for (index, address) in server.each("source-addresses").enumerated() {
+            guard case .address(let source) = address.value, source.isIPv4 else { continue }
+            if index > 0 {
+                problems.report(address.line, "not supported yet: server-side.source-addresses (\(source), a second one)")
+            } else {
+                result.sourceAddress = source
+                requireUnicast(source, address.line, "server-side.source-addresses")
+            }
+        }
+
+        let ports = PortPlan(
+            first: server.number("first-port"), last: server.number("last-port"), layers: server.number("layers"),
+            servers: server.number("servers"), connections: server.number("connections-per-server"))
+        result.ports = ports
+        guard ports.fits else {
+            let needed = ports.layers * ports.slots
+            return problems.report(
+                server.line(of: "last-port"),
+                "server-side: the ports \(ports.first) to \(ports.last) are \(max(0, ports.last - ports.first + 1)), but \(ports.layers) layers of \(ports.servers) servers with \(ports.connections) connections need \(needed); lower layers, servers or connections-per-server"
+            )
+        }
+    }
+
+    private func interface(_ side: ConfigurationSection) -> String {
+        let name = side.text("interface")
+        if name.utf8.count > 15 { problems.report(side.line(of: "interface"), "\(side.path).interface: \(name) is longer than 15 bytes") }
+        return name
+    }
+
+    private mutating func decodeTCP(_ tcp: ConfigurationSection) {
+        result.tcp.acknowledge = tcp.choice("acknowledge", TCPSettings.Acknowledge.self)
+        result.tcp.initialWindow = tcp.choice("initial-window", TCPSettings.InitialWindow.self)
+        result.tcp.timeWait = tcp.interval("time-wait")
+        result.tcp.serverTimeWait = tcp.interval("server-time-wait")
+        let mss = tcp.text("server-mss")
+        if mss != "auto" {
+            if let number = Int(mss), (536...65_495).contains(number) {
+                result.tcp.serverMSS = number
+            } else {
+                problems.report(tcp.line(of: "server-mss"), "tcp.server-mss: \(mss) is not auto or a number from 536 to 65495")
+            }
+        }
+    }
+
+    // MARK: Shared checks
+
+    /// Names stand in metrics, in the log and in URLs.
+    func name(_ section: ConfigurationSection) -> String {
+        let name = section.text("name")
+        let allowed = name.utf8.allSatisfy {
+            (48...57).contains($0) || (65...90).contains($0) || (97...122).contains($0) || $0 == 45 || $0 == 46 || $0 == 95
+        }
+        if !allowed {
+            problems.report(
+                section.line(of: "name"), "\(section.path).name: \(name) may only have the letters a to z, digits, and the signs - . _")
+        }
+        return name
+    }
+
+    func requireUnicast(_ address: IPAddress, _ line: Int, _ key: String) {
+        if !address.isUnicastSource { problems.report(line, "\(key): \(address) is not an address that a host can have") }
+    }
+
+    /// Times that cannot be nothing.
+    func positive(_ section: ConfigurationSection, _ key: String) -> Interval {
+        let interval = section.interval(key)
+        if interval == .zero { problems.report(section.line(of: key), "\(section.path).\(key): 0 leaves no time; it must be more") }
+        return interval
+    }
+}

@@ -1,0 +1,162 @@
+/// Every key of the configuration file. Keys may be added, never renamed; a test holds docs/configuration.md equal to this table.
+public enum ConfigurationKeys {
+    public static let all: [ConfigurationKey] = top + sides + tcp + services + pools + poolLimits + poolLater
+
+    static let byPath: [String: ConfigurationKey] = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
+
+    private typealias Kind = ConfigurationKey.Kind
+
+    private static func key(_ path: String, _ kind: Kind, _ standard: String? = nil, required: Bool = false) -> ConfigurationKey {
+        ConfigurationKey(path: path, kind: kind, standard: standard, isRequired: required)
+    }
+
+    /// Of some values, those built are named.
+    private static func partly(_ path: String, _ kind: Kind, _ standard: String? = nil, built: [String] = [], required: Bool = false)
+        -> ConfigurationKey
+    {
+        ConfigurationKey(path: path, kind: kind, standard: standard, isRequired: required, built: .partly, builtValues: built)
+    }
+
+    /// Refused unless it says the default.
+    private static func later(_ path: String, _ kind: Kind, _ standard: String? = nil) -> ConfigurationKey {
+        ConfigurationKey(path: path, kind: kind, standard: standard, built: .later)
+    }
+
+    private static let any: ClosedRange<Int> = 0...Int.max
+    private static let memory: Kind = .size(1 << 20...2047 << 20)
+    private static let head: Kind = .size(256...64 << 10)
+
+    private static let top = [
+        key("user", .text, "nobody"),
+        key("log", .section),
+        key("log.level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info"),
+        key("log.access", .text, "none"),
+        key("admin", .section),
+        partly("admin.listen", .endpoint, "127.0.0.1:9900"),
+        key("stop", .section),
+        key("stop.drain", .duration, "10s"),
+        later("stop.tunnels-per-second", .count(any), "1000"),
+        partly("transmit", .choice(["auto", "raw", "packet"]), "auto", built: ["auto", "raw"]),
+        partly("shards", .choice(["auto"] + (1...64).map(String.init)), "auto", built: ["auto", "1"]),
+    ]
+
+    private static let sides = [
+        key("client-side", .section, required: true),
+        key("client-side.interface", .text, required: true),
+        later("client-side.gateway", .text, "auto"),
+        later("client-side.reply-to", .choice(["sender", "route"]), "sender"),
+        key("client-side.capture-memory", memory, "256MiB"),
+        key("server-side", .section, required: true),
+        key("server-side.interface", .text, required: true),
+        partly("server-side.source-addresses", .addresses, required: true),
+        later("server-side.gateway", .text, "auto"),
+        key("server-side.capture-memory", memory, "256MiB"),
+        later("server-side.kernel-addresses", .boolean, "false"),
+        key("server-side.first-port", .count(1...65_535), "10000"),
+        key("server-side.last-port", .count(1...65_535), "65535"),
+        key("server-side.layers", .count(1...64), "5"),
+        key("server-side.servers", .count(1...1_024), "16"),
+        key("server-side.connections-per-server", .count(1...65_535), "256"),
+    ]
+
+    private static let tcp = [
+        key("tcp", .section),
+        key("tcp.options", .choice(["all", "mss"]), "all"),
+        key("tcp.acknowledge", .choice(["with-response", "immediate"]), "with-response"),
+        later("tcp.tail-custody", .size(any), "64KiB"),
+        later("tcp.staging-memory", .size(any), "64MiB"),
+        key("tcp.initial-window", .choice(["clamped", "client"]), "clamped"),
+        key("tcp.time-wait", .duration, "60s"),
+        key("tcp.server-time-wait", .duration, "1s"),
+        key("tcp.server-mss", .text, "auto"),
+    ]
+
+    private static let services = [
+        key("services", .sections, required: true),
+        key("services[].name", .text, required: true),
+        partly("services[].listen", .endpoints, required: true),
+        partly("services[].mode", .choice(["l7/3", "l4/3"]), "l7/3", built: ["l7/3"]),
+        later("services[].owned-by-kernel", .boolean, "false"),
+        key("services[].limits", .section),
+        key("services[].limits.head", head, "16KiB"),
+        key("services[].limits.fields", .count(1...1_000), "100"),
+        key("services[].limits.response-head", head, "16KiB"),
+        key("services[].limits.body", .size(any), "1MiB"),
+        key("services[].limits.body-buffer", .size(any), "64KiB"),
+        key("services[].limits.head-time", .duration, "10s"),
+        key("services[].limits.body-rate", .rate, "500B/s"),
+        key("services[].limits.send-idle", .duration, "60s"),
+        key("services[].limits.idle", .duration, "75s"),
+        key("services[].limits.tunnel-idle", .duration, "1h"),
+        key("services[].limits.connections", .count(1...10_000_000), "100000"),
+        later("services[].limits.per-client-connections", .count(any), "0"),
+        later("services[].limits.per-client-new-connections", .count(any), "0"),
+        later("services[].limits.per-client-requests", .count(any), "0"),
+        key("services[].routes", .sections, required: true),
+        key("services[].routes[].path-prefix", .text),
+        later("services[].routes[].host", .anything),
+        later("services[].routes[].method", .anything),
+        later("services[].routes[].header", .anything),
+        key("services[].routes[].upgrade", .choice(["websocket"])),
+        key("services[].routes[].pool", .text, required: true),
+    ]
+
+    private static let pools = [
+        key("pools", .sections, required: true),
+        key("pools[].name", .text, required: true),
+        key("pools[].servers", .sections, required: true),
+        partly("pools[].servers[].address", .endpoint, required: true),
+        key("pools[].servers[].initial", .count(0...65_535), "limit.initial"),
+        key("pools[].servers[].minimum", .count(0...65_535), "limit.minimum"),
+        key("pools[].servers[].maximum", .count(1...65_535), "limit.maximum"),
+        later("pools[].servers[].weight", .count(1...65_535), "1"),
+        later("pools[].servers[].backup", .boolean, "false"),
+        later("pools[].servers[].capacity", .count(1...65_535)),
+        partly("pools[].balance", .text, "round-robin"),
+        key("pools[].open", .choice(["on-connection", "on-request", "at-start"]), "on-connection"),
+        key("pools[].queue", .section),
+        key("pools[].queue.capacity", .count(1...1_000_000), "4096"),
+        key("pools[].queue.memory", .size(64 << 10...16 << 30), "64MiB"),
+        key("pools[].queue.refuse-above", .count(1...1_000_000), "half of capacity"),
+        key("pools[].queue.resume-below", .count(1...1_000_000), "4/5 of refuse-above"),
+        key("pools[].queue.wait", .duration, "1s"),
+        partly("pools[].queue.refuse-with", .choice(["reset", "answer"]), "reset", built: ["reset"]),
+        later("pools[].queue.per-client", .percentage, "100%"),
+        key("pools[].retries", .count(0...10), "1"),
+        key("pools[].timeouts", .section),
+        key("pools[].timeouts.connect", .duration, "1s"),
+        key("pools[].timeouts.response", .duration, "30s"),
+    ]
+
+    private static let poolLimits = [
+        key("pools[].limit", .section),
+        key("pools[].limit.initial", .count(0...65_535), "8"),
+        key("pools[].limit.minimum", .count(0...65_535), "1"),
+        key("pools[].limit.maximum", .count(1...65_535), "256"),
+        partly("pools[].limit.control", .control, "fixed", built: ["fixed"]),
+        key("pools[].tunnels", .section),
+        key("pools[].tunnels.initial", .count(0...65_535), "19000"),
+        key("pools[].tunnels.maximum", .count(0...65_535), "19000"),
+        partly("pools[].tunnels.control", .control, "fixed", built: ["fixed"]),
+    ]
+
+    private static let poolLater = [
+        later("pools[].l4", .section),
+        later("pools[].l4.cookie", .boolean, "false"),
+        later("pools[].l4.source", .choice(["rewrite", "keep"]), "rewrite"),
+        later("pools[].l4.idle", .duration, "15m"),
+        later("pools[].health", .section),
+        later("pools[].health.path", .text),
+        later("pools[].health.tcp", .boolean, "false"),
+        later("pools[].health.every", .duration, "2s"),
+        later("pools[].health.timeout", .duration, "1s"),
+        later("pools[].health.rise", .count(1...100), "2"),
+        later("pools[].health.fall", .count(1...100), "3"),
+        later("pools[].health.expect", .anything, "[200]"),
+        later("pools[].health.report-header", .text),
+        later("pools[].ejection", .section),
+        later("pools[].ejection.failures", .count(1...1_000), "5"),
+        later("pools[].ejection.time", .duration, "10s"),
+        later("pools[].slow-start", .duration, "0s"),
+    ]
+}

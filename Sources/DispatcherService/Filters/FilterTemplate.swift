@@ -1,0 +1,56 @@
+import DispatcherCore
+
+/// A libpcap expression with `$`-variables and comment lines, as the files in `Filters/` have them.
+public struct FilterTemplate: Equatable, Sendable {
+    /// The file's name, for messages.
+    public var name: String
+    public var text: String
+
+    public init(name: String, text: String) {
+        self.name = name
+        self.text = text
+    }
+
+    /// What a variable stands for: any packet whose destination is one of the addresses.
+    static func hosts(_ addresses: [IPAddress]) -> String {
+        "(" + addresses.map { "dst host \($0)" }.joined(separator: " or ") + ")"
+    }
+
+    /// The expression, on one line, without comments.
+    /// - Parameter variables: by name, without the `$`.
+    /// - Throws: `FilterError` for a variable that nobody knows, and when nothing is left.
+    public func expanded(_ variables: [String: String]) throws(FilterError) -> String {
+        var words: [String] = []
+        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            let trimmed = line.drop { $0 == " " || $0 == "\t" }
+            if trimmed.hasPrefix("#") { continue }
+            let replaced = try replace(in: String(trimmed), variables, line: index + 1)
+            words += replaced.split { $0 == " " || $0 == "\t" || $0 == "\r" }.map(String.init)
+        }
+        guard !words.isEmpty else { throw FilterError("\(name): there is no expression in it") }
+        return words.joined(separator: " ")
+    }
+
+    private func replace(in line: String, _ variables: [String: String], line number: Int) throws(FilterError) -> String {
+        var result = ""
+        var rest = Substring(line)
+        while let dollar = rest.firstIndex(of: "$") {
+            result += rest[..<dollar]
+            let after = rest[rest.index(after: dollar)...]
+            let variable = after.prefix { $0.isASCII && ($0.isLetter || $0 == "_") }
+            guard let value = variables[String(variable)] else {
+                throw FilterError("\(name):\(number): unknown variable: $\(variable)")
+            }
+            result += value
+            rest = after.dropFirst(variable.count)
+        }
+        return result + rest
+    }
+}
+
+/// What is wrong with a capture filter.
+public struct FilterError: Error, Equatable, CustomStringConvertible {
+    public var description: String
+
+    public init(_ description: String) { self.description = description }
+}

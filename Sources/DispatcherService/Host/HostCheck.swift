@@ -1,0 +1,75 @@
+import DispatcherCore
+import Glibc
+import PacketIO
+
+/// What must hold on the host before the dispatcher may take over addresses (architecture.md, "Addresses").
+struct HostCheck {
+    var clientInterface: NetworkInterface
+    var serverInterface: NetworkInterface
+    /// IPv4 addresses that the kernel owns, with the interface that has them.
+    var kernelAddresses: [(address: IPAddress, interface: String)]
+    var forwards: Bool
+
+    /// - Throws: `ServiceError` when an interface does not exist.
+    static func read(_ configuration: Configuration) throws(ServiceError) -> HostCheck {
+        HostCheck(
+            clientInterface: try interface(configuration.clientSide.interface, "client-side"),
+            serverInterface: try interface(configuration.serverSide.interface, "server-side"), kernelAddresses: readAddresses(),
+            forwards: readForwarding())
+    }
+
+    private static func interface(_ name: String, _ side: String) throws(ServiceError) -> NetworkInterface {
+        do throws(CaptureError) {
+            return try NetworkInterface(named: name)
+        } catch {
+            throw ServiceError(.failed, "\(side).interface: \(error)")
+        }
+    }
+
+    /// - Returns: warnings.
+    /// - Throws: `ServiceError` with everything that forbids the start.
+    func judge(_ configuration: Configuration) throws(ServiceError) -> [String] {
+        var faults: [String] = []
+        for (side, interface) in [("client-side", clientInterface), ("server-side", serverInterface)] {
+            if !interface.isUp { faults.append("\(side).interface: \(interface.name) is down; ip link set \(interface.name) up") }
+            if !interface.isEthernet {
+                faults.append("\(side).interface: \(interface.name) is not an Ethernet device; name an Ethernet, veth, bridge or VLAN interface")
+            }
+        }
+        let ours = configuration.serviceAddresses.map { ("service", $0) } + configuration.sourceAddresses.map { ("source", $0) }
+        for (kind, address) in ours {
+            for owned in kernelAddresses where owned.address == address {
+                faults.append(
+                    "the kernel owns the \(kind) address \(address) (on \(owned.interface)) and would reset our connections; take it away: ip address del \(address)/LENGTH dev \(owned.interface)"
+                )
+            }
+        }
+        guard faults.isEmpty else { throw ServiceError(.failed, faults.joined(separator: "\n")) }
+        guard forwards else { return [] }
+        return [
+            "this host forwards IPv4 packets (net.ipv4.ip_forward is 1): packets to our addresses that it has a route for may be forwarded as well as served; switch it off if this host is not a router"
+        ]
+    }
+
+    private static func readAddresses() -> [(address: IPAddress, interface: String)] {
+        var list: UnsafeMutablePointer<ifaddrs>?
+        guard getifaddrs(&list) == 0 else { return [] }
+        defer { freeifaddrs(list) }
+        var found: [(address: IPAddress, interface: String)] = []
+        var next = list
+        while let entry = next {
+            if let address = entry.pointee.ifa_addr, address.pointee.sa_family == sa_family_t(AF_INET) {
+                let v4 = UnsafeRawPointer(address).loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
+                found.append((IPAddress(v4: UInt32(bigEndian: v4)), String(cString: entry.pointee.ifa_name)))
+            }
+            next = entry.pointee.ifa_next
+        }
+        return found
+    }
+
+    private static func readForwarding() -> Bool {
+        guard let file = fopen("/proc/sys/net/ipv4/ip_forward", "r") else { return false }
+        defer { fclose(file) }
+        return fgetc(file) == 0x31
+    }
+}

@@ -1,0 +1,128 @@
+import CLinux
+import DispatcherCore
+import Glibc
+public import Logging
+import PacketIO
+
+/// The dispatcher as a process: opens captures and sockets, gives up privileges, runs the packet thread, the log thread and the admin
+/// listener, and ends in order.
+public struct DispatcherService {
+    private let configuration: Configuration
+    private let filters: ExpandedFilters
+    private let logger: Logger
+
+    public init(_ prepared: PreparedService, logger: Logger) {
+        configuration = prepared.configuration
+        filters = prepared.filters
+        self.logger = logger
+    }
+
+    /// Runs until SIGTERM or SIGINT; SIGUSR1 opens the access log again.
+    /// - Throws: `ServiceError` when it cannot start, or cannot go on.
+    public func run() throws(ServiceError) {
+        let signals = try SignalDescriptor()
+        try Privileges.require()
+        let host = try HostCheck.read(configuration)
+        for warning in try host.judge(configuration) { logger.warning("\(warning)") }
+        let user = try Privileges.User(named: configuration.user)
+
+        // Everything that needs a privilege, before it is given up.
+        let mailbox = Mailbox()
+        let relay = RecordRelay()
+        let loop = try openLoop(host, mailbox, relay)
+        let file = try LogFile(configuration.accessLog, owner: user)
+        let admin = try AdminListener(configuration.adminListen)
+        try Privileges.drop(to: user)
+
+        let format = AccessLogFormat(configuration: configuration, host: Self.hostName(), process: "sluice-dispatcher[\(getpid())]")
+        let records = RecordThread(relay: relay, format: format, logger: logger)
+        let recordThread = try records.start(file)
+        let packets = PacketThread(mailbox: mailbox)
+        let answers = AdminAnswers(
+            configuration: configuration, durations: { records.durations }, unwrittenLogLines: { records.unwrittenLines })
+        let server = try AdminServer(listener: admin, answers: answers, mailbox: mailbox)
+        try packets.start(loop)
+        logger.info(
+            "serving \(configuration.services.flatMap(\.listen).map(\.description).joined(separator: ", ")) on \(host.clientInterface.name), servers on \(host.serverInterface.name), figures at http://\(configuration.adminListen)/metrics"
+        )
+
+        var watch = FigureWatch()
+        let outcome = supervise(signals, packets, records, &watch)
+        records.end()
+        recordThread.join()
+        server.stop()
+        if case .failed(let reason) = outcome { throw ServiceError(.failed, reason) }
+        logger.info("stopped")
+    }
+
+    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay) throws(ServiceError) -> LiveLoop {
+        let client = configuration.clientSide
+        let server = configuration.serverSide
+        var seed: UInt64 = 0
+        guard clinux_random(&seed, MemoryLayout<UInt64>.size) == 0 else {
+            throw ServiceError(.failed, "the kernel gives no random bytes: \(String(cString: strerror(errno)))")
+        }
+        do throws(CaptureError) {
+            let shared = configuration.sidesShareInterface
+            let clientCapture = try Capture(
+                interface: client.interface, filter: shared ? filters.both : filters.client, memory: client.captureMemory)
+            var serverCapture: Capture?
+            if !shared {
+                serverCapture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory)
+            }
+            return LiveLoop(
+                engine: L73Dispatcher(
+                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed),
+                sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface), client: clientCapture,
+                server: serverCapture, responder: configuration.responder(client: host.clientInterface, server: host.serverInterface),
+                mailbox: mailbox, records: relay)
+        } catch {
+            throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
+        }
+    }
+
+    /// Waits for signals and for the end of the packet thread; looks at the figures now and then.
+    private func supervise(_ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ watch: inout FigureWatch)
+        -> PacketThread.Outcome
+    {
+        var shutdown: Shutdown?
+        while true {
+            var wait: Int32 = FigureWatch.period
+            if let step = shutdown?.next(at: MonotonicClock.now(), isDrained: packets.report()?.isDrained ?? false) {
+                switch step {
+                case .wait(let milliseconds): wait = milliseconds
+                case .abort, .quit:
+                    if step == .abort { packets.mailbox.post(.command(.abort)) }
+                    packets.mailbox.post(.quit)
+                    _ = packets.waitForEnd(milliseconds: 2_000)
+                    return packets.state
+                }
+            } else if let report = packets.report() {
+                for warning in watch.warnings(report) { logger.warning("\(warning)") }
+            }
+            var descriptors = [
+                pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: packets.endDescriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            _ = poll(&descriptors, 2, wait)
+            if packets.state != .running { return packets.state }
+            while let signal = signals.next() {
+                if signal == SIGUSR1 {
+                    records.reopen()
+                } else if shutdown == nil {
+                    logger.info("stopping: new connections are refused, those that are there have \(configuration.drain.milliseconds) ms")
+                    packets.mailbox.post(.command(.stop))
+                    shutdown = Shutdown(at: MonotonicClock.now(), drain: configuration.drain)
+                } else {
+                    shutdown?.hurry()
+                }
+            }
+        }
+    }
+
+    private static func hostName() -> String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, 255) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

@@ -1,0 +1,31 @@
+import DispatcherCore
+import PacketIO
+
+/// Compares figures with those of last time and says what an operator should know.
+struct FigureWatch {
+    /// Between two looks, milliseconds.
+    static let period: Int32 = 10_000
+
+    private var last = LoopReport()
+
+    mutating func warnings(_ report: LoopReport) -> [String] {
+        defer { last = report }
+        var warnings: [String] = []
+        for side in Side.allCases {
+            let index = Int(side.rawValue)
+            let lost = report.captures[index].dropped &- last.captures[index].dropped
+            if lost > 0 { warnings.append("the capture of the \(side) side lost \(lost) frames; raise \(side)-side.capture-memory") }
+            let failed = report.transmits[index].failed - last.transmits[index].failed
+            if failed > 0 {
+                let reasons = report.transmits[index].errors.map { "\(ErrorName.text($0.code)): \($0.count)" }.joined(separator: ", ")
+                warnings.append("\(failed) packets of the \(side) side could not be sent (in all \(reasons))")
+            }
+            if report.arp[index].conflicts > last.arp[index].conflicts, let conflict = report.lastConflict {
+                warnings.append("\(conflict.hardwareAddress) claims our address \(conflict.address) on the \(side) side")
+            }
+        }
+        let records = report.recordsLost + report.snapshot.counters.recordsLost - last.recordsLost - last.snapshot.counters.recordsLost
+        if records > 0 { warnings.append("\(records) finished requests are missing in the log and the histograms: the log thread was behind") }
+        return warnings
+    }
+}

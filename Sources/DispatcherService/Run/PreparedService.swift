@@ -1,0 +1,48 @@
+import Foundation
+public import Logging
+
+/// A configuration and its filters, read and checked: all that can be known without touching the network.
+public struct PreparedService: CustomStringConvertible {
+    let configuration: Configuration
+    let filters: ExpandedFilters
+    private let origin: String
+
+    /// - Parameters:
+    ///   - file: the configuration file.
+    ///   - filterDirectory: of `--filters`.
+    ///   - executable: the path of this program, beside which filters are looked for.
+    /// - Throws: `ServiceError` with everything that is wrong.
+    public init(file: String, filterDirectory: String?, executable: String) throws(ServiceError) {
+        let text: String
+        do {
+            text = try String(contentsOfFile: file, encoding: .utf8)
+        } catch {
+            throw ServiceError(.failed, "cannot read the configuration file \(file): it must exist, be readable and be UTF-8")
+        }
+        do throws(ConfigurationError) {
+            configuration = try Configuration(yaml: text, file: file)
+        } catch {
+            throw ServiceError(.failed, error.description)
+        }
+        do throws(FilterError) {
+            let found = try CaptureFilters.find(directory: filterDirectory, executable: executable) {
+                try? String(contentsOfFile: $0, encoding: .utf8)
+            }
+            filters = try found.expanded(for: configuration)
+            origin = found.origin
+        } catch {
+            throw ServiceError(.failed, error.description)
+        }
+    }
+
+    public var logLevel: Logger.Level { Logger.Level(rawValue: configuration.logLevel) ?? .info }
+
+    /// What `--check` says.
+    public var description: String {
+        let captures =
+            configuration.sidesShareInterface
+            ? "filter of \(configuration.clientSide.interface): \(filters.both)"
+            : "filter of \(configuration.clientSide.interface) (client side): \(filters.client)\nfilter of \(configuration.serverSide.interface) (server side): \(filters.server)"
+        return "configuration: ok\nfilters: \(origin)\n\(captures)"
+    }
+}

@@ -1,0 +1,134 @@
+import CLinux
+import CPcap
+import DispatcherCore
+import Glibc
+
+/// The frames that one interface takes in, by libpcap in immediate mode (tcp.md, "Devices").
+///
+/// The frame that `dispatch` hands out lies in the ring that the kernel shares: it is gone when the callback returns.
+public struct Capture: ~Copyable {
+    /// Bytes of a frame that are kept. A slot of the ring is then exactly 64 KiB; longer frames are cut and counted.
+    public static let snapshotLength: Int32 = 65_450
+
+    let handle: OpaquePointer
+    private let name: String
+    private let truncated: UnsafeMutablePointer<UInt64>
+
+    /// Opens a live capture.
+    /// - Parameters:
+    ///   - interface: an Ethernet interface that is up.
+    ///   - filter: a libpcap expression; only what it lets pass takes a slot of the ring.
+    ///   - memory: bytes of the ring.
+    /// - Throws: `CaptureError`; `notPermitted` without CAP_NET_RAW.
+    public init(interface: String, filter: String, memory: Int) throws(CaptureError) {
+        var reason = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+        guard let handle = pcap_create(interface, &reason) else {
+            throw CaptureError(.failed, "cannot capture on \(interface): \(String(nulTerminated: reason))")
+        }
+        do throws(CaptureError) {
+            try Self.activate(handle, interface: interface, filter: filter, memory: memory)
+        } catch {
+            pcap_close(handle)
+            throw error
+        }
+        self.init(handle: handle, name: interface)
+    }
+
+    /// Reads the frames of a capture file as if they came in on an interface; no permission is needed.
+    /// - Throws: `CaptureError` (`failed`, `notEthernet`, `badFilter`).
+    public init(file: String, filter: String? = nil) throws(CaptureError) {
+        var reason = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+        guard let handle = pcap_open_offline(file, &reason) else {
+            throw CaptureError(.failed, "cannot read the capture file \(file): \(String(nulTerminated: reason))")
+        }
+        do throws(CaptureError) {
+            try Self.requireEthernet(handle, file)
+            if let filter, try !PacketFilter(filter).install(on: handle) { throw Self.failure(handle, "cannot filter \(file)") }
+        } catch {
+            pcap_close(handle)
+            throw error
+        }
+        self.init(handle: handle, name: file)
+    }
+
+    private init(handle: OpaquePointer, name: String) {
+        self.handle = handle
+        self.name = name
+        truncated = .allocate(capacity: 1)
+        truncated.initialize(to: 0)
+    }
+
+    deinit {
+        pcap_close(handle)
+        truncated.deallocate()
+    }
+
+    private static func activate(_ handle: OpaquePointer, interface: String, filter: String, memory: Int) throws(CaptureError) {
+        pcap_set_snaplen(handle, snapshotLength)
+        pcap_set_immediate_mode(handle, 1)
+        pcap_set_promisc(handle, 1)
+        pcap_set_buffer_size(handle, Int32(clamping: memory))
+        let status = pcap_activate(handle)
+        guard status >= 0 else { throw activationFailure(handle, interface, status) }
+        try requireEthernet(handle, interface)
+        guard clinux_ignore_outgoing(pcap_fileno(handle)) == 0 else {
+            throw CaptureError(
+                .failed,
+                "cannot keep our own frames out of the capture on \(interface) (PACKET_IGNORE_OUTGOING, Linux 4.20 or newer): \(String(cString: strerror(errno)))"
+            )
+        }
+        // A loopback device shows each frame twice; where the option above has no effect this sorts the copies out.
+        pcap_setdirection(handle, PCAP_D_IN)
+        guard try PacketFilter(filter).install(on: handle) else { throw failure(handle, "cannot filter on \(interface)") }
+        var reason = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
+        guard pcap_setnonblock(handle, 1, &reason) == 0 else {
+            throw CaptureError(.failed, "cannot poll the capture on \(interface): \(String(nulTerminated: reason))")
+        }
+    }
+
+    private static func requireEthernet(_ handle: OpaquePointer, _ name: String) throws(CaptureError) {
+        let type = pcap_datalink(handle)
+        guard type == DLT_EN10MB else {
+            let described = pcap_datalink_val_to_description_or_dlt(type).map { String(cString: $0) } ?? "type \(type)"
+            throw CaptureError(
+                .notEthernet, "\(name) gives frames of \(described), not Ethernet; name an Ethernet, veth, bridge or VLAN interface instead")
+        }
+    }
+
+    private static func activationFailure(_ handle: OpaquePointer, _ interface: String, _ status: Int32) -> CaptureError {
+        switch status {
+        case PCAP_ERROR_PERM_DENIED, PCAP_ERROR_PROMISC_PERM_DENIED:
+            CaptureError(.notPermitted, "capturing on \(interface) needs CAP_NET_RAW; start as root or grant that capability")
+        case PCAP_ERROR_NO_SUCH_DEVICE: CaptureError(.noSuchInterface, "the interface \(interface) does not exist")
+        case PCAP_ERROR_IFACE_NOT_UP: CaptureError(.interfaceDown, "the interface \(interface) is down; ip link set \(interface) up")
+        default: failure(handle, "cannot capture on \(interface)")
+        }
+    }
+
+    static func failure(_ handle: OpaquePointer, _ what: String) -> CaptureError {
+        CaptureError(.failed, "\(what): \(String(cString: pcap_geterr(handle)))")
+    }
+
+    /// The reading end, without ownership: so that a loop may change itself while it reads.
+    var frames: CapturedFrames { CapturedFrames(handle: handle, name: name, truncated: truncated) }
+
+    public var statistics: CaptureStatistics { frames.statistics }
+}
+
+/// Figures of a capture since it was opened.
+public struct CaptureStatistics: Equatable, Sendable {
+    /// Frames that passed the filter (`ps_recv`).
+    public var received: UInt64 = 0
+    /// Frames lost because the ring was full (`ps_drop`): an alarm.
+    public var dropped: UInt64 = 0
+    /// Frames longer than `Capture.snapshotLength`.
+    public var truncated: UInt64 = 0
+
+    public init() {}
+}
+
+extension String {
+    init(nulTerminated bytes: [CChar]) {
+        self.init(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}

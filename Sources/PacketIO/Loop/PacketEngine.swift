@@ -1,0 +1,18 @@
+public import DispatcherCore
+
+/// What a loop or a replay drives: the interface that the engines of DispatcherCore share.
+public protocol PacketEngine: ~Copyable {
+    /// One captured frame, from its Ethernet header on.
+    mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress)
+    /// Lets time pass; stops early when `egress` wants a flush, and then `nextDeadline` is not later than `now`.
+    mutating func advance(to now: Instant, into egress: inout Egress)
+    var nextDeadline: Instant { get }
+    mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress)
+    /// Hands out the records since the last call, oldest first.
+    mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void)
+    func snapshot(at now: Instant) -> Snapshot
+    /// After `stop`: whether no front-end connection is left.
+    var isDrained: Bool { get }
+}
+
+extension L73Dispatcher: PacketEngine {}

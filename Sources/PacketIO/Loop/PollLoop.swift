@@ -1,0 +1,177 @@
+import CLinux
+import DispatcherCore
+import Glibc
+
+/// One packet thread: polls the captures of both sides and the mailbox, hands frames to the engine, sends what it answers.
+///
+/// A turn takes at most `batch` frames from each side, the sides in alternating order; everything that they caused leaves before the next poll.
+public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Copyable>: ~Copyable {
+    /// Frames from one side in one turn.
+    public static var batch: Int32 { 256 }
+
+    private var engine: Engine
+    private var sink: Sink
+    private var egress = Egress()
+    /// The captures are owned here and used through their reading ends.
+    private let clientCapture: Capture
+    private let serverCapture: Capture?
+    private let client: CapturedFrames
+    /// nil: both sides share one interface.
+    private let server: CapturedFrames?
+    private var responder: ARPResponder
+    private let mailbox: Mailbox
+    private let records: RecordRelay
+
+    private var now = Instant.distantPast
+    private var turns: UInt64 = 0
+    private var isRunning = true
+    private var failed: Side?
+
+    public init(
+        engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
+        mailbox: Mailbox, records: RecordRelay
+    ) {
+        self.engine = engine
+        self.sink = sink
+        self.client = client.frames
+        self.clientCapture = client
+        if let server = consume server {
+            self.server = server.frames
+            self.serverCapture = consume server
+        } else {
+            self.server = nil
+            self.serverCapture = nil
+        }
+        self.responder = responder
+        self.mailbox = mailbox
+        self.records = records
+    }
+
+    /// Runs until the message `quit`, or until a capture fails.
+    /// - Throws: `CaptureError` of the capture that failed.
+    public mutating func run() throws(CaptureError) {
+        let descriptors = UnsafeMutablePointer<pollfd>.allocate(capacity: 3)
+        defer { descriptors.deallocate() }
+        descriptors[0] = pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0)
+        descriptors[1] = pollfd(fd: server?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
+        descriptors[2] = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
+
+        while isRunning {
+            now = MonotonicClock.now()
+            _ = clinux_ppoll(descriptors, 3, waitTime())
+            turns &+= 1
+            now = MonotonicClock.now()
+            let serverFirst = turns & 1 == 1
+            if serverFirst, let server, descriptors[1].revents != 0 { take(server, .server) }
+            if descriptors[0].revents != 0 { take(client, .client) }
+            if !serverFirst, let server, descriptors[1].revents != 0 { take(server, .server) }
+            finishTurn()
+            if descriptors[2].revents != 0 { readMailbox() }
+            if let failed { throw (failed == .server ? server ?? client : client).failure }
+        }
+    }
+
+    /// Nanoseconds that the poll may wait; negative = for ever.
+    private func waitTime() -> Int64 {
+        var wait: Int64 = -1
+        let deadline = engine.nextDeadline
+        if deadline < .distantFuture { wait = max(0, (deadline - now).nanoseconds) }
+        if let longest = client.longestWait { wait = wait < 0 ? longest : min(wait, longest) }
+        if let longest = server?.longestWait { wait = wait < 0 ? longest : min(wait, longest) }
+        return wait
+    }
+
+    private mutating func take(_ frames: CapturedFrames, _ side: Side) {
+        now = MonotonicClock.now()
+        let count = frames.dispatch(limit: Self.batch) { frame in
+            if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
+                answer(frame, side)
+            } else {
+                engine.receive(frame, on: side, at: now, into: &egress)
+                if egress.wantsFlush { flush() }
+            }
+        }
+        if count < 0 { failed = side }
+    }
+
+    private mutating func flush() {
+        if egress.count > 0 {
+            sink.send(egress)
+            egress.removeAll()
+        }
+    }
+
+    /// Timers, then everything out, then the records.
+    private mutating func finishTurn() {
+        now = MonotonicClock.now()
+        while engine.nextDeadline <= now {
+            let before = engine.nextDeadline
+            engine.advance(to: now, into: &egress)
+            let wasFull = egress.wantsFlush
+            if wasFull { flush() }
+            // A deadline that stays although there is room would spin; the next turn comes back to it.
+            if !wasFull && engine.nextDeadline <= before { break }
+        }
+        flush()
+        engine.drainRecords { records.push($0) }
+        records.publish()
+    }
+
+    private mutating func readMailbox() {
+        for message in mailbox.takeAll() {
+            switch message {
+            case .command(let command):
+                engine.apply(command, at: now, into: &egress)
+                flush()
+            case .report(let receive): receive(report())
+            case .announce: announce()
+            case .quit: isRunning = false
+            }
+        }
+        engine.drainRecords { records.push($0) }
+        records.publish()
+    }
+
+    // MARK: ARP
+
+    private mutating func answer(_ frame: RawSpan, _ side: Side) {
+        guard case .arp(let packet) = Frame.parse(frame), let reply = responder.receive(packet, on: side) else { return }
+        inject(reply, to: reply.targetHardware, on: side)
+    }
+
+    private mutating func announce() {
+        for side in server == nil ? [Side.client] : Side.allCases {
+            for packet in responder.announcements(on: side) { inject(packet, to: .broadcast, on: side) }
+        }
+    }
+
+    private mutating func inject(_ packet: ARPPacket, to destination: HardwareAddress, on side: Side) {
+        withUnsafeTemporaryAllocation(byteCount: ARPPacket.frameLength, alignment: 8) { frame in
+            packet.writeFrame(to: destination, into: frame)
+            // A reply that is lost is asked for again.
+            _ = (side == .server ? server ?? client : client).inject(UnsafeRawBufferPointer(frame))
+        }
+    }
+
+    // MARK: Figures
+
+    private func report() -> LoopReport {
+        var report = LoopReport()
+        report.at = now
+        report.snapshot = engine.snapshot(at: now)
+        report.isDrained = engine.isDrained
+        report.captures[Int(Side.client.rawValue)] = client.statistics
+        if let server { report.captures[Int(Side.server.rawValue)] = server.statistics }
+        for side in Side.allCases { report.transmits[Int(side.rawValue)] = sink.statistics(of: side) }
+        report.arp = responder.counters
+        report.lastConflict = responder.lastConflict
+        report.recordsLost = records.lostCount
+        report.turns = turns
+        return report
+    }
+}
+
+extension RawSpan {
+    /// Bytes 12 and 13 of an Ethernet frame; the caller has measured it.
+    @inline(__always) var etherType: UInt16 { UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: 12, as: UInt16.self)) }
+}

@@ -1,0 +1,37 @@
+/// The members of a notification that the application server gave, already as JSON text: what the store keeps of a message.
+public struct NotificationBody: Hashable, Sendable {
+    /// `"id":..,"message":..,"timestamp":..,"priority":..`
+    public let bytes: [UInt8]
+
+    /// A body as the store gives it back.
+    public init(bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// A body of these members; id, timestamp and priority are delivered as they came.
+    init(id: JSONValue, message: String, timestamp: JSONValue, priority: JSONValue) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(message.utf8.count + 96)
+        for (name, value) in [("id", id), ("message", .text(message)), ("timestamp", timestamp), ("priority", priority)] {
+            bytes.append(contentsOf: (bytes.isEmpty ? "\"" : ",\"").utf8)
+            bytes.append(contentsOf: name.utf8)
+            bytes.append(contentsOf: #"":"#.utf8)
+            value.write(to: &bytes)
+        }
+        self.bytes = bytes
+    }
+
+    /// The notification as a device gets it (chapter 3, "notification").
+    public func notification(messageID: MessageID, url: String) -> [UInt8] {
+        var frame: [UInt8] = []
+        frame.reserveCapacity(bytes.count + url.utf8.count + 96)
+        frame.append(contentsOf: #"{"messageType":"notification","#.utf8)
+        frame.append(contentsOf: bytes)
+        frame.append(contentsOf: #","messageId":""#.utf8)
+        frame.append(contentsOf: messageID.description.utf8)
+        frame.append(contentsOf: #"","url":"#.utf8)
+        JSONValue.text(url).write(to: &frame)
+        frame.append(UInt8(ascii: "}"))
+        return frame
+    }
+}

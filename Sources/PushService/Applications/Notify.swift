@@ -1,0 +1,98 @@
+import NIOCore
+import NIOHTTP1
+import PushProtocol
+import PushStore
+
+/// One POST of an application server, from the read body to the answer: look up the application, read the JSON, check the signature,
+/// store, tell the monitor.
+struct Notify: Sendable {
+    let context: WorkerContext
+    let token: AppToken
+    let body: ByteBuffer
+    let answer: @Sendable (HTTPAnswer) -> Void
+
+    /// Looks the application up. The answer is given on any thread.
+    func begin() {
+        if let application = context.applications[token] {
+            check(application, isFresh: false)
+        } else {
+            lookUp()
+        }
+    }
+
+    private func lookUp() {
+        context.store.application(token) { outcome in
+            switch outcome {
+            case .success(nil): refuse(.noAppToken)
+            case .success(let found?):
+                guard let application = try? RegisteredApplication(found, permittedKeyBits: context.configuration.permittedKeyBits) else {
+                    refuse(.noAppToken)
+                    return
+                }
+                context.applications[token] = application
+                check(application, isFresh: true)
+            case .failure(let error): fail(error)
+            }
+        }
+    }
+
+    private func check(_ application: RegisteredApplication, isFresh: Bool) {
+        let now = context.now
+        do throws(NotifyRefusal) {
+            let request = try read(now: now)
+            guard application.key.verifies(signatureText: request.signature, of: request.message) else { throw .badSignature }
+            store(request, for: application, isFresh: isFresh, now: now)
+        } catch {
+            refuse(error)
+        }
+    }
+
+    private func read(now: Int64) throws(NotifyRefusal) -> NotifyRequest {
+        let outcome = body.withUnsafeReadableBytes { bytes -> Result<NotifyRequest, NotifyRefusal> in
+            do throws(NotifyRefusal) {
+                return .success(try NotifyRequest(body: bytes, limits: context.configuration.limits, now: now))
+            } catch {
+                return .failure(error)
+            }
+        }
+        return try outcome.get()
+    }
+
+    private func store(_ request: NotifyRequest, for application: RegisteredApplication, isFresh: Bool, now: Int64) {
+        let message = NewMessage(application: application.number, body: request.body, accepted: now, ttl: request.ttl)
+        context.store.accept(message) { outcome in
+            switch outcome {
+            case .success(let sequence?):
+                context.counters.add(.notifiesAccepted)
+                context.bus.send(.accepted(application: application.number, sequence: sequence), to: .monitor)
+                answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
+            case .success(nil):
+                // Unregistered since it was looked up; a new registration would have another number.
+                context.applications[token] = nil
+                if isFresh { refuse(.noAppToken) } else { lookUp() }
+            case .failure(let error): fail(error)
+            }
+        }
+    }
+
+    private func refuse(_ refusal: NotifyRefusal) {
+        context.counters.add(refusal == .badSignature ? .notifiesRefusedSignature : .notifiesRefused)
+        answer(HTTPAnswer(refusal))
+    }
+
+    private func fail(_ error: StoreError) {
+        context.counters.add(.notifiesUnavailable)
+        if case .unavailable(let reason) = error { context.logger.error("a notification could not be stored: \(reason)") }
+        answer(HTTPAnswer(.unavailable))
+    }
+}
+
+extension HTTPAnswer {
+    /// The answer to a message that is on disk.
+    static func accepted(_ messageID: MessageID) -> HTTPAnswer {
+        var answer = HTTPAnswer.text("")
+        answer.contentType = "application/json"
+        answer.body = ErrorBody.accepted(messageID)
+        return answer
+    }
+}

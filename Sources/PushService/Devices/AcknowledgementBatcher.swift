@@ -1,0 +1,54 @@
+import NIOCore
+import PushStore
+import Synchronization
+
+/// Gathers the acknowledgements of all devices, to be written in batches. Those that wait are lost in a crash; the device then gets the
+/// message again.
+final class AcknowledgementBatcher: Sendable {
+    /// As many do not wait any longer.
+    private static let enough = 512
+
+    private let store: any MessageStore
+    private let counters: WorkerCounters
+    private let delay: TimeAmount
+    private let eventLoop: any EventLoop
+    private let waiting = Mutex<[Acknowledgement]>([])
+
+    init(store: any MessageStore, counters: WorkerCounters, delay: TimeAmount, eventLoop: any EventLoop) {
+        self.store = store
+        self.counters = counters
+        self.delay = delay
+        self.eventLoop = eventLoop
+    }
+
+    func add(_ acknowledgement: Acknowledgement) {
+        let count = waiting.withLock { waiting in
+            waiting.append(acknowledgement)
+            return waiting.count
+        }
+        if count == 1 {
+            eventLoop.scheduleTask(in: delay) { self.flush() }
+        } else if count >= Self.enough {
+            flush()
+        }
+    }
+
+    /// Hands what waits to the store, before whatever is handed to it next; `then` is called when it is written.
+    func flush(then: (@Sendable () -> Void)? = nil) {
+        let batch = waiting.withLock { waiting in
+            defer { waiting = [] }
+            return waiting
+        }
+        guard !batch.isEmpty || then != nil else { return }
+        let counters = counters
+        store.acknowledge(batch) { outcome in
+            switch outcome {
+            case .success(let unknown):
+                counters.add(.acknowledged, batch.count - unknown)
+                counters.add(.acknowledgementsUnknown, unknown)
+            case .failure: counters.add(.acknowledgementsLost, batch.count)
+            }
+            then?()
+        }
+    }
+}

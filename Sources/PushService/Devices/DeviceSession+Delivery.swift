@@ -1,0 +1,160 @@
+import NIOCore
+import PushProtocol
+import PushStore
+
+/// What a session knows of the messages on their way to its device.
+struct DeliveryState {
+    /// A message that was sent and is not yet acknowledged.
+    struct InFlight {
+        let sequence: Int64
+        let appToken: AppToken
+        /// When it is sent again.
+        var due: NIODeadline
+        /// What passes until it is sent again after that.
+        var interval: TimeAmount
+    }
+
+    /// Every pending message up to this sequence number has been sent on this connection.
+    var sentThrough: Int64 = 0
+    /// The greatest sequence number that a note spoke of.
+    var arrivedThrough: Int64 = 0
+    /// The store may have messages after `sentThrough` that no note spoke of.
+    var mayHaveMore = false
+    /// The store is being read.
+    var isReading = false
+    /// In the order in which they were sent first.
+    var inFlight: [InFlight] = []
+    /// The task that sends again what is due first.
+    var redelivery: Scheduled<Void>?
+
+    mutating func acknowledged(_ sequence: Int64) {
+        inFlight.removeAll { $0.sequence == sequence }
+    }
+
+    /// The device has unregistered the application.
+    mutating func forget(_ application: AppToken) {
+        inFlight.removeAll { $0.appToken == application }
+    }
+}
+
+extension DeviceSession {
+    /// After a failed read of the store the next one waits.
+    private static let pauseAfterFailure = TimeAmount.seconds(1)
+
+    /// A message as a device gets it.
+    func notification(_ message: StoredMessage) -> [UInt8] {
+        message.body.notification(
+            messageID: MessageID(store: context.store.identity, sequence: message.sequence), url: context.configuration.url(of: message.appToken))
+    }
+
+    /// The store has messages for the device up to this sequence number.
+    func arrived(through sequence: Int64) {
+        delivery.arrivedThrough = max(delivery.arrivedThrough, sequence)
+        deliver()
+    }
+
+    /// Sends what is pending and fits into the window. The store is read in the order in which it accepted, so whatever a note speaks of,
+    /// the device gets what came before first.
+    func deliver() {
+        guard case .registered(let device, let connection) = stage, let output, output.isWritable, !delivery.isReading,
+            delivery.mayHaveMore || delivery.arrivedThrough > delivery.sentThrough
+        else { return }
+        let room = context.configuration.inFlightLimit - delivery.inFlight.count
+        guard room > 0 else { return }
+        var query = PendingQuery(device: device, limit: room, now: context.now)
+        query.after = delivery.sentThrough
+        query.transientAfter = connection.sequence
+        delivery.isReading = true
+        let known = delivery.arrivedThrough
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        context.store.pending(query) { outcome in
+            bound.execute { session in
+                session.delivery.isReading = false
+                switch outcome {
+                case .success(let messages): session.send(messages, isAll: messages.count < room, known: known)
+                case .failure: session.deliverLater()
+                }
+            }
+        }
+    }
+
+    private func deliverLater() {
+        context.counters.add(.storeReadsFailed)
+        delivery.mayHaveMore = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.pauseAfterFailure) { bound.value.deliver() }
+    }
+
+    /// - Parameters:
+    ///   - isAll: there are no more up to `known`, the greatest sequence number that was known when the store was asked.
+    private func send(_ messages: [StoredMessage], isAll: Bool, known: Int64) {
+        guard case .registered = stage, let output else { return }
+        let interval = context.configuration.redelivery
+        for message in messages {
+            output.send(notification(message))
+            context.counters.add(.notificationsSent)
+            delivery.sentThrough = message.sequence
+            if !message.isTransient {
+                delivery.inFlight.append(
+                    .init(sequence: message.sequence, appToken: message.appToken, due: .now() + interval, interval: interval))
+            }
+        }
+        delivery.mayHaveMore = !isAll
+        if isAll { delivery.sentThrough = max(delivery.sentThrough, known) }
+        scheduleRedelivery()
+        deliver()
+    }
+
+    // MARK: Redelivery
+
+    private func scheduleRedelivery() {
+        guard delivery.redelivery == nil, let due = delivery.inFlight.map(\.due).min() else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        delivery.redelivery = eventLoop.scheduleTask(deadline: due) { bound.value.redeliver() }
+    }
+
+    /// Asks the store which of the messages that are due are still pending: not expired, not unregistered.
+    private func redeliver() {
+        delivery.redelivery = nil
+        guard case .registered(let device, _) = stage else { return }
+        let now = NIODeadline.now()
+        let due = delivery.inFlight.filter { $0.due <= now }.map(\.sequence)
+        guard let first = due.min(), let last = due.max() else { return scheduleRedelivery() }
+        var query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.now)
+        query.after = first - 1
+        query.through = last
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        context.store.pending(query) { outcome in
+            bound.execute { session in
+                switch outcome {
+                case .success(let messages): session.sendAgain(messages, due: due)
+                case .failure: session.redeliverLater()
+                }
+            }
+        }
+    }
+
+    private func redeliverLater() {
+        context.counters.add(.storeReadsFailed)
+        let later = NIODeadline.now() + Self.pauseAfterFailure
+        for index in delivery.inFlight.indices { delivery.inFlight[index].due = max(delivery.inFlight[index].due, later) }
+        scheduleRedelivery()
+    }
+
+    private func sendAgain(_ pending: [StoredMessage], due: [Int64]) {
+        guard case .registered = stage, let output else { return }
+        for sequence in due {
+            guard let index = delivery.inFlight.firstIndex(where: { $0.sequence == sequence }) else { continue }
+            guard let message = pending.first(where: { $0.sequence == sequence }) else {
+                delivery.inFlight.remove(at: index)
+                continue
+            }
+            output.send(notification(message))
+            context.counters.add(.notificationsSentAgain)
+            delivery.inFlight[index].interval = delivery.inFlight[index].interval * 2
+            delivery.inFlight[index].due = .now() + delivery.inFlight[index].interval
+        }
+        scheduleRedelivery()
+        deliver()
+    }
+}

@@ -1,0 +1,225 @@
+import NIOCore
+import NIOWebSocket
+import PushProtocol
+
+/// What a session can do with its socket. Called on the event loop.
+protocol DeviceOutput: AnyObject {
+    /// Whether the socket takes more without buffering.
+    var isWritable: Bool { get }
+    /// Sends a text frame.
+    func send(_ text: [UInt8])
+    /// Begins the closing handshake.
+    func close(_ code: UInt16)
+    /// Whether idle sockets are pinged.
+    func setPinging(_ isOn: Bool)
+    /// The session can take commands again.
+    func resumeReading()
+}
+
+/// The last handler of a WebSocket: checks frames (RFC 6455, section 5), joins fragments, answers control frames, pings, closes.
+final class DeviceSocketHandler: ChannelDuplexHandler {
+    typealias InboundIn = WebSocketFrame
+    typealias OutboundIn = WebSocketFrame
+    typealias OutboundOut = WebSocketFrame
+
+    /// How long a close frame waits for its answer.
+    private static let closingTime = TimeAmount.seconds(2)
+
+    private let messageLimit: Int
+    private let pingInterval: TimeAmount?
+    private let pingGrace: TimeAmount
+    private let counters: WorkerCounters
+    private let session: DeviceSession
+    private var context: ChannelHandlerContext?
+    private var fragments: ByteBuffer?
+    private var isClosing = false
+    private var wantsRead = false
+    private var lastRead = NIODeadline.now()
+    private var pingTask: Scheduled<Void>?
+
+    private init(worker: WorkerContext, session: DeviceSession) {
+        messageLimit = worker.configuration.deviceMessageLimit
+        pingInterval = worker.configuration.ping
+        pingGrace = worker.configuration.pingGrace
+        counters = worker.counters
+        self.session = session
+    }
+
+    /// Makes `channel`, whose handshake is done, a device's WebSocket.
+    static func add(to channel: any Channel, context: WorkerContext) throws {
+        let session = DeviceSession(context: context, eventLoop: channel.eventLoop)
+        let handler = DeviceSocketHandler(worker: context, session: session)
+        session.output = handler
+        let decoder = ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: context.configuration.deviceMessageLimit))
+        try channel.pipeline.syncOperations.addHandlers([WebSocketFrameEncoder(), decoder, handler])
+        context.counters.add(.socketsOpened)
+    }
+
+    // MARK: Life
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        session.opened()
+        setPinging(true)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        setPinging(false)
+        session.closed()
+        context.fireChannelInactive()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable {
+            resumeReading()
+            session.deliver()
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    /// A device that does not read its answers is not read from either.
+    func read(context: ChannelHandlerContext) {
+        if session.isCongested || !context.channel.isWritable {
+            wantsRead = true
+        } else {
+            context.read()
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        switch error {
+        case NIOWebSocketError.invalidFrameLength: fail(CloseCode.tooBig)
+        case is NIOWebSocketError: fail(CloseCode.protocolError)
+        default: context.close(promise: nil)
+        }
+    }
+
+    // MARK: Frames
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let frame = unwrapInboundIn(data)
+        lastRead = .now()
+        guard frame.maskKey != nil, frame.reservedBits.isEmpty else { return fail(CloseCode.protocolError) }
+        switch frame.opcode {
+        case .connectionClose: receiveClose(frame, context)
+        case _ where isClosing: break
+        case .ping: write(.pong, frame.unmaskedData)
+        case .pong: break
+        case .binary: fail(CloseCode.unacceptable)
+        case .text:
+            guard fragments == nil else { return fail(CloseCode.protocolError) }
+            receive(frame.unmaskedData, isLast: frame.fin)
+        case .continuation:
+            guard var message = fragments.take() else { return fail(CloseCode.protocolError) }
+            guard message.readableBytes + frame.length <= messageLimit else { return fail(CloseCode.tooBig) }
+            message.writeImmutableBuffer(frame.unmaskedData)
+            receive(message, isLast: frame.fin)
+        default: fail(CloseCode.protocolError)
+        }
+    }
+
+    private func receive(_ message: ByteBuffer, isLast: Bool) {
+        guard isLast else {
+            fragments = message
+            return
+        }
+        guard message.withUnsafeReadableBytes({ String(validating: $0, as: UTF8.self) }) != nil else { return fail(CloseCode.notConsistent) }
+        session.receive(message)
+    }
+
+    private func receiveClose(_ frame: WebSocketFrame, _ context: ChannelHandlerContext) {
+        if !isClosing {
+            isClosing = true
+            var payload = frame.unmaskedData
+            write(.connectionClose, ByteBuffer(integer: Self.answer(toClose: &payload)))
+        }
+        context.close(promise: nil)
+    }
+
+    /// The code that answers a close frame: its own when it is well formed, 1000 when it has none.
+    private static func answer(toClose payload: inout ByteBuffer) -> UInt16 {
+        guard payload.readableBytes > 0 else { return CloseCode.normal }
+        guard let code = payload.readInteger(as: UInt16.self) else { return CloseCode.protocolError }
+        guard [1000...1003, 1007...1014, 3000...4999].contains(where: { $0.contains(code) }) else { return CloseCode.protocolError }
+        let isText = payload.withUnsafeReadableBytes { String(validating: $0, as: UTF8.self) } != nil
+        return isText ? code : CloseCode.notConsistent
+    }
+
+    private func fail(_ code: UInt16) {
+        guard !isClosing else { return }
+        counters.add(.socketsClosedProtocol)
+        fragments = nil
+        close(code)
+    }
+
+    private func write(_ opcode: WebSocketOpcode, _ data: ByteBuffer) {
+        context?.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: opcode, data: data)), promise: nil)
+    }
+
+    // MARK: Pings
+
+    private func schedulePing(at deadline: NIODeadline) {
+        guard let context, let pingInterval else { return }
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        pingTask = context.eventLoop.scheduleTask(deadline: deadline) {
+            let handler = bound.value
+            let due = handler.lastRead + pingInterval
+            if due > .now() {
+                handler.schedulePing(at: due)
+            } else {
+                handler.ping()
+            }
+        }
+    }
+
+    private func ping() {
+        guard let context, let pingInterval else { return }
+        write(.ping, ByteBuffer())
+        let pinged = NIODeadline.now()
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        pingTask = context.eventLoop.scheduleTask(in: pingGrace) {
+            let handler = bound.value
+            if handler.lastRead < pinged {
+                handler.counters.add(.socketsClosedSilent)
+                handler.context?.close(promise: nil)
+            } else {
+                handler.schedulePing(at: handler.lastRead + pingInterval)
+            }
+        }
+    }
+}
+
+extension DeviceSocketHandler: DeviceOutput {
+    var isWritable: Bool { context?.channel.isWritable ?? false }
+
+    func send(_ text: [UInt8]) {
+        guard !isClosing else { return }
+        write(.text, ByteBuffer(bytes: text))
+    }
+
+    func close(_ code: UInt16) {
+        guard !isClosing, let context else { return }
+        isClosing = true
+        session.ended()
+        write(.connectionClose, ByteBuffer(integer: code))
+        resumeReading()
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.closingTime) { bound.value.close(promise: nil) }
+    }
+
+    func setPinging(_ isOn: Bool) {
+        pingTask?.cancel()
+        pingTask = nil
+        if isOn, let pingInterval { schedulePing(at: lastRead + pingInterval) }
+    }
+
+    func resumeReading() {
+        guard wantsRead, let context, isClosing || (!session.isCongested && context.channel.isWritable) else { return }
+        wantsRead = false
+        context.read()
+    }
+}

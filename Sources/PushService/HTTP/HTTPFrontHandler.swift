@@ -1,0 +1,168 @@
+import NIOCore
+import NIOHTTP1
+
+/// The last handler of an HTTP connection: collects requests, asks the routes, writes answers, and turns into a WebSocket.
+///
+/// A handler before it (`HTTPServerPipelineHandler`) holds back the next request until this one is answered. The upgrade may come with
+/// any request of a connection, because the dispatcher keeps its connections and uses them again.
+final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private enum State {
+        /// Between requests; then `reading`.
+        case idle
+        /// A request's body comes; then `answering`, `idle` or `ending`.
+        case reading(HTTPRequestHead, HTTPRoute, body: ByteBuffer)
+        /// The answer is being made elsewhere; then `idle` or `ending`.
+        case answering(HTTPRequestHead)
+        /// The last answer is written; whatever comes is dropped until the connection closes.
+        case ending
+    }
+
+    /// How long a connection stays half open after its last answer, so that the answer is not lost to a reset.
+    private static let linger = TimeAmount.seconds(1)
+
+    private let context: WorkerContext
+    private let routes: any HTTPRoutes
+    private let codec: [any RemovableChannelHandler]
+    private var state = State.idle
+    private var peer: IPAddress?
+
+    /// - Parameter codec: the HTTP handlers before this one, in the order in which they leave when the connection becomes a WebSocket.
+    init(context: WorkerContext, routes: any HTTPRoutes, codec: [any RemovableChannelHandler]) {
+        self.context = context
+        self.routes = routes
+        self.codec = codec
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        peer = IPAddress(context.channel.remoteAddress)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch (unwrapInboundIn(data), state) {
+        case (.head(let head), .idle): begin(head, context)
+        case (.body(let part), .reading(let head, let route, var body)):
+            guard body.readableBytes + part.readableBytes <= self.context.configuration.limits.body else {
+                refuseBody(of: head, route, context)
+                return
+            }
+            state = .idle
+            body.writeImmutableBuffer(part)
+            state = .reading(head, route, body: body)
+        case (.end, .reading(let head, let route, let body)): finish(head, route, body, context)
+        default: break
+        }
+    }
+
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let client = peer.map { ClientAddress.of(peer: $0, headers: head.headers, trusted: self.context.configuration.trustedProxies) }
+        let route = routes.route(head, path: HTTPTarget.path(of: head.uri), client: client)
+        if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > self.context.configuration.limits.body {
+            refuseBody(of: head, route, context)
+            return
+        }
+        if case .read = route, head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+        }
+        state = .reading(head, route, body: ByteBuffer())
+    }
+
+    private func refuseBody(of head: HTTPRequestHead, _ route: HTTPRoute, _ context: ChannelHandlerContext) {
+        var answer: HTTPAnswer
+        if case .answer(let refusal) = route {
+            answer = refusal
+        } else {
+            answer = HTTPAnswer(.bodyTooBig)
+            self.context.counters.add(.notifiesRefused)
+        }
+        answer.closes = true
+        write(answer, to: head, context)
+    }
+
+    private func finish(_ head: HTTPRequestHead, _ route: HTTPRoute, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
+        switch route {
+        case .answer(let answer): write(answer, to: head, context)
+        case .webSocket(let handshake): upgrade(handshake, context)
+        case .read(let handle):
+            state = .answering(head)
+            let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+            handle(body) { answer in
+                bound.execute { handler, context in
+                    guard case .answering = handler.state, context.channel.isActive else { return }
+                    handler.write(answer, to: head, context)
+                }
+            }
+        }
+    }
+
+    private func write(_ answer: HTTPAnswer, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        // The parser reads nothing after a request for another protocol that was not granted.
+        let isStuck = request.headers.contains(name: "upgrade") || request.method == .CONNECT
+        let keeps = request.isKeepAlive && !answer.closes && !isStuck && self.context.phase == .running
+        state = keeps ? .idle : .ending
+        context.write(wrapOutboundOut(.head(answer.head(keepsConnection: keeps))), promise: nil)
+        if !answer.body.isEmpty && request.method != .HEAD {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
+        }
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        if !keeps { lingerAndClose(context) }
+    }
+
+    private func lingerAndClose(_ context: ChannelHandlerContext) {
+        context.close(mode: .output, promise: nil)
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.linger) { bound.value.close(promise: nil) }
+    }
+
+    // MARK: WebSocket
+
+    private func upgrade(_ handshake: WebSocketHandshake, _ context: ChannelHandlerContext) {
+        state = .ending
+        let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: handshake.fields)
+        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        let channel = context.channel
+        let pipeline = channel.pipeline.syncOperations
+        do {
+            try DeviceSocketHandler.add(to: channel, context: self.context)
+            pipeline.removeHandler(context: context, promise: nil)
+            for handler in codec { pipeline.removeHandler(handler, promise: nil) }
+        } catch {
+            channel.close(promise: nil)
+        }
+    }
+
+    // MARK: Ends
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.context.counters.add(.httpErrors)
+        if error is HTTPParserError, case .idle = state {
+            var answer = HTTPAnswer.error(.badRequest, "This is no HTTP/1.1 request")
+            answer.closes = true
+            write(answer, to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is IdleStateHandler.IdleStateEvent {
+            if case .answering = state { return }
+            context.close(promise: nil)
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+}
+
+extension NIOLoopBound {
+    /// Runs `body` with the value on its event loop, now or later.
+    func execute(_ body: @escaping @Sendable (Value) -> Void) {
+        if eventLoop.inEventLoop {
+            body(value)
+        } else {
+            eventLoop.execute { body(self.value) }
+        }
+    }
+}

@@ -1,0 +1,124 @@
+import Foundation
+public import Logging
+import NIOCore
+import NIOPosix
+import PushProtocol
+import PushStore
+
+/// A running worker: its roles, with their fronts, on one store and one bus.
+public final class PushWorker: Sendable {
+    private let context: WorkerContext
+    private let eventLoops: MultiThreadedEventLoopGroup
+    private let fronts: [any Channel]
+    /// The bound port of the front for devices; nil without that role.
+    public let userAgentPort: Int?
+    /// The bound port of the front for application servers; nil without that role.
+    public let applicationServerPort: Int?
+
+    /// What the worker has counted.
+    public var counters: WorkerCounters { context.counters }
+    /// The name under which other workers reach this one.
+    public var name: String { context.bus.name.description }
+
+    private init(
+        context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup, userAgents: (any Channel)?, applicationServers: (any Channel)?
+    ) {
+        self.context = context
+        self.eventLoops = eventLoops
+        fronts = [userAgents, applicationServers].compactMap { $0 }
+        userAgentPort = userAgents?.localAddress?.port
+        applicationServerPort = applicationServers?.localAddress?.port
+    }
+
+    /// Opens the data directory and the fronts, and begins to serve.
+    ///
+    /// - Throws: `WorkerError` with what failed, why, and what to do.
+    public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> PushWorker {
+        try makeDirectory(configuration.dataDirectory)
+        let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysFile ?? "\(configuration.dataDirectory)/token-keys")
+        let roles = configuration.roles
+        let store: SQLiteStore
+        let bus: DirectoryBus
+        do {
+            store = try SQLiteStore(directory: configuration.dataDirectory)
+            bus = try DirectoryBus(directory: configuration.dataDirectory, isMonitor: roles.contains(.monitor))
+        } catch StoreError.unavailable(let reason) {
+            throw WorkerError("cannot use the data directory \(configuration.dataDirectory): \(reason)")
+        }
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
+        let context = WorkerContext(
+            configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: keys, eventLoops: eventLoops)
+        do {
+            let userAgents =
+                roles.contains(.uaWS)
+                ? try await HTTPFront.bind(
+                    port: configuration.userAgentPort, routes: UserAgentRoutes(context: context), context: context, eventLoops: eventLoops)
+                : nil
+            let applicationServers =
+                roles.contains(.applicationServers)
+                ? try await HTTPFront.bind(
+                    port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context), context: context,
+                    eventLoops: eventLoops) : nil
+            let worker = PushWorker(
+                context: context, eventLoops: eventLoops, userAgents: userAgents, applicationServers: applicationServers)
+            worker.startRoles()
+            return worker
+        } catch {
+            bus.close()
+            try? await eventLoops.shutdownGracefully()
+            store.close()
+            throw error
+        }
+    }
+
+    private static func makeDirectory(_ path: String) throws {
+        do {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw WorkerError(
+                "cannot make the data directory \(path): \(error.localizedDescription)",
+                isPermission: (error as? CocoaError)?.code == .fileWriteNoPermission)
+        }
+    }
+
+    private func startRoles() {
+        let roles = context.configuration.roles
+        let devices = roles.contains(.uaWS) ? DeviceNotes(context: context, eventLoop: eventLoops.next()) : nil
+        let monitor = roles.contains(.monitor) ? Monitor(context: context, eventLoop: eventLoops.next()) : nil
+        context.bus.start { note in
+            switch note {
+            case .accepted(let application, let sequence): monitor?.accepted(application: application, sequence: sequence)
+            case .arrived(let sequence, let ids): devices?.arrived(sequence: sequence, devices: ids)
+            case .replaced(let device, let connection): devices?.replaced(device: device, connection: connection)
+            }
+        }
+        devices?.start()
+        monitor?.start()
+        context.phase = .running
+        let ports = [("devices", userAgentPort), ("application servers", applicationServerPort)]
+            .compactMap { name, port in port.map { "\(name) on port \($0)" } }
+        context.logger.info(
+            "serving \(ports.isEmpty ? "no port" : ports.joined(separator: ", "))",
+            metadata: ["worker": "\(name)", "roles": "\(roles.map(\.rawValue).sorted().joined(separator: ","))"])
+    }
+
+    /// Ends the worker: `/status` says `Draining` and posts are refused for the configured time, WebSockets are closed with 1012,
+    /// acknowledgements are written.
+    public func stop() async {
+        context.phase = .draining
+        context.logger.info("draining")
+        for socket in context.sockets.all { socket.execute { $0.drain() } }
+        try? await Task.sleep(nanoseconds: UInt64(max(0, context.configuration.drain.nanoseconds)))
+        for front in fronts { try? await front.close() }
+        await withCheckedContinuation { continuation in
+            context.acknowledgements.flush { continuation.resume() }
+        }
+        context.bus.close()
+        // The store ends what was begun before the event loops go, so that answers to accepted messages are still written.
+        context.store.close()
+        try? await eventLoops.shutdownGracefully()
+        context.counters.add(.notesLost, context.bus.lostNotes)
+        let counts = context.counters.nonZero.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+        context.logger.info("stopped", metadata: ["counters": "\(counts)"])
+    }
+}

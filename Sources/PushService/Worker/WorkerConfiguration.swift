@@ -1,0 +1,91 @@
+public import NIOCore
+public import PushProtocol
+
+/// What a worker process does (chapter 4, "Types of servers").
+public enum WorkerRole: String, CaseIterable, Sendable {
+    /// NS-UA-WS: the front end for devices.
+    case uaWS = "ua-ws"
+    /// NS-AS: the front end for application servers.
+    case applicationServers = "as"
+    /// NS-Monitor: finds the devices of new messages and routes each to the worker that holds the socket.
+    case monitor
+}
+
+/// How a worker is set up. The defaults are those of `docs/push-protocol.md`; what is only a variable here is varied by tests.
+public struct WorkerConfiguration: Sendable {
+    /// The directory that the workers of one machine share; made when it is missing.
+    public var dataDirectory: String
+    /// A literal address.
+    public var listenAddress = "127.0.0.1"
+    /// The port of the front for devices; 0: any.
+    public var userAgentPort = 8080
+    /// The port of the front for application servers; 0: any.
+    public var applicationServerPort = 8081
+    /// What public URLs begin with, without a slash at the end.
+    public var publicURL: String
+    public var roles = Set(WorkerRole.allCases)
+
+    /// The file with the keys of the UATokens; nil: `token-keys` in the data directory.
+    public var tokenKeysFile: String?
+    /// UATokens older than this are refused, in milliseconds; nil: never.
+    public var tokenLifetime: Int64?
+    /// Of `GET /token`, for each client address; nil: none.
+    public var tokenRate: RateLimit? = RateLimit(rate: 10, burst: 20)
+    /// Of `POST /notify/..`, for each client address; nil: none.
+    public var notifyRate: RateLimit?
+    /// Peers whose X-Forwarded-For is believed.
+    public var trustedProxies: [IPNetwork] = []
+
+    /// Idle sockets are pinged after this time; nil: never.
+    public var ping: TimeAmount? = .seconds(240)
+    /// How long a pinged socket may stay silent.
+    public var pingGrace: TimeAmount = .seconds(30)
+    /// An idle HTTP connection is closed after this time.
+    public var idleConnection: TimeAmount = .seconds(120)
+
+    /// The sizes of RSA modulus that are taken, in bits.
+    public var permittedKeyBits = RSAPublicKey.permittedBits
+    public var limits = NotifyLimits()
+    /// The longest message of a device, in bytes, in however many frames.
+    public var deviceMessageLimit = 8192
+    /// The most unacknowledged messages that are on their way to one device.
+    public var inFlightLimit = 32
+    /// The most messages of one answer to getAllMessages.
+    public var allMessagesLimit = 1000
+
+    /// After this time an unacknowledged message is sent again, then at doubling intervals.
+    public var redelivery: TimeAmount = .seconds(60)
+    /// How often the store is read for messages whose notes were lost.
+    public var reread: TimeAmount = .seconds(5)
+    /// How long an acknowledgement waits to be written at most.
+    public var acknowledgementDelay: TimeAmount = .milliseconds(50)
+    /// How often expired messages are removed.
+    public var expiry: TimeAmount = .seconds(10)
+    /// How long a draining worker still answers.
+    public var drain: TimeAmount = .seconds(2)
+    /// How many event loops; nil: one for each core.
+    public var eventLoops: Int?
+
+    /// The defaults, with what has none.
+    public init(dataDirectory: String, publicURL: String) {
+        self.dataDirectory = dataDirectory
+        self.publicURL = publicURL
+    }
+
+    /// The public URL of an application.
+    func url(of token: AppToken) -> String {
+        "\(publicURL)/notify/\(token)"
+    }
+}
+
+/// The worker cannot start: the text says what failed, on what, why, and what to do.
+public struct WorkerError: Error, Sendable, CustomStringConvertible {
+    public let description: String
+    /// The system refused for lack of permission.
+    public let isPermission: Bool
+
+    init(_ description: String, isPermission: Bool = false) {
+        self.description = description
+        self.isPermission = isPermission
+    }
+}

@@ -1,0 +1,32 @@
+import Synchronization
+
+/// What a worker counts: what it did, and the reason of everything that it refused, dropped or did again.
+public enum WorkerCount: Int, CaseIterable, Sendable {
+    case tokensIssued, tokensRefusedRate
+    case socketsOpened, socketsClosedReplaced, socketsClosedSilent, socketsClosedProtocol, socketsClosedDraining
+    case devicesRegistered, deviceTokensRefused, deviceCommandsRefused, deviceCommandsUnavailable
+    case notifiesAccepted, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
+    case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
+    case acknowledged, acknowledgementsUnknown, acknowledgementsLost
+    case messagesExpired, storeReadsFailed, notesLost, httpErrors
+}
+
+/// The counters of one worker.
+public final class WorkerCounters: Sendable {
+    private let values = Mutex([Int](repeating: 0, count: WorkerCount.allCases.count))
+
+    func add(_ count: WorkerCount, _ amount: Int = 1) {
+        values.withLock { $0[count.rawValue] += amount }
+    }
+
+    /// The count now.
+    public subscript(count: WorkerCount) -> Int {
+        values.withLock { $0[count.rawValue] }
+    }
+
+    /// All counts that are not zero, by name.
+    public var nonZero: [(name: String, value: Int)] {
+        let values = values.withLock { $0 }
+        return WorkerCount.allCases.compactMap { values[$0.rawValue] == 0 ? nil : ("\($0)", values[$0.rawValue]) }
+    }
+}

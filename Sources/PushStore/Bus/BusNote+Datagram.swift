@@ -1,0 +1,59 @@
+import PushProtocol
+
+/// Notes as datagrams: version, kind, then fixed fields in network byte order.
+extension BusNote {
+    /// The most devices of one `arrived` note: what fits well into a datagram.
+    public static let deviceLimit = 500
+
+    private static let version: UInt8 = 1
+    private enum Kind: UInt8 {
+        case accepted = 1
+        case arrived = 2
+        case replaced = 3
+    }
+
+    /// The longest datagram.
+    static let longest = 2 + 8 + deviceLimit * DeviceID.length
+
+    var datagram: [UInt8] {
+        switch self {
+        case .accepted(let application, let sequence): Self.head(.accepted) + Self.bigEndian(application) + Self.bigEndian(sequence)
+        case .arrived(let sequence, let devices): Self.head(.arrived) + Self.bigEndian(sequence) + devices.flatMap(\.bytes)
+        case .replaced(let device, let connection): Self.head(.replaced) + Self.bigEndian(connection) + device.bytes
+        }
+    }
+
+    /// The note in a datagram; nil when it is none of ours.
+    init?(datagram: some Collection<UInt8>) {
+        let bytes = Array(datagram)
+        guard bytes.count >= 10, bytes[0] == Self.version, let kind = Kind(rawValue: bytes[1]) else { return nil }
+        let first = Self.integer(bytes[2..<10])
+        let rest = bytes[10...]
+        switch kind {
+        case .accepted:
+            guard rest.count == 8 else { return nil }
+            self = .accepted(application: first, sequence: Self.integer(rest))
+        case .arrived:
+            guard rest.count.isMultiple(of: DeviceID.length), rest.count <= Self.deviceLimit * DeviceID.length else { return nil }
+            let devices = stride(from: rest.startIndex, to: rest.endIndex, by: DeviceID.length).compactMap {
+                DeviceID(bytes: rest[$0..<$0 + DeviceID.length])
+            }
+            self = .arrived(sequence: first, devices: devices)
+        case .replaced:
+            guard let device = DeviceID(bytes: rest) else { return nil }
+            self = .replaced(device: device, connection: first)
+        }
+    }
+
+    private static func head(_ kind: Kind) -> [UInt8] {
+        [version, kind.rawValue]
+    }
+
+    private static func bigEndian(_ value: Int64) -> [UInt8] {
+        withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    }
+
+    private static func integer(_ bytes: ArraySlice<UInt8>) -> Int64 {
+        Int64(bitPattern: bytes.reduce(0) { $0 << 8 | UInt64($1) })
+    }
+}

@@ -1,0 +1,121 @@
+import Foundation
+import PushProtocol
+import Synchronization
+
+/// The bus between the processes that share a data directory: one Unix datagram socket a worker, in the directory `bus` there.
+///
+/// A socket's file is the worker's name, with `.monitor` behind it when the worker has that role. Notes to the own worker take no socket.
+public final class DirectoryBus: MessageBus {
+    /// How many notes may wait for one worker that does not read.
+    static let waitingLimit = 8192
+    /// How long a full queue is left alone.
+    static let pause: TimeInterval = 0.001
+    private static let monitorSuffix = ".monitor"
+
+    public let name = WorkerName()
+    private let isMonitor: Bool
+    private let path: String
+    private let file: String
+    private let socket: DatagramSocket
+    private let outbox = Outbox()
+    private let receiver = Mutex<(@Sendable (BusNote) -> Void)?>(nil)
+    private let isClosed = Atomic<Bool>(false)
+    private let lost = Atomic<Int>(0)
+
+    /// Binds a socket beneath `directory`, which must exist, and removes the files of workers that are gone.
+    public init(directory: String, isMonitor: Bool) throws {
+        self.isMonitor = isMonitor
+        path = "\(directory)/bus"
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch {
+            throw StoreError.unavailable("cannot make the bus directory \(path): \(error.localizedDescription)")
+        }
+        file = name.description + (isMonitor ? Self.monitorSuffix : "")
+        socket = try DatagramSocket(path: path, file: file)
+        for other in files() where other != file && socket.send([], to: other) == .nobody { socket.remove(other) }
+    }
+
+    private func files() -> [String] {
+        (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    }
+
+    public func start(_ receive: @escaping @Sendable (BusNote) -> Void) {
+        receiver.withLock { $0 = receive }
+        let receiving = Thread { [self] in receiveLoop(receive) }
+        receiving.name = "bus-receive"
+        receiving.start()
+        let sending = Thread { [self] in sendLoop() }
+        sending.name = "bus-send"
+        sending.start()
+    }
+
+    public func send(_ note: BusNote, to address: BusAddress) {
+        if address == .worker(name) || (address == .monitor && isMonitor) {
+            receiver.withLock { $0 }?(note)
+        } else if !outbox.put(note.datagram, to: address, limit: Self.waitingLimit) {
+            lost.add(1, ordering: .relaxed)
+        }
+    }
+
+    public var lostNotes: Int { lost.load(ordering: .relaxed) }
+
+    public func close() {
+        guard !isClosed.exchange(true, ordering: .relaxed) else { return }
+        outbox.close()
+        // An empty datagram ends the receiving thread.
+        _ = socket.send([], to: file)
+        socket.remove(file)
+        receiver.withLock { $0 = nil }
+    }
+
+    // MARK: Receiving
+
+    private func receiveLoop(_ receive: @Sendable (BusNote) -> Void) {
+        var buffer = [UInt8](repeating: 0, count: BusNote.longest)
+        while let datagram = socket.receive(into: &buffer), !isClosed.load(ordering: .relaxed) {
+            // Empty ones ask whether somebody is there.
+            if let note = BusNote(datagram: datagram) { receive(note) }
+        }
+    }
+
+    // MARK: Sending
+
+    private func sendLoop() {
+        while let batch = outbox.take() {
+            for address in batch {
+                guard let target = target(of: address) else {
+                    lost.add(outbox.drop(address), ordering: .relaxed)
+                    continue
+                }
+                send(to: target, address: address)
+            }
+        }
+    }
+
+    private func send(to target: String, address: BusAddress) {
+        while let datagram = outbox.first(of: address) {
+            switch socket.send(datagram, to: target) {
+            case .done: outbox.removeFirst(of: address)
+            case .later:
+                outbox.postpone(address, by: Self.pause)
+                return
+            case .nobody:
+                socket.remove(target)
+                // Another monitor may be there; a worker that is gone does not come back.
+                if case .worker = address { lost.add(outbox.drop(address), ordering: .relaxed) }
+                return
+            }
+        }
+    }
+
+    /// The file of the socket that `address` stands for.
+    private func target(of address: BusAddress) -> String? {
+        switch address {
+        case .monitor: files().filter { $0.hasSuffix(Self.monitorSuffix) }.randomElement()
+        case .worker(let name):
+            [name.description, name.description + Self.monitorSuffix].first { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
+        }
+    }
+}

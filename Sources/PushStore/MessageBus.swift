@@ -1,0 +1,34 @@
+public import PushProtocol
+
+/// How the roles of all workers tell each other that something has happened (chapter 4, "Message Queue").
+///
+/// Notes are hints: what they speak of is in the store, so a lost one costs delay and never a message.
+public protocol MessageBus: Sendable {
+    /// The name under which other workers reach this one.
+    var name: WorkerName { get }
+    /// Hands every note for this worker to `receive`, on any thread; it must not block there. Called once.
+    func start(_ receive: @escaping @Sendable (BusNote) -> Void)
+    /// Sends a note, or loses and counts it. Does not block.
+    func send(_ note: BusNote, to address: BusAddress)
+    /// How many notes could not be handed over.
+    var lostNotes: Int { get }
+    /// Stops receiving and sending.
+    func close()
+}
+
+/// Whom a note is for.
+public enum BusAddress: Hashable, Sendable {
+    case worker(WorkerName)
+    /// One worker with the monitor role: this one if it has it.
+    case monitor
+}
+
+/// What has happened.
+public enum BusNote: Hashable, Sendable {
+    /// To a monitor: the store has accepted a message for an application (chapter 4: the queue /newMessage).
+    case accepted(application: Int64, sequence: Int64)
+    /// To the worker that holds their sockets: devices have a new message.
+    case arrived(sequence: Int64, devices: [DeviceID])
+    /// To the worker that held its socket: the device has connected elsewhere, by this connection.
+    case replaced(device: DeviceID, connection: Int64)
+}

@@ -1,0 +1,57 @@
+public import PushProtocol
+
+/// Where devices, applications and messages are kept: what the roles share (chapter 4, "NO-SQL Database").
+///
+/// Rules for every engine: `accept` reports success only after the message is durable; a message's body is stored once however many
+/// devices it goes to; expiry and pending messages survive a restart; a process killed at any instant loses no accepted message.
+///
+/// Every operation ends by calling its completion once, on any thread, and must not be blocked there. Times are milliseconds since
+/// 1970 UTC. Sequence numbers grow in the order in which the store accepted, over all processes.
+public protocol MessageStore: Sendable {
+    typealias Completion<Value> = @Sendable (Result<Value, StoreError>) -> Void
+
+    /// The random number that tells this store from every other: the first part of its message identifiers.
+    var identity: UInt32 { get }
+
+    /// Notes that `worker` holds the device's socket from now on.
+    func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>)
+    /// Notes that the connection is gone, unless a newer one has taken its place.
+    func disconnect(_ device: DeviceID, connection: Int64)
+    /// Removes the device with its registrations and pending messages.
+    func forget(_ device: DeviceID, then: @escaping Completion<Void>)
+
+    /// Registers `application` for `device`, which gets the messages accepted from now on. Registered already: no change.
+    func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>)
+    /// Removes a registration with the device's pending messages of it; false: there was none.
+    func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>)
+    /// What the device has registered.
+    func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>)
+    /// The application that an AppToken names, while a device has it registered.
+    func application(_ token: AppToken, then: @escaping Completion<Application?>)
+
+    /// Stores a message and reports its sequence number when it is durable; nil: no device has the application registered any more.
+    func accept(_ message: NewMessage, then: @escaping Completion<Int64?>)
+    /// Removes the devices' copies. Reports how many of the acknowledgements were for no pending message.
+    func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>)
+    /// The device's pending messages that `query` selects, oldest first.
+    func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>)
+    /// The devices that are connected anywhere and have the application registered.
+    func recipients(of application: Int64, then: @escaping Completion<[Recipient]>)
+    /// Which devices of `worker` have got messages after sequence number `after`.
+    func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>)
+    /// Removes messages that expired until `now`, a bounded number at once; reports how many.
+    func removeExpired(now: Int64, then: @escaping Completion<Int>)
+
+    /// Ends what was begun, then lets go of the store. Later operations fail. Blocks the caller.
+    func close()
+}
+
+/// Why an operation failed.
+public enum StoreError: Error, Hashable, Sendable {
+    /// More operations wait than the store takes.
+    case full
+    /// The store cannot be used now; the text says why, for a person.
+    case unavailable(String)
+    /// The store has been closed.
+    case closed
+}

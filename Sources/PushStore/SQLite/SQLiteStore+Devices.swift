@@ -1,0 +1,134 @@
+import Foundation
+import GRDB
+public import PushProtocol
+
+extension SQLiteStore {
+    public func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>) {
+        write(then: then) { db in
+            let id = Data(device.bytes)
+            let previous = try Row.fetchOne(
+                db.cachedStatement(sql: "SELECT worker, connection FROM device WHERE id = ?"), arguments: [id])
+            let number = (previous?[1] as Int64? ?? 0) + 1
+            try db.cachedStatement(sql: "INSERT OR REPLACE INTO device (id, worker, connection) VALUES (?, ?, ?)")
+                .execute(arguments: [id, worker.description, number])
+            return DeviceConnection(
+                number: number, previousWorker: (previous?[0] as String?).flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db))
+        }
+    }
+
+    public func disconnect(_ device: DeviceID, connection: Int64) {
+        write(always: true, then: { _ in }) { db in
+            let id = Data(device.bytes)
+            // A device without registrations leaves nothing behind.
+            try db.cachedStatement(
+                sql: """
+                    DELETE FROM device WHERE id = ?1 AND connection = ?2
+                    AND NOT EXISTS (SELECT 1 FROM registration WHERE device = ?1)
+                    """
+            ).execute(arguments: [id, connection])
+            try db.cachedStatement(sql: "UPDATE device SET worker = NULL WHERE id = ? AND connection = ?")
+                .execute(arguments: [id, connection])
+        }
+    }
+
+    public func forget(_ device: DeviceID, then: @escaping Completion<Void>) {
+        write(then: then) { db in
+            let id = Data(device.bytes)
+            let applications = try Int64.fetchAll(
+                db.cachedStatement(sql: "SELECT application FROM registration WHERE device = ?"), arguments: [id])
+            try db.cachedStatement(sql: "DELETE FROM registration WHERE device = ?").execute(arguments: [id])
+            try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ?").execute(arguments: [id])
+            try db.cachedStatement(sql: "DELETE FROM device WHERE id = ?").execute(arguments: [id])
+            for application in applications { try Self.tidyAfterUnregistration(of: application, db) }
+        }
+    }
+
+    // MARK: Registrations
+
+    public func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
+        let token = Data(application.appToken.bytes)
+        write(then: then) { db in
+            let found = try Row.fetchOne(
+                db.cachedStatement(sql: "SELECT number, watoken, pbkbase64 FROM application WHERE token = ?"), arguments: [token])
+            let number: Int64
+            if let found {
+                guard Data((found[1] as String).utf8) == Data(application.watoken.utf8), found[2] == application.pbkbase64 else {
+                    return .appTokenInUse
+                }
+                number = found[0]
+            } else {
+                try db.cachedStatement(sql: "INSERT INTO application (token, watoken, pbkbase64) VALUES (?, ?, ?)")
+                    .execute(arguments: [token, application.watoken, application.pbkbase64])
+                number = db.lastInsertedRowID
+            }
+            try db.cachedStatement(sql: "INSERT OR IGNORE INTO registration (device, application, cursor) VALUES (?, ?, ?)")
+                .execute(arguments: [Data(device.bytes), number, try Self.lastSequence(db)])
+            return .registered
+        }
+    }
+
+    public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
+        let token = Data(application.bytes)
+        write(then: then) { db in
+            guard let number = try Self.number(of: token, db) else { return false }
+            let id = Data(device.bytes)
+            try db.cachedStatement(sql: "DELETE FROM registration WHERE device = ? AND application = ?").execute(arguments: [id, number])
+            guard db.changesCount > 0 else { return false }
+            try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ? AND application = ?").execute(arguments: [id, number])
+            try Self.tidyAfterUnregistration(of: number, db)
+            return true
+        }
+    }
+
+    public func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) {
+        read(then: then) { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT application.token FROM registration JOIN application ON application.number = registration.application
+                    WHERE registration.device = ? ORDER BY application.number
+                    """)
+            return try Data.fetchAll(statement, arguments: [Data(device.bytes)]).compactMap { AppToken(bytes: Array($0)) }
+        }
+    }
+
+    public func application(_ token: AppToken, then: @escaping Completion<Application?>) {
+        read(then: then) { db in
+            try Row.fetchOne(
+                db.cachedStatement(sql: "SELECT number, pbkbase64 FROM application WHERE token = ?"), arguments: [Data(token.bytes)]
+            ).map { Application(number: $0[0], pbkbase64: $0[1]) }
+        }
+    }
+
+    public func recipients(of application: Int64, then: @escaping Completion<[Recipient]>) {
+        read(then: then) { db in
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT registration.device, device.worker FROM registration JOIN device ON device.id = registration.device
+                    WHERE registration.application = ? AND device.worker IS NOT NULL
+                    """)
+            return try Row.fetchAll(statement, arguments: [application]).compactMap { row in
+                guard let device = DeviceID(bytes: row[0] as Data), let worker = WorkerName(row[1] as String) else { return nil }
+                return Recipient(device: device, worker: worker)
+            }
+        }
+    }
+
+    // MARK: Parts
+
+    static func number(of token: Data, _ db: Database) throws -> Int64? {
+        try Int64.fetchOne(db.cachedStatement(sql: "SELECT number FROM application WHERE token = ?"), arguments: [token])
+    }
+
+    /// Removes an application without registrations, with its messages; of one that has some, the messages that nobody waits for.
+    static func tidyAfterUnregistration(of application: Int64, _ db: Database) throws {
+        let isRegistered =
+            try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM registration WHERE application = ? LIMIT 1"), arguments: [application]) != nil
+        if isRegistered {
+            try trim(application, db)
+        } else {
+            try db.cachedStatement(sql: "DELETE FROM message WHERE application = ?").execute(arguments: [application])
+            try db.cachedStatement(sql: "DELETE FROM application WHERE number = ?").execute(arguments: [application])
+        }
+    }
+}

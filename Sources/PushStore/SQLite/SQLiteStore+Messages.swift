@@ -1,0 +1,168 @@
+import Foundation
+import GRDB
+import PushProtocol
+
+extension SQLiteStore {
+    public func accept(_ message: NewMessage, then: @escaping Completion<Int64?>) {
+        write(then: then) { db in
+            let exists = try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
+            guard exists != nil else { return nil }
+            let lifetime = message.ttl == 0 ? Self.transientLifetime : message.ttl * 1000
+            try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, body) VALUES (?, ?, ?, ?)")
+                .execute(arguments: [message.application, message.accepted + lifetime, message.ttl == 0 ? 1 : 0, Data(message.body.bytes)])
+            return db.lastInsertedRowID
+        }
+    }
+
+    public func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) {
+        read(then: then) { db in
+            let id = Data(query.device.bytes)
+            let registrations = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        SELECT registration.application, registration.cursor, application.token
+                        FROM registration JOIN application ON application.number = registration.application WHERE registration.device = ?
+                        """), arguments: [id])
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT sequence, transient, body FROM message
+                    WHERE application = ?1 AND sequence > ?2 AND sequence <= ?3 AND expires > ?4 AND (transient = 0 OR sequence > ?5)
+                    AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?6 AND application = ?1 AND sequence = message.sequence)
+                    ORDER BY sequence LIMIT ?7
+                    """)
+            var messages: [StoredMessage] = []
+            for registration in registrations {
+                guard let token = AppToken(bytes: Array(registration[2] as Data)) else { continue }
+                let number: Int64 = registration[0]
+                let after = max(query.after, registration[1] as Int64)
+                let arguments: StatementArguments = [
+                    number, after, query.through, query.now, query.transientAfter ?? .max, id, query.limit,
+                ]
+                let rows = try Row.fetchCursor(statement, arguments: arguments)
+                while let row = try rows.next() {
+                    messages.append(
+                        StoredMessage(
+                            sequence: row[0], appToken: token, body: NotificationBody(bytes: Array(row[2] as Data)),
+                            isTransient: row[1] as Int64 == 1))
+                }
+            }
+            guard registrations.count > 1 else { return messages }
+            return Array(messages.sorted { $0.sequence < $1.sequence }.prefix(query.limit))
+        }
+    }
+
+    public func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>) {
+        read(then: then) { db in
+            let through = try Self.lastSequence(db)
+            let statement = try db.cachedStatement(
+                sql: """
+                    SELECT registration.device, MAX(message.sequence) FROM message
+                    CROSS JOIN registration ON registration.application = message.application
+                    CROSS JOIN device ON device.id = registration.device
+                    WHERE message.sequence > ? AND message.sequence <= ? AND device.worker = ? GROUP BY registration.device
+                    """)
+            var devices: [DeviceID: Int64] = [:]
+            let rows = try Row.fetchCursor(statement, arguments: [after, through, worker.description])
+            while let row = try rows.next() {
+                if let device = DeviceID(bytes: row[0] as Data) { devices[device] = row[1] }
+            }
+            return Arrivals(devices: devices, through: through)
+        }
+    }
+
+    public func removeExpired(now: Int64, then: @escaping Completion<Int>) {
+        write(then: then) { db in
+            try db.cachedStatement(
+                sql: "DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)"
+            ).execute(arguments: [now, Self.expiryBatch])
+            let removed = db.changesCount
+            if removed > 0 {
+                try db.cachedStatement(
+                    sql: "DELETE FROM acknowledged WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = acknowledged.sequence)"
+                ).execute()
+            }
+            return removed
+        }
+    }
+
+    // MARK: Acknowledgements
+
+    public func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>) {
+        write(always: true, then: then) { db in
+            var ignored = 0
+            var applications: Set<Int64> = []
+            for acknowledgement in acknowledgements {
+                switch try Self.acknowledge(acknowledgement, db) {
+                case .ignored: ignored += 1
+                case .transient: break
+                case .removed(let application): applications.insert(application)
+                }
+            }
+            for application in applications { try Self.trim(application, db) }
+            return ignored
+        }
+    }
+
+    private enum AcknowledgementOutcome {
+        /// The message is not pending for the device.
+        case ignored
+        /// It had a ttl of 0, so nothing waits for the acknowledgement.
+        case transient
+        case removed(application: Int64)
+    }
+
+    private static func acknowledge(_ acknowledgement: Acknowledgement, _ db: Database) throws -> AcknowledgementOutcome {
+        let id = Data(acknowledgement.device.bytes)
+        let message = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT application, transient FROM message WHERE sequence = ?"), arguments: [acknowledgement.sequence])
+        guard let message else { return .ignored }
+        let application: Int64 = message[0]
+        let cursor = try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT cursor FROM registration WHERE device = ? AND application = ?"), arguments: [id, application])
+        guard let cursor else { return .ignored }
+        if message[1] as Int64 == 1 { return .transient }
+        guard acknowledgement.sequence > cursor else { return .ignored }
+
+        let first = try firstPending(of: application, device: id, after: cursor, db)
+        guard first == acknowledgement.sequence else {
+            try db.cachedStatement(sql: "INSERT OR IGNORE INTO acknowledged (device, application, sequence) VALUES (?, ?, ?)")
+                .execute(arguments: [id, application, acknowledgement.sequence])
+            return db.changesCount > 0 ? .removed(application: application) : .ignored
+        }
+        let next = try firstPending(of: application, device: id, after: acknowledgement.sequence, db)
+        let moved = try next.map { $0 - 1 } ?? lastSequence(db)
+        try db.cachedStatement(sql: "UPDATE registration SET cursor = ? WHERE device = ? AND application = ?")
+            .execute(arguments: [moved, id, application])
+        try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ? AND application = ? AND sequence <= ?")
+            .execute(arguments: [id, application, moved])
+        return .removed(application: application)
+    }
+
+    private static func firstPending(of application: Int64, device: Data, after: Int64, _ db: Database) throws -> Int64? {
+        try Int64.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT sequence FROM message WHERE application = ?1 AND sequence > ?2 AND transient = 0
+                    AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?3 AND application = ?1 AND sequence = message.sequence)
+                    ORDER BY sequence LIMIT 1
+                    """), arguments: [application, after, device])
+    }
+
+    // MARK: Parts
+
+    /// The greatest sequence number that was given.
+    static func lastSequence(_ db: Database) throws -> Int64 {
+        try Int64.fetchOne(db.cachedStatement(sql: "SELECT seq FROM sqlite_sequence WHERE name = 'message'")) ?? 0
+    }
+
+    /// Removes the messages that every registered device has acknowledged.
+    static func trim(_ application: Int64, _ db: Database) throws {
+        try db.cachedStatement(
+            sql: """
+                DELETE FROM message WHERE application = ?1 AND transient = 0
+                AND sequence <= (SELECT MIN(cursor) FROM registration WHERE application = ?1)
+                """
+        ).execute(arguments: [application])
+    }
+}

@@ -1,0 +1,117 @@
+public import PushProtocol
+
+/// The name of a worker process, chosen at random at its start.
+public struct WorkerName: Hashable, Sendable, CustomStringConvertible {
+    /// 16 hexadecimal digits.
+    public let description: String
+
+    /// A fresh name.
+    public init() {
+        description = Hex.encode(Randomness.bytes(8))
+    }
+
+    /// The name `text`; nil unless it is 16 lower-case hexadecimal digits.
+    public init?(_ text: some StringProtocol) {
+        guard text.utf8.count == 16, let bytes = Hex.decode(text), Hex.encode(bytes) == text else { return nil }
+        description = String(text)
+    }
+}
+
+/// What `connect` reports.
+public struct DeviceConnection: Hashable, Sendable {
+    /// Grows with each connection of the device.
+    public let number: Int64
+    /// The worker that held the socket until now, as far as the store knows.
+    public let previousWorker: WorkerName?
+    /// The last sequence number that the store had given when the device connected.
+    public let sequence: Int64
+}
+
+/// What `register` reports.
+public enum RegistrationOutcome: Hashable, Sendable {
+    case registered
+    /// The AppToken belongs to another pair of WAToken and key.
+    case appTokenInUse
+}
+
+/// An application and user, as an application server addresses it.
+public struct Application: Hashable, Sendable {
+    /// The store's number of it; never used again for another.
+    public let number: Int64
+    /// The public key's text as it was registered.
+    public let pbkbase64: String
+}
+
+/// A message to be stored.
+public struct NewMessage: Hashable, Sendable {
+    /// `Application.number`.
+    public let application: Int64
+    public let body: NotificationBody
+    public let accepted: Int64
+    /// Time to live in seconds; 0: for devices connected now only.
+    public let ttl: Int64
+
+    /// A message for `application`.
+    public init(application: Int64, body: NotificationBody, accepted: Int64, ttl: Int64) {
+        self.application = application
+        self.body = body
+        self.accepted = accepted
+        self.ttl = ttl
+    }
+}
+
+/// A message as it is delivered.
+public struct StoredMessage: Hashable, Sendable {
+    public let sequence: Int64
+    public let appToken: AppToken
+    public let body: NotificationBody
+    /// It had a ttl of 0: it is sent once and not acknowledged to the store.
+    public let isTransient: Bool
+}
+
+/// Which pending messages of a device are wanted.
+public struct PendingQuery: Hashable, Sendable {
+    public var device: DeviceID
+    /// Only messages with a greater sequence number.
+    public var after: Int64 = 0
+    /// Only messages with this or a smaller one.
+    public var through: Int64 = .max
+    /// Messages with ttl 0 are wanted when they were accepted after this sequence number; nil: not at all.
+    public var transientAfter: Int64?
+    public var limit: Int
+    /// Messages that have expired by then are not pending.
+    public var now: Int64
+
+    /// A query for all pending messages of `device`.
+    public init(device: DeviceID, limit: Int, now: Int64) {
+        self.device = device
+        self.limit = limit
+        self.now = now
+    }
+}
+
+/// A device says that it has got a message.
+public struct Acknowledgement: Hashable, Sendable {
+    public let device: DeviceID
+    public let sequence: Int64
+
+    /// The acknowledgement of message `sequence` by `device`.
+    public init(device: DeviceID, sequence: Int64) {
+        self.device = device
+        self.sequence = sequence
+    }
+}
+
+/// A connected device that a message goes to.
+public struct Recipient: Hashable, Sendable {
+    public let device: DeviceID
+    public let worker: WorkerName
+}
+
+/// What `arrivals` reports.
+public struct Arrivals: Hashable, Sendable {
+    /// The devices, each with the greatest sequence number of its new messages.
+    public let devices: [DeviceID: Int64]
+    /// The greatest sequence number that was looked at: where the next look begins.
+    public let through: Int64
+}

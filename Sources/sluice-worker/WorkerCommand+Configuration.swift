@@ -1,0 +1,89 @@
+import ArgumentParser
+import Foundation
+import NIOCore
+import PushService
+
+extension WorkerCommand {
+    /// Roles of the design that this version does not have.
+    private static let laterRoles = ["ua-udp", "wakeup"]
+
+    /// What the options say; throws what is wrong with them.
+    func configuration() throws -> WorkerConfiguration {
+        guard !data.isEmpty else { throw ValidationError("--data must name a directory") }
+        var configuration = WorkerConfiguration(dataDirectory: data, publicURL: try checkedPublicURL())
+        guard IPAddress(listen) != nil else {
+            throw ValidationError("--listen \(listen): must be a literal IPv4 or IPv6 address, for example 127.0.0.1 or 0.0.0.0")
+        }
+        configuration.listenAddress = listen
+        configuration.userAgentPort = try checked(port: uaPort, option: "--ua-port")
+        configuration.applicationServerPort = try checked(port: asPort, option: "--as-port")
+        configuration.roles = try checkedRoles()
+        configuration.tokenKeysFile = tokenKeys
+        configuration.trustedProxies = try trustedProxy.map { text in
+            guard let network = IPNetwork(text) else {
+                throw ValidationError("--trusted-proxy \(text): must be an address or ADDRESS/LENGTH with zeros past the length")
+            }
+            return network
+        }
+        configuration.tokenRate = try rate(tokenRate, option: "--token-rate")
+        configuration.notifyRate = try rate(notifyRate, option: "--notify-rate")
+        configuration.ping = try checkedPing()
+        configuration.tokenLifetime = try checkedLifetime()
+        return configuration
+    }
+
+    private func checkedPublicURL() throws -> String {
+        guard let parts = URLComponents(string: publicUrl), ["http", "https"].contains(parts.scheme), let host = parts.host, !host.isEmpty,
+            parts.query == nil, parts.fragment == nil, parts.user == nil
+        else { throw ValidationError("--public-url \(publicUrl): must be like https://push.example.org, without query and user") }
+        return String(publicUrl.reversed().drop { $0 == "/" }.reversed())
+    }
+
+    private func checked(port: Int, option: String) throws -> Int {
+        guard (0...65535).contains(port) else { throw ValidationError("\(option) \(port): must be in 0...65535") }
+        return port
+    }
+
+    private func checkedRoles() throws -> Set<WorkerRole> {
+        let names = roles.split(separator: ",", omittingEmptySubsequences: false).map { $0.trimmingCharacters(in: .whitespaces) }
+        return Set(
+            try names.map { name in
+                guard let role = WorkerRole(rawValue: name) else {
+                    let known = WorkerRole.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw ValidationError(
+                        Self.laterRoles.contains(name)
+                            ? "--roles \(name): not supported yet; this version has \(known)" : "--roles \(name): must be of \(known)")
+                }
+                return role
+            })
+    }
+
+    private func rate(_ text: String, option: String) throws -> RateLimit? {
+        if text == "0" { return nil }
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
+        guard parts.count == 2, let rate = parts[0], let burst = parts[1], rate.isFinite, burst.isFinite, rate > 0, burst >= 1 else {
+            throw ValidationError("\(option) \(text): must be RATE/BURST, for example 10/20, with a rate above 0 and a burst of at least 1; or 0")
+        }
+        return RateLimit(rate: rate, burst: burst)
+    }
+
+    private func checkedPing() throws -> TimeAmount? {
+        if ping == "off" { return nil }
+        guard let seconds = Int64(ping), (1...86400).contains(seconds) else {
+            throw ValidationError("--ping \(ping): must be off, or seconds in 1...86400")
+        }
+        return .seconds(seconds)
+    }
+
+    /// In milliseconds.
+    private func checkedLifetime() throws -> Int64? {
+        guard let tokenLifetime else { return nil }
+        let units: [Character: Int64] = ["s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000]
+        let unit = tokenLifetime.last.flatMap { units[$0] }
+        let digits = unit == nil ? tokenLifetime[...] : tokenLifetime.dropLast()
+        guard let value = Int64(digits), (1...1_000_000_000).contains(value) else {
+            throw ValidationError("--token-lifetime \(tokenLifetime): must be a time like 90d, 12h, 30m or 600s")
+        }
+        return value * (unit ?? 1000)
+    }
+}

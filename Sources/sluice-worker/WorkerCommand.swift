@@ -1,0 +1,59 @@
+import ArgumentParser
+import NIOCore
+import PushService
+
+/// The command line of a worker.
+struct WorkerCommand: ParsableArguments {
+    @Option(help: "Directory that the workers of one machine share: messages, registrations, token keys. Made when it is missing.")
+    var data: String
+
+    @Option(help: ArgumentHelp("Literal address to listen on.", valueName: "address"))
+    var listen = "127.0.0.1"
+
+    @Option(help: "Port of the front for devices; 0: any free one.")
+    var uaPort = 8080
+
+    @Option(help: "Port of the front for application servers; 0: any free one.")
+    var asPort = 8081
+
+    @Option(help: "What public URLs begin with, for example https://push.example.org.")
+    var publicUrl: String
+
+    @Option(help: "Roles of this process: ua-ws, as, monitor; separated by commas.")
+    var roles = "ua-ws,as,monitor"
+
+    @Option(help: ArgumentHelp("File with the keys of the UATokens (default: token-keys in the data directory).", valueName: "file"))
+    var tokenKeys: String?
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Peers whose X-Forwarded-For is believed, for example 10.77.2.200 or 10.0.0.0/8. May be repeated.", valueName: "network"))
+    var trustedProxy: [String] = []
+
+    @Option(help: ArgumentHelp("Tokens a second and at once for each client address; 0: no limit.", valueName: "rate/burst"))
+    var tokenRate = "10/20"
+
+    @Option(help: ArgumentHelp("Notifications a second and at once for each client address; 0: no limit.", valueName: "rate/burst"))
+    var notifyRate = "0"
+
+    @Option(help: ArgumentHelp("Ping sockets that are idle for so many seconds; off: never.", valueName: "off|seconds"))
+    var ping = "240"
+
+    @Option(help: ArgumentHelp("Refuse UATokens that are older, for example 90d (s, m, h, d) (default: never).", valueName: "time"))
+    var tokenLifetime: String?
+
+    @Option(help: ArgumentHelp("\(WorkerProcess.logLevels.joined(separator: ", ")).", valueName: "level"))
+    var logLevel = "info"
+
+    mutating func validate() throws {
+        _ = try configuration()
+        guard WorkerProcess.logLevels.contains(logLevel) else {
+            throw ValidationError("--log-level \(logLevel): must be one of \(WorkerProcess.logLevels.joined(separator: ", "))")
+        }
+    }
+
+    /// Serves until the process is told to stop.
+    func run() async throws {
+        try await WorkerProcess.run(configuration(), logLevel: logLevel)
+    }
+}

@@ -1,0 +1,139 @@
+"""A turn of one contender, and the rounds of a case."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from cases import Case
+from contenders import CONTENDERS, Contender
+from sluicelab.processes import Process, machine_busy_seconds, processor_seconds
+
+WARM_UP_SECONDS = 1
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+FIGURES = ("requests_per_second", "processor_us_per_request")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one contender did in one round."""
+
+    contender: str
+    requests: int
+    failures: int  # socket errors, and answers other than 2xx and 3xx
+    requests_per_second: float
+    megabytes_per_second: float
+    latency_ms_p50: float
+    latency_ms_p99: float
+    processor_us_per_request: float  # its own user and system time, its children's included
+    machine_us_per_request: float  # busy time of all processors, clients and servers included
+    machine_busy: float  # share of all processors, 0 to 1
+
+
+def wrk(url: str, connections: int, seconds: int) -> str:
+    command = [
+        "ip", "netns", "exec", "sluice-client1", "wrk", "--threads", "2", "--connections", str(connections), "--duration", f"{seconds}s", "--latency", url,
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
+
+
+def _number(pattern: str, text: str) -> float:
+    match = re.search(pattern, text, re.MULTILINE)
+    if match is None:
+        raise ValueError(f"wrk's output has no {pattern}:\n{text}")
+    value, unit = match[1], match[2] if match.lastindex == 2 else ""
+    return float(value) * UNITS.get(unit, 1.0)
+
+
+def failures(text: str) -> int:
+    sockets = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    answers = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    return (sum(int(count) for count in sockets.groups()) if sockets else 0) + (int(answers[1]) if answers else 0)
+
+
+def until_serving(process: Process, url: str) -> None:
+    def answers() -> bool:
+        command = ["ip", "netns", "exec", "sluice-client1", "curl", "--silent", "--fail", "--max-time", "2", "--output", "/dev/null", url]
+        return subprocess.run(command).returncode == 0
+
+    process.until(answers, f"{url} to answer", 10)
+
+
+def take_turn(contender: Contender, case: Case, folder: Path, servers: list[str], seconds: int) -> Turn:
+    url = contender.url + case.path
+    process = contender.start(folder / contender.name, servers)
+    try:
+        until_serving(process, url)
+        wrk(url, case.connections, WARM_UP_SECONDS)
+        own, (busy, machine) = processor_seconds(process.pid), machine_busy_seconds()
+        text = wrk(url, case.connections, seconds)
+        own, (busy_after, machine_after) = processor_seconds(process.pid) - own, machine_busy_seconds()
+    finally:
+        process.stop()
+    requests = int(_number(r"^\s+(\d+) requests in", text))
+    each = 1e6 / max(requests, 1)
+    bytes_read = re.search(r"requests in [^,]+, ([\d.]+)([KMGT]?B) read", text)
+    scale = {"B": 1e-6, "KB": 1e-3, "MB": 1.0, "GB": 1e3, "TB": 1e6}
+    elapsed = _number(r"requests in ([\d.]+)(us|ms|s|m)", text)
+    return Turn(
+        contender=contender.name,
+        requests=requests,
+        failures=failures(text),
+        requests_per_second=_number(r"^Requests/sec:\s+([\d.]+)", text),
+        megabytes_per_second=float(bytes_read[1]) * scale[bytes_read[2]] / elapsed if bytes_read else 0.0,
+        latency_ms_p50=1e3 * _number(r"^\s+50%\s+([\d.]+)(us|ms|s|m)", text),
+        latency_ms_p99=1e3 * _number(r"^\s+99%\s+([\d.]+)(us|ms|s|m)", text),
+        processor_us_per_request=own * each,
+        machine_us_per_request=(busy_after - busy) * each,
+        machine_busy=(busy_after - busy) / (machine_after - machine),
+    )
+
+
+def run_case(case: Case, names: list[str], folder: Path, servers: list[str], rounds: int, seconds: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """All rounds; the order within a round is reversed from one to the next (A B, B A, A B, ...)."""
+    history: list[dict[str, Turn]] = []
+    for number in range(rounds):
+        turns: dict[str, Turn] = {}
+        for name in names if number % 2 == 0 else reversed(names):
+            turn = turns[name] = take_turn(CONTENDERS[name], case, folder / f"{case.name}-{number}", servers, seconds)
+            tell(f"  round {number + 1} of {rounds}  {name:<10} {turn.requests_per_second:>10,.0f} requests/s  {turn.processor_us_per_request:>6.1f} us each")
+        history.append(turns)
+    return summarise(case, names, history)
+
+
+def summarise(case: Case, names: list[str], history: list[dict[str, Turn]]) -> dict[str, Any]:
+    """Medians of each contender, medians of the ratios within a round, and whether what is wanted was reached."""
+    numbers = [field for field in Turn.__dataclass_fields__ if field != "contender"]
+    medians = {name: {field: median(getattr(turns[name], field) for turns in history) for field in numbers} for name in names}
+    ratios: dict[str, dict[str, float]] = {}
+    for of in names:
+        for to in names:
+            if of != to:
+                ratios[f"{of}/{to}"] = {
+                    figure: median(getattr(turns[of], figure) / max(getattr(turns[to], figure), 1e-9) for turns in history) for figure in FIGURES
+                }
+    wanted = [
+        {"what": str(want), "ratio": (ratio := ratios[f"{want.of}/{want.to}"][want.figure]), "reached": want.reached(ratio)}
+        for want in case.wanted
+        if want.of in names and want.to in names
+    ]
+    return {
+        "name": case.name, "title": case.title, "contenders": names, "medians": medians, "ratios": ratios, "wanted": wanted,
+        "failures": sum(turn.failures for turns in history for turn in turns.values()),
+        "rounds": [{name: asdict(turn) for name, turn in turns.items()} for turns in history],
+    }
+
+
+def tell(line: str) -> None:
+    print(line, flush=True, file=sys.stdout)
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())

@@ -1,0 +1,119 @@
+"""Processes in hosts of the lab."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+
+class Process:
+    """A program that runs in a host of the lab, with its output in a log file."""
+
+    def __init__(self, host: str, command: Sequence[str | Path], log: Path) -> None:
+        self.command = [str(word) for word in command]
+        self.log = log
+        with log.open("ab") as output:
+            # `ip netns exec` becomes the command: the child is the program itself. Its own session: no Ctrl-C of ours.
+            self._child = subprocess.Popen(
+                ["ip", "netns", "exec", f"sluice-{host}", *self.command],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def running(self) -> bool:
+        return self._child.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._child.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        self._child.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        return self._child.wait(timeout)
+
+    def stop(self, timeout: float = 12) -> int:
+        """SIGTERM, then SIGKILL when that does not end it in time. The exit code, negative for a signal."""
+        if self.running:
+            self._child.terminate()
+            try:
+                return self._child.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._child.kill()
+        return self._child.wait()
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
+        """Waits; fails with the end of the log when the time is over or the program has ended."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if not self.running or time.monotonic() > deadline:
+                state = "it is running" if self.running else f"it ended with {self.exit_code}"
+                raise AssertionError(f"expected {what} within {timeout} s; {state}; the end of its log:\n{self.log_end()}")
+            time.sleep(0.05)
+
+    def log_end(self, lines: int = 20) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    # What /proc tells
+
+    def _status(self, field: str) -> list[str]:
+        for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith(field + ":"):
+                return line.split()[1:]
+        raise KeyError(field)
+
+    @property
+    def user_ids(self) -> list[int]:
+        """Real, effective, saved and file-system user."""
+        return [int(value) for value in self._status("Uid")]
+
+    @property
+    def group_ids(self) -> list[int]:
+        return [int(value) for value in self._status("Gid")]
+
+    @property
+    def resident_bytes(self) -> int:
+        return int(self._status("VmRSS")[0]) * 1024
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of that process, its threads, its ended children, and its living descendants."""
+    hertz = os.sysconf("SC_CLK_TCK")
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has just ended
+        process = int(entry.name)
+        parents[process] = int(fields[1])
+        ticks[process] = sum(int(value) for value in fields[11:15])  # utime, stime, cutime, cstime
+
+    def belongs(process: int) -> bool:
+        while process not in (0, 1):
+            if process == pid:
+                return True
+            process = parents.get(process, 0)
+        return False
+
+    return sum(count for process, count in ticks.items() if belongs(process)) / hertz
+
+
+def machine_busy_seconds() -> tuple[float, float]:
+    """Seconds that the processors were busy, and seconds in all, since the machine started."""
+    hertz = os.sysconf("SC_CLK_TCK")
+    values = [int(value) for value in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    idle = values[3] + values[4]
+    return (sum(values) - idle) / hertz, sum(values) / hertz
