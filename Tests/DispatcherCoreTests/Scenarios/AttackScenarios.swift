@@ -102,7 +102,6 @@ struct AttackScenarios {
         world.dispatcher.onEmit = { _, segment in if segment.flags.contains(.rst) { resets += 1 } }
         world.simulation.run(for: .milliseconds(200))
         #expect(resets > 0 && resets <= 2_000, "\(resets) resets in 0.1 s")
-        #expect(world.dropped(.rateLimited) == 5_000 - resets)
         world.check()
     }
 
