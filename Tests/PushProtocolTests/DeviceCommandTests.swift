@@ -87,7 +87,9 @@ struct DeviceCommandTests {
 
     @Test("A WAToken may have 256 bytes of UTF-8, not characters")
     func watokenSize() throws {
-        func command(_ watoken: String) -> String { #"{"messageType":"registerWA","data":{"watoken":"\#(watoken)","pbkbase64":"\#(Self.key)"}}"# }
+        func command(_ watoken: String) -> String {
+            #"{"messageType":"registerWA","data":{"watoken":"\#(watoken)","pbkbase64":"\#(Self.key)"}}"#
+        }
         #expect(throws: Never.self) { try parse(command(String(repeating: "é", count: 128))) }
         #expect(refusal(command(String(repeating: "é", count: 128) + "x"))?.reason.contains("watoken") == true)
     }

@@ -24,7 +24,9 @@ struct NotifyRequestTests {
         #expect(throws: NotifyRefusal.self) { try parse(text) }
     }
 
-    @Test("Id, timestamp and priority are delivered as they came", arguments: [(#""7""#, #""7""#), ("7", "7"), ("7.50", "7.50"), ("1e400", "1e400")])
+    @Test(
+        "Id, timestamp and priority are delivered as they came",
+        arguments: [(#""7""#, #""7""#), ("7", "7"), ("7.50", "7.50"), ("1e400", "1e400")])
     func passedThrough(id: String, delivered: String) throws {
         let request = try parse(body(["id": id, "timestamp": "12.0", "priority": #""high""#]))
         let text = String(decoding: request.body.notification(messageID: MessageID(store: 1, sequence: 2), url: "u"), as: UTF8.self)
@@ -58,9 +60,11 @@ struct NotifyRequestTests {
 
     @Test("Refusals come in the order of the table")
     func order() {
-        var text = ["messageType": "1", "id": "true", "message": "1", "ttl": "-1", "timestamp": "[]", "signature": nil] as [String: String?]
+        var text =
+            ["messageType": "1", "id": "true", "message": "1", "ttl": "-1", "timestamp": "[]", "signature": nil] as [String: String?]
         let steps: [(NotifyRefusal, String, String)] = [
-            (.notNotification, "messageType", #""notification""#), (.notID, "id", "1"), (.notMessage, "message", #""""#), (.notTTL, "ttl", "1"),
+            (.notNotification, "messageType", #""notification""#), (.notID, "id", "1"), (.notMessage, "message", #""""#),
+            (.notTTL, "ttl", "1"),
             (.badMember("timestamp"), "timestamp", "1"),
         ]
         for (expected, name, good) in steps {

@@ -60,7 +60,10 @@ struct RSAKeyTests {
 
     @Test("What is no public key is refused")
     func notAKey() throws {
-        let texts = ["", "AAAA", "not base64!", Base64.encode(Array(key.pem.utf8)), Base64.encode(key.publicDER + [0]), String(key.pbkbase64.dropLast(8))]
+        let texts = [
+            "", "AAAA", "not base64!", Base64.encode(Array(key.pem.utf8)), Base64.encode(key.publicDER + [0]),
+            String(key.pbkbase64.dropLast(8)),
+        ]
         for text in texts { #expect(throws: PublicKeyRefusal.self) { try RSAPublicKey(pbkbase64: text) } }
     }
 

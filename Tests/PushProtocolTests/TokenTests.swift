@@ -36,7 +36,10 @@ struct UATokenTests {
     @Test("Truncated, lengthened, padded and non-canonical texts are malformed")
     func malformed() {
         let text = token.sealed(with: keys)
-        for bad in ["", String(text.dropLast()), String(text.dropLast(4)), text + "A", text + "AAAA", text + "=", text + "\n", " " + text.dropFirst()] {
+        for bad in [
+            "", String(text.dropLast()), String(text.dropLast(4)), text + "A", text + "AAAA", text + "=", text + "\n",
+            " " + text.dropFirst(),
+        ] {
             expectRefusal(.malformed) { try read(bad) }
         }
     }
@@ -84,7 +87,9 @@ struct TokenKeysTests {
         #expect(try TokenKeys(fileText: "\n# old\n  \(line)  # mine\n\n").keys == [key])
     }
 
-    @Test("Bad files are refused", arguments: ["", "# nothing\n", "abc\n", String(repeating: "0", count: 62), String(repeating: "g", count: 64)])
+    @Test(
+        "Bad files are refused",
+        arguments: ["", "# nothing\n", "abc\n", String(repeating: "0", count: 62), String(repeating: "g", count: 64)])
     func bad(text: String) {
         #expect(throws: TokenKeyFileError.self) { try TokenKeys(fileText: text) }
     }

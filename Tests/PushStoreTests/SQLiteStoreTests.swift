@@ -51,7 +51,9 @@ struct SQLiteStoreTests {
         try await store.register(news, for: device)
         try await store.register(mail, for: device)
         var expected: [Int64] = []
-        for index in 0..<10 { expected.append(try await store.post("\(index)", to: index.isMultiple(of: 3) ? mail.appToken : news.appToken)) }
+        for index in 0..<10 {
+            expected.append(try await store.post("\(index)", to: index.isMultiple(of: 3) ? mail.appToken : news.appToken))
+        }
         #expect(try await store.pendingSequences(device) == expected)
         #expect(try await store.pendingSequences(device, limit: 4) == Array(expected.prefix(4)))
         #expect(try await store.pendingSequences(device, after: expected[4]) == Array(expected.suffix(5)))

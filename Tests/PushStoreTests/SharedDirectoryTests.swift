@@ -159,7 +159,8 @@ struct SharedDirectoryTests {
     @Test("Every note survives its datagram; a broken datagram is none")
     func datagrams() {
         let notes: [BusNote] = [
-            .accepted(application: 7, sequence: .max), .arrived(sequence: 1, devices: []), .arrived(sequence: 2, devices: [DeviceID(), DeviceID()]),
+            .accepted(application: 7, sequence: .max), .arrived(sequence: 1, devices: []),
+            .arrived(sequence: 2, devices: [DeviceID(), DeviceID()]),
             .replaced(device: DeviceID(), connection: 9),
         ]
         for note in notes {

@@ -77,7 +77,8 @@ extension MessageStore {
     @discardableResult
     func post(_ text: String, to token: AppToken, accepted: Int64 = 0, ttl: Int64 = 3600) async throws -> Int64 {
         guard let application = try await application(token) else { throw StoreError.unavailable("not registered") }
-        let message = NewMessage(application: application.number, body: NotificationBody(bytes: Array(text.utf8)), accepted: accepted, ttl: ttl)
+        let message = NewMessage(
+            application: application.number, body: NotificationBody(bytes: Array(text.utf8)), accepted: accepted, ttl: ttl)
         guard let sequence = try await accept(message) else { throw StoreError.unavailable("unregistered") }
         return sequence
     }
