@@ -25,15 +25,25 @@ extension L73Dispatcher {
         return min(max(front.pointee.shownEdge.distance(from: front.pointee.receiveNext), 0), 65_535)
     }
 
+    /// What to acknowledge to a client, and the window to show it. In a tunnel both are the server's: nothing is ours to acknowledge.
+    private func clientAcknowledgement(_ front: FrontRef) -> (number: SequenceNumber, window: Int) {
+        guard front.pointee.phase == .tunnel, front.pointee.hasSlot else { return (front.pointee.receiveNext, clientWindow(front)) }
+        let back = backs.pointer(Int(front.pointee.back))
+        let splice = back.pointee.splice
+        let translated = SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta)
+        return (SequenceNumber.later(translated, splice.clientStart), min(back.pointee.sender.window, 65_535))
+    }
+
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
     mutating func sendToClient(
         _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload,
         payloadSum: UInt16? = nil,
         kind: EmissionKind, again: Bool = false, into egress: inout Egress
     ) {
+        let acknowledgement = clientAcknowledgement(front)
         var segment = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
-            acknowledgement: front.pointee.receiveNext, flags: flags, window: UInt16(clientWindow(front)),
+            acknowledgement: acknowledgement.number, flags: flags, window: UInt16(acknowledgement.window),
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
@@ -68,6 +78,11 @@ extension L73Dispatcher {
     /// What to acknowledge to a server now, and the window to show it ([0062], [0063]; tcp.md "Window shown to the server").
     private func serverAcknowledgement(_ back: BackRef) -> (number: SequenceNumber, window: Int) {
         let connection = back.pointee
+        if connection.use == .tunnel, let (front, _) = front(of: back) {
+            // In a tunnel the client acknowledges.
+            let translated = connection.splice.toServer(front.pointee.sender.unacknowledged)
+            return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
+        }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
             return (connection.receiveNext, min(10 * serverMSS, 65_535))
         }

@@ -175,8 +175,14 @@ public struct L73Dispatcher: ~Copyable {
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
     public var nextDeadline: Instant { wantsStart ? .distantPast : timers.deadline }
 
-    /// After `stop`: whether no front-end connection is left.
-    public var isDrained: Bool { fronts.count == 0 }
+    /// After `stop`: whether no front-end connection is left that anything is owed: those that only wait for the client's FIN do not count.
+    public var isDrained: Bool {
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index).pointee
+            if front.isOpen, front.phase != .closing || !front.sender.finAcknowledged { return false }
+        }
+        return true
+    }
 
     /// Hands out the records since the last call, oldest first.
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }
