@@ -17,7 +17,7 @@ extension L73Dispatcher {
         switch front.pointee.phase {
         case .closing, .tunnel: room = 65_535
         default:
-            let limits = configuration.services[Int(front.pointee.service)].limits
+            let limits = self.limits[Int(front.pointee.service)]
             room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), 65_535)
@@ -87,7 +87,7 @@ extension L73Dispatcher {
             return (connection.receiveNext, min(10 * serverMSS, 65_535))
         }
         if connection.use == .awaitingHead {
-            let limit = configuration.services[Int(front.pointee.service)].limits.responseHead
+            let limit = limits[Int(front.pointee.service)].responseHead
             return (connection.splice.floor, initialWindow(limit: limit, front, connection))
         }
         // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.

@@ -123,7 +123,7 @@ extension L73Dispatcher {
         _ bytes: UnsafeRawBufferPointer, sum: UInt16?, pushes: Bool, _ back: BackRef, _ place: Int, _ front: FrontRef, _ index: Int,
         at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        let limits = configuration.services[Int(front.pointee.service)].limits
+        let limits = self.limits[Int(front.pointee.service)]
         let held = Int(back.pointee.heldCount)
         var seen = bytes
         if held > 0 {

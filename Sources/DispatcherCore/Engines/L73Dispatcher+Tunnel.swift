@@ -30,7 +30,7 @@ extension L73Dispatcher {
         back.pointee.splice.clientDelta = back.pointee.sender.next.value &- front.pointee.receiveNext.value
         front.pointee.phase = .tunnel
         front.pointee.progress = now
-        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.tunnelIdle
+        front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].tunnelIdle
         buffers.give(&front.pointee.output)
         front.pointee.outputCount = 0
         front.pointee.bytesFromClient = 0

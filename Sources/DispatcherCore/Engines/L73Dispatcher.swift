@@ -24,6 +24,8 @@ public struct L73Dispatcher: ~Copyable {
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
     let services: UnsafeMutablePointer<ServiceState>
+    /// By service: plain values, so that the packet path counts no references.
+    let limits: UnsafeMutablePointer<ServiceLimits>
     let servers: UnsafeMutablePointer<ServerLoad>
     let serverCount: Int
     let pools: UnsafeMutablePointer<ServerPool>
@@ -123,6 +125,7 @@ public struct L73Dispatcher: ~Copyable {
         listenerCount = ends.count
         self.listeners = listeners
         self.services = services
+        limits = Self.table(configuration.services.map(\.limits))
         self.statuses = statuses
         self.serverCount = serverCount
         self.poolCount = poolCount
@@ -164,6 +167,7 @@ public struct L73Dispatcher: ~Copyable {
         (pools).deinitialize(count: poolCount)
         listeners.deallocate()
         services.deallocate()
+        limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
         pools.deallocate()
