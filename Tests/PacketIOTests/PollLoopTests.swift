@@ -1,8 +1,8 @@
-@testable import DispatcherCore
 import Foundation
 import Synchronization
 import Testing
 
+@testable import DispatcherCore
 @testable import PacketIO
 
 struct PollLoopTests {

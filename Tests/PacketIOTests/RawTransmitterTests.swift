@@ -1,7 +1,7 @@
-@testable import DispatcherCore
 import Glibc
 import Testing
 
+@testable import DispatcherCore
 @testable import PacketIO
 
 /// A transmitter over socket pairs: what it sends can be read back, packet by packet, without root.
@@ -125,7 +125,9 @@ struct RawTransmitterTests {
     }
 
     @Test func refusesInterfacesThatDoNotExist() {
-        let error = #expect(throws: CaptureError.self) { _ = try RawTransmitter(clientInterface: "sluice-none", serverInterface: "sluice-none") }
+        let error = #expect(throws: CaptureError.self) {
+            _ = try RawTransmitter(clientInterface: "sluice-none", serverInterface: "sluice-none")
+        }
         // Which comes first depends on who runs the test.
         #expect(error?.kind == .noSuchInterface || error?.kind == .notPermitted)
     }

@@ -1,6 +1,6 @@
-@testable import DispatcherCore
 import Testing
 
+@testable import DispatcherCore
 @testable import PacketIO
 
 struct ReplayTests {
@@ -24,7 +24,8 @@ struct ReplayTests {
     @Test func arpIsLeftOut() {
         let journal = ScriptedEngine.Journal()
         var replay = Replay(
-            engine: ScriptedEngine(journal), client: [frame(1, TestFrames.arp(TestFrames.request(for: TestFrames.service.address)))], server: [])
+            engine: ScriptedEngine(journal), client: [frame(1, TestFrames.arp(TestFrames.request(for: TestFrames.service.address)))],
+            server: [])
         replay.run()
         #expect(journal.all == [])
     }

@@ -1,6 +1,7 @@
-@testable import DispatcherCore
 import PacketIO
 import Synchronization
+
+@testable import DispatcherCore
 
 /// An engine that writes down what it is told and echoes the length of each frame as a packet; one timer.
 struct ScriptedEngine: PacketEngine, ~Copyable {

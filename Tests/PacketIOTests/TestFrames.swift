@@ -1,6 +1,7 @@
-@testable import DispatcherCore
 import Foundation
 import PacketIO
+
+@testable import DispatcherCore
 
 /// Frames and packets made by the wire layer itself.
 enum TestFrames {
@@ -50,7 +51,8 @@ enum TestFrames {
 
     static func request(for address: IPAddress) -> ARPPacket {
         ARPPacket(
-            operation: .request, senderHardware: clientHardware, senderAddress: client.address, targetHardware: .none, targetAddress: address)
+            operation: .request, senderHardware: clientHardware, senderAddress: client.address, targetHardware: .none,
+            targetAddress: address)
     }
 
     /// A file of these frames, a millisecond apart; in a directory that is the caller's to remove.

@@ -74,7 +74,8 @@ public struct DispatcherService {
             }
             return LiveLoop(
                 engine: L73Dispatcher(
-                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed),
+                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed
+                ),
                 sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface), client: clientCapture,
                 server: serverCapture, responder: configuration.responder(client: host.clientInterface, server: host.serverInterface),
                 mailbox: mailbox, records: relay, recorder: try recorder(seed: seed))

@@ -45,7 +45,9 @@ public struct CaptureFileReader {
     public init(_ content: [UInt8], name: String = "capture") throws(CaptureError) {
         self.name = name
         self.content = content
-        guard content.count >= CaptureFileWriter.headerLength else { throw CaptureError(.failed, "\(name) is no capture file: it is too short") }
+        guard content.count >= CaptureFileWriter.headerLength else {
+            throw CaptureError(.failed, "\(name) is no capture file: it is too short")
+        }
         let magic = Self.word(content, 0, swapped: false)
         switch magic {
         case 0xA1B2_3C4D: (isSwapped, fraction) = (false, 1)
@@ -56,7 +58,8 @@ public struct CaptureFileReader {
         }
         let link = Self.word(content, 20, swapped: isSwapped)
         guard link & 0xFFFF == 1 else {
-            throw CaptureError(.notEthernet, "\(name) has frames of link type \(link & 0xFFFF), not Ethernet (1); capture on an Ethernet device")
+            throw CaptureError(
+                .notEthernet, "\(name) has frames of link type \(link & 0xFFFF), not Ethernet (1); capture on an Ethernet device")
         }
     }
 
