@@ -38,7 +38,8 @@ let package = Package(
         .target(
             name: "DispatcherService",
             dependencies: [
-                "DispatcherCore", "PacketIO", "CLinux", .product(name: "Yams", package: "Yams"), .product(name: "Logging", package: "swift-log"),
+                "DispatcherCore", "PacketIO", "CLinux", .product(name: "Yams", package: "Yams"),
+                .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
@@ -54,7 +55,8 @@ let package = Package(
         .target(
             name: "PushService",
             dependencies: [
-                "PushProtocol", "PushStore", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                "PushProtocol", "PushStore", .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"), .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -80,7 +82,8 @@ let package = Package(
             name: "sluice", dependencies: ["Lab", .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: ours),
 
         // MARK: Tests
-        .testTarget(name: "DispatcherCoreTests", dependencies: ["DispatcherCore"], swiftSettings: core),
+        .testTarget(
+            name: "DispatcherCoreTests", dependencies: ["DispatcherCore"], exclude: ["Resources"], swiftSettings: core),
         .testTarget(name: "PacketIOTests", dependencies: ["PacketIO"], swiftSettings: core),
         .testTarget(name: "DispatcherServiceTests", dependencies: ["DispatcherService"], swiftSettings: core),
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),

@@ -117,7 +117,7 @@ let_services_go() {
 }
 
 require_swift() {
-    local version hint="Get it from https://www.swift.org/install/linux/ and put its usr/bin into PATH."
+    local version hint="Get it from https://www.swift.org/install/linux/ and put its usr/bin into PATH (which sudo may reset)."
     command -v swift >/dev/null || fail "Swift 6.3 or later is needed, and there is no swift in PATH. $hint"
     version=$(swift --version 2>/dev/null | grep -oE 'Swift version [0-9]+\.[0-9]+' | grep -oE '[0-9]+\.[0-9]+' | head -n 1) || true
     if ! awk -v version="${version:-0.0}" 'BEGIN { split(version, v, "."); exit !(v[1] > 6 || (v[1] == 6 && v[2] >= 3)) }'; then

@@ -35,7 +35,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(str(error), returncode=1)
 
 
-@pytest.hookimpl(hookwrapper=True)
+@pytest.hookimpl(hookwrapper=True)  # type: ignore[misc]
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> Iterator[None]:
     outcome = yield
     report = outcome.get_result()  # type: ignore[attr-defined]
@@ -122,7 +122,7 @@ def backend(backends: list[Backend]) -> Backend:
 
 @pytest.fixture(scope="module")
 def dispatcher(lab: None, workspace: Path, request: pytest.FixtureRequest) -> Iterator[Dispatcher]:
-    """The dispatcher of a file of tests, with the configuration that the file's `configure()` gives. It must be alive at the end, and end well."""
+    """The dispatcher of a file of tests, configured by the file's `configure()`. It must be alive at the end, and end well."""
     config: Configuration = request.module.configure()
     for need in getattr(request.module, "NEEDS", ()):
         request.getfixturevalue(need)

@@ -50,7 +50,11 @@ def afterwards_all_is_well(dispatcher: Dispatcher, backends: list[Backend]) -> I
 def counted(dispatcher: Dispatcher, status: int) -> float:
     """How often the dispatcher gave that answer, as a request or as a refusal."""
     metrics = dispatcher.metrics
-    return metrics.total("requests_total", status=str(status)) + metrics.total("requests_total", status=f"{status // 100}xx") + metrics.total("refused_total")
+    return (
+        metrics.total("requests_total", status=str(status))
+        + metrics.total("requests_total", status=f"{status // 100}xx")
+        + metrics.total("refused_total")
+    )
 
 
 def refused(dispatcher: Dispatcher, status: int, request: bytes, port: int = PORT) -> None:
@@ -155,12 +159,11 @@ def test_garbage_inside_a_connection(dispatcher: Dispatcher, backend: Backend) -
         client.request("/before")
         assert client.answer().body == b"/before"
         port = client.socket.getsockname()[1]
-        forged = [
-            frames.ethernet("10.77.1.1", CLIENT1, frames.ipv4(CLIENT1, FILES_ADDRESS, frames.tcp(CLIENT1, FILES_ADDRESS, port, PORT, flags, sequence, 12345, payload)))
-            for sequence in range(0, 1 << 32, 1 << 28)
-            for flags, payload in ((frames.RST, b""), (frames.SYN, b""), (frames.ACK, b"GET /forged HTTP/1.1\r\nHost: a\r\n\r\n"), (frames.FIN | frames.ACK, b""))
-        ]
-        frames.send(forged)
+        request = b"GET /forged HTTP/1.1\r\nHost: a\r\n\r\n"
+        for sequence in range(0, 1 << 32, 1 << 28):
+            for flags, payload in ((frames.RST, b""), (frames.SYN, b""), (frames.ACK, request), (frames.FIN | frames.ACK, b"")):
+                segment = frames.tcp(CLIENT1, FILES_ADDRESS, port, PORT, flags, sequence, 12345, payload)
+                frames.send([frames.ethernet("10.77.1.1", CLIENT1, frames.ipv4(CLIENT1, FILES_ADDRESS, segment))])
         client.request("/after")
         assert client.answer().body == b"/after"
     assert [request.target for request in backend.requests] == ["/before", "/after"]

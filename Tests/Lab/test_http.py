@@ -93,9 +93,18 @@ ANSWERS: dict[str, tuple[str, bytes, int, bytes]] = {
     "no content": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     "not modified, with a length": ("GET", b'HTTP/1.1 304 Not Modified\r\nETag: "a"\r\nContent-Length: 100\r\n\r\n', 304, b""),
     "HEAD with a length": ("HEAD", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", 200, b""),
-    "early hints first": ("GET", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, b"ok"),
+    "early hints first": (
+        "GET",
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        200,
+        b"ok",
+    ),
     "chunk extensions and a trailer": (
-        "GET", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n", 200, b"abcde"),
+        "GET",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nabc\r\n2\r\nde\r\n0\r\nX-Sum: 1\r\n\r\n",
+        200,
+        b"abcde",
+    ),
     "an error of the server's own": ("GET", b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 4\r\n\r\noops", 500, b"oops"),
     "no reason phrase": ("GET", b"HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n", 200, b""),
 }

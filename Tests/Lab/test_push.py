@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import websockets
-from websockets.legacy.client import WebSocketClientProtocol
+from websockets.legacy.client import Connect, WebSocketClientProtocol
+from websockets.typing import Subprotocol
 
 from conftest import started
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
@@ -35,7 +35,9 @@ def configure() -> Configuration:
     push = service("push", f"{PUSH_ADDRESS}:80", "ua")
     push["routes"] = [{"path-prefix": "/notify/", "pool": "as"}, {"pool": "ua"}]
     fronts, applications = ([f"{server_address(number)}:{port}" for number in (1, 2)] for port in (8080, 8081))
-    return configuration([push], [pool("ua", fronts, tunnels={"initial": 1000, "maximum": 1000, "control": "fixed"}), pool("as", applications)])
+    return configuration(
+        [push], [pool("ua", fronts, tunnels={"initial": 1000, "maximum": 1000, "control": "fixed"}), pool("as", applications)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,28 @@ def workers(lab: None, workspace: Path) -> Iterator[list[Process]]:
     running: list[Process] = []
     for number in (1, 2):
         command: list[str | Path] = [
-            binary("sluice-worker"), "--data", workspace / "push", "--listen", server_address(number), "--ua-port", "8080", "--as-port", "8081",
-            "--public-url", URL, "--trusted-proxy", f"{SOURCE_ADDRESS}/32", "--token-rate", "0",
+            binary("sluice-worker"),
+            "--data",
+            workspace / "push",
+            "--listen",
+            server_address(number),
+            "--ua-port",
+            "8080",
+            "--as-port",
+            "8081",
+            "--public-url",
+            URL,
+            "--trusted-proxy",
+            f"{SOURCE_ADDRESS}/32",
+            "--token-rate",
+            "0",
         ]
         worker = Process(f"server{number}", command, workspace / f"worker{number}.log")
         running.append(worker)
         started.append(worker)
-        worker.until(lambda: fetch(f"http://{server_address(number)}:8080/status", f"server{number}")[0] == 200, "a worker that answers /status", 15)
+        worker.until(
+            lambda: fetch(f"http://{server_address(number)}:8080/status", f"server{number}")[0] == 200, "a worker that answers /status", 15
+        )
     yield running
     for worker in running:
         worker.stop()
@@ -87,7 +104,9 @@ class Key:
         return base64.b64encode(pem).decode()
 
     def sign(self, message: str) -> str:
-        return subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.private], input=message.encode(), check=True, capture_output=True).stdout.hex()
+        return subprocess.run(
+            ["openssl", "dgst", "-sha256", "-sign", self.private], input=message.encode(), check=True, capture_output=True
+        ).stdout.hex()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +121,10 @@ def notify(url: str, key: Key, message: str, **members: Any) -> tuple[int, Event
     return status, json.loads(text)
 
 
+def connection() -> Connect:
+    return Connect(f"ws://{PUSH_ADDRESS}/", subprotocols=[Subprotocol("push-notification")], compression=None, open_timeout=5)
+
+
 class Device:
     """A device; each `connected` is one stay on the network."""
 
@@ -112,9 +135,7 @@ class Device:
 
     def connected(self, stay: Callable[[WebSocketClientProtocol], Awaitable[None]], register: bool = True) -> None:
         async def main() -> None:
-            async with websockets.connect(  # type: ignore[attr-defined]
-                f"ws://{PUSH_ADDRESS}/", subprotocols=["push-notification"], compression=None, open_timeout=5
-            ) as socket:
+            async with connection() as socket:
                 assert socket.subprotocol == "push-notification"
                 await say(socket, "registerUA", uatoken=self.token)
                 answer = await hear(socket)
@@ -169,7 +190,13 @@ def test_message_reaches_a_connected_device(dispatcher: Dispatcher, key: Key) ->
         status, answer = await asyncio.to_thread(notify, device.url, key, "grüße, device", id="a1", priority="2")
         assert (status, answer["status"]) == (200, "ACCEPTED")
         got = await hear(socket)
-        assert (got["messageType"], got["id"], got["message"], got["priority"], got["url"]) == ("notification", "a1", "grüße, device", "2", device.url)
+        assert (got["messageType"], got["id"], got["message"], got["priority"], got["url"]) == (
+            "notification",
+            "a1",
+            "grüße, device",
+            "2",
+            device.url,
+        )
         await acknowledge(socket, got)
         await nothing_comes(socket)
 
@@ -242,7 +269,7 @@ def test_devices_on_both_workers_are_reached_within_a_second(dispatcher: Dispatc
     async def main() -> None:
         sockets = []
         for device in devices:
-            socket = await websockets.connect(f"ws://{PUSH_ADDRESS}/", subprotocols=["push-notification"], compression=None, open_timeout=5)  # type: ignore[attr-defined]
+            socket = await connection()
             sockets.append(socket)
             await say(socket, "registerUA", uatoken=device.token)
             await hear(socket)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,6 +30,7 @@ def configure() -> Configuration:
 @pytest.fixture(scope="module", autouse=True)
 def echo_server(lab: None) -> Iterator[None]:
     """Says back what it hears; closes with code 4002 when it hears `close`."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what these tests are about
     ready = threading.Event()
     loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -122,9 +124,15 @@ def test_tunnels_hold_no_request_slot_and_are_counted(dispatcher: Dispatcher) ->
 def test_aborted_tunnel_is_gone(dispatcher: Dispatcher) -> None:
     before = dispatcher.gauges()
     client = Conversation(FILES_ADDRESS, PORT)
-    client.request("/", fields={
-        "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "c2x1aWNlIGxhYiB0ZXN0cw==",
-    })
+    client.request(
+        "/",
+        fields={
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "c2x1aWNlIGxhYiB0ZXN0cw==",
+        },
+    )
     assert client.answer().status == 101
     dispatcher.until_true(lambda: dispatcher.metrics.total("tunnels") == before["tunnels"] + 1, lambda: "one tunnel", 3)
     client.abort()

@@ -17,10 +17,16 @@ CONNECTIONS = 32  # to each of two servers: as many in all as there are clients
 class Contender(Protocol):
     """Started for each of its turns and stopped after it, so that nothing of it runs, or captures, in another's turn."""
 
-    name: str
-    url: str
+    @property
+    def name(self) -> str:
+        ...
 
-    def start(self, folder: Path, servers: list[str]) -> Process: ...
+    @property
+    def url(self) -> str:
+        ...
+
+    def start(self, folder: Path, servers: list[str]) -> Process:
+        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,8 @@ class HAProxy:
         folder.mkdir(parents=True, exist_ok=True)
         lines = "\n".join(f"    server s{number} {address}" for number, address in enumerate(servers))
         config = folder / "haproxy.cfg"
-        config.write_text(f"""global
+        config.write_text(
+            f"""global
     nbthread 1
     maxconn 4000
     tune.bufsize 65536
@@ -64,8 +71,10 @@ frontend public
 backend files
     balance roundrobin
 {lines}
-""")
+"""
+        )
         return Process("dispatcher", ["haproxy", "-db", "-f", config], folder / "haproxy.log")
 
 
-CONTENDERS: dict[str, Contender] = {contender.name: contender for contender in (Sluice(), HAProxy())}
+EVERYONE: tuple[Contender, ...] = (Sluice(), HAProxy())
+CONTENDERS: dict[str, Contender] = {contender.name: contender for contender in EVERYONE}

@@ -39,7 +39,19 @@ class Turn:
 
 def wrk(url: str, connections: int, seconds: int) -> str:
     command = [
-        "ip", "netns", "exec", "sluice-client1", "wrk", "--threads", "2", "--connections", str(connections), "--duration", f"{seconds}s", "--latency", url,
+        "ip",
+        "netns",
+        "exec",
+        "sluice-client1",
+        "wrk",
+        "--threads",
+        "2",
+        "--connections",
+        str(connections),
+        "--duration",
+        f"{seconds}s",
+        "--latency",
+        url,
     ]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
 
@@ -96,14 +108,19 @@ def take_turn(contender: Contender, case: Case, folder: Path, servers: list[str]
     )
 
 
-def run_case(case: Case, names: list[str], folder: Path, servers: list[str], rounds: int, seconds: int, tell: Callable[[str], None]) -> dict[str, Any]:
+def run_case(
+    case: Case, names: list[str], folder: Path, servers: list[str], rounds: int, seconds: int, tell: Callable[[str], None]
+) -> dict[str, Any]:
     """All rounds; the order within a round is reversed from one to the next (A B, B A, A B, ...)."""
     history: list[dict[str, Turn]] = []
     for number in range(rounds):
         turns: dict[str, Turn] = {}
         for name in names if number % 2 == 0 else reversed(names):
             turn = turns[name] = take_turn(CONTENDERS[name], case, folder / f"{case.name}-{number}", servers, seconds)
-            tell(f"  round {number + 1} of {rounds}  {name:<10} {turn.requests_per_second:>10,.0f} requests/s  {turn.processor_us_per_request:>6.1f} us each")
+            tell(
+                f"  round {number + 1} of {rounds}  {name:<10} {turn.requests_per_second:>10,.0f} requests/s"
+                f"  {turn.processor_us_per_request:>6.1f} us each"
+            )
         history.append(turns)
     return summarise(case, names, history)
 
@@ -117,7 +134,8 @@ def summarise(case: Case, names: list[str], history: list[dict[str, Turn]]) -> d
         for to in names:
             if of != to:
                 ratios[f"{of}/{to}"] = {
-                    figure: median(getattr(turns[of], figure) / max(getattr(turns[to], figure), 1e-9) for turns in history) for figure in FIGURES
+                    figure: median(getattr(turns[of], figure) / max(getattr(turns[to], figure), 1e-9) for turns in history)
+                    for figure in FIGURES
                 }
     wanted = [
         {"what": str(want), "ratio": (ratio := ratios[f"{want.of}/{want.to}"][want.figure]), "reached": want.reached(ratio)}
@@ -125,7 +143,12 @@ def summarise(case: Case, names: list[str], history: list[dict[str, Turn]]) -> d
         if want.of in names and want.to in names
     ]
     return {
-        "name": case.name, "title": case.title, "contenders": names, "medians": medians, "ratios": ratios, "wanted": wanted,
+        "name": case.name,
+        "title": case.title,
+        "contenders": names,
+        "medians": medians,
+        "ratios": ratios,
+        "wanted": wanted,
         "failures": sum(turn.failures for turns in history for turn in turns.values()),
         "rounds": [{name: asdict(turn) for name, turn in turns.items()} for turns in history],
     }

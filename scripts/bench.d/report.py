@@ -35,8 +35,13 @@ def _first_line(*command: str) -> str:
 def machine() -> dict[str, Any]:
     model = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
-        "processors": os.cpu_count(), "model": model[1] if model else platform.machine(), "kernel": platform.release(),
-        "haproxy": _first_line("haproxy", "-v"), "nginx": _first_line("nginx", "-v"), "wrk": _first_line("wrk", "-v"), "swift": _first_line("swift", "--version"),
+        "processors": os.cpu_count(),
+        "model": model[1] if model else platform.machine(),
+        "kernel": platform.release(),
+        "haproxy": _first_line("haproxy", "-v"),
+        "nginx": _first_line("nginx", "-v"),
+        "wrk": _first_line("wrk", "-v"),
+        "swift": _first_line("swift", "--version"),
     }
 
 
@@ -47,7 +52,10 @@ def table(case: dict[str, Any]) -> str:
         lines.append("  " + f"{name:<12}" + "".join(f"{form.format(case['medians'][name][field]):>20}" for _, field, form in COLUMNS))
     for pair, ratio in case["ratios"].items():
         if pair.startswith(case["contenders"][0] + "/"):
-            lines.append(f"  {pair}, median of the ratios within a round: requests/s {ratio['requests_per_second']:.2f}, CPU per request {ratio['processor_us_per_request']:.2f}")
+            lines.append(
+                f"  {pair}, median of the ratios within a round: requests/s {ratio['requests_per_second']:.2f},"
+                f" CPU per request {ratio['processor_us_per_request']:.2f}"
+            )
     lines += [f"  wanted: {want['what']}: {want['ratio']:.2f}, {'reached' if want['reached'] else 'MISSED'}" for want in case["wanted"]]
     if case["failures"]:
         lines.append(f"  FAILED REQUESTS: {case['failures']}")
@@ -61,13 +69,19 @@ def _chart(case: dict[str, Any], field: str, title: str) -> str:
     bar, gap, height = 14, 16, 160
     group = bar * len(names) + gap
     width = max(group * len(rounds) + gap, 320)
-    parts = [f'<svg width="{width}" height="{height + 40}" role="img" aria-label="{html.escape(title)}">', f'<text x="0" y="12">{html.escape(title)}</text>']
+    parts = [
+        f'<svg width="{width}" height="{height + 40}" role="img" aria-label="{html.escape(title)}">',
+        f'<text x="0" y="12">{html.escape(title)}</text>',
+    ]
     for number, turns in enumerate(rounds):
         for place, name in enumerate(names):
             size = (height - 20) * turns[name][field] / highest
             x, y = gap + number * group + place * bar, height - size
             tip = f"round {number + 1}, {name}: {turns[name][field]:,.1f}"
-            parts.append(f'<rect x="{x}" y="{y:.1f}" width="{bar - 2}" height="{size:.1f}" fill="{COLOURS[place % len(COLOURS)]}"><title>{html.escape(tip)}</title></rect>')
+            parts.append(
+                f'<rect x="{x}" y="{y:.1f}" width="{bar - 2}" height="{size:.1f}" fill="{COLOURS[place % len(COLOURS)]}">'
+                f"<title>{html.escape(tip)}</title></rect>"
+            )
         parts.append(f'<text x="{gap + number * group}" y="{height + 16}" class="axis">{number + 1}</text>')
     return "\n".join([*parts, "</svg>"])
 
@@ -80,14 +94,25 @@ def page(run: dict[str, Any]) -> str:
         for place, name in enumerate(case["contenders"]):
             cells = "".join(f"<td>{form.format(case['medians'][name][field])}</td>" for _, field, form in COLUMNS)
             body += f'<tr><th style="color:{COLOURS[place % len(COLOURS)]}">{html.escape(name)}</th>{cells}</tr>\n'
-        wants = "".join(f"<li>{html.escape(want['what'])}: {want['ratio']:.2f}, {'reached' if want['reached'] else '<b>missed</b>'}</li>" for want in case["wanted"])
-        charts = _chart(case, "requests_per_second", "requests per second, by round") + _chart(case, "processor_us_per_request", "CPU us per request, by round")
-        sections.append(f"<h2>{html.escape(case['title'])}</h2>\n<table><tr><th>median</th>{head}</tr>\n{body}</table>\n<ul>{wants}</ul>\n{charts}")
-    facts = "".join(f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in {**run["machine"], **run["settings"], "time": run["time"]}.items())
+        wants = "".join(
+            f"<li>{html.escape(want['what'])}: {want['ratio']:.2f}, {'reached' if want['reached'] else '<b>missed</b>'}</li>"
+            for want in case["wanted"]
+        )
+        charts = _chart(case, "requests_per_second", "requests per second, by round") + _chart(
+            case, "processor_us_per_request", "CPU us per request, by round"
+        )
+        sections.append(
+            f"<h2>{html.escape(case['title'])}</h2>\n<table><tr><th>median</th>{head}</tr>\n{body}</table>\n<ul>{wants}</ul>\n{charts}"
+        )
+    facts = "".join(
+        f"<li>{html.escape(key)}: {html.escape(str(value))}</li>"
+        for key, value in {**run["machine"], **run["settings"], "time": run["time"]}.items()
+    )
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Sluice benchmarks</title>
 <style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em; max-width: 70em }} table {{ border-collapse: collapse }}
-td, th {{ padding: .3em .9em; text-align: right; border-bottom: 1px solid #ccc }} th:first-child {{ text-align: left }} .axis {{ font-size: 11px }} svg {{ margin: 1em 2em 0 0 }}</style>
+td, th {{ padding: .3em .9em; text-align: right; border-bottom: 1px solid #ccc }} th:first-child {{ text-align: left }}
+.axis {{ font-size: 11px }} svg {{ margin: 1em 2em 0 0 }}</style>
 <h1>Sluice benchmarks</h1>
 <p>Contenders run in turn on one small machine: only the ratios inside one run mean anything.</p>
 {"".join(sections)}

@@ -56,7 +56,9 @@ class Conversation:
         except (BrokenPipeError, ConnectionResetError):
             pass
 
-    def request(self, target: str = "/", method: str = "GET", version: str = "1.1", fields: dict[str, str] | None = None, body: bytes = b"") -> None:
+    def request(
+        self, target: str = "/", method: str = "GET", version: str = "1.1", fields: dict[str, str] | None = None, body: bytes = b""
+    ) -> None:
         lines = [f"{method} {target} HTTP/{version}", "Host: lab"]
         lines += [f"{name}: {value}" for name, value in (fields or {}).items()]
         if body:

@@ -22,7 +22,7 @@ def _enter(descriptor: int) -> None:
 
 @contextmanager
 def inside(host: str) -> Iterator[None]:
-    """Until the block ends, sockets that this thread opens and processes that it starts are in that host. Other threads stay where they are."""
+    """Until the block ends, sockets that this thread opens and processes that it starts are in that host; other threads stay out."""
     before = os.open(f"/proc/self/task/{threading.get_native_id()}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         there = os.open(f"/run/netns/sluice-{host}", os.O_RDONLY | os.O_CLOEXEC)

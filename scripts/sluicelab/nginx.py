@@ -24,7 +24,7 @@ def start_nginx(host: str, folder: Path, files: Path) -> Process:
     """An nginx that serves those files on port 80 of that host; its working files go into the folder."""
     (folder / "temporary").mkdir(parents=True)
     (folder / "files").symlink_to(files)
-    command = ["nginx", "-e", "error.log", "-p", folder, "-c", CONFIGURATION, "-g", "daemon off;"]
+    command: list[str | Path] = ["nginx", "-e", "error.log", "-p", folder, "-c", CONFIGURATION, "-g", "daemon off;"]
     process = Process(host, command, folder / "output.log")
     process.until(lambda: (folder / "nginx.pid").exists(), f"nginx in {host} to start", 5)
     return process

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from signal import Signals
 
 
 class Process:
@@ -20,7 +20,10 @@ class Process:
             # `ip netns exec` becomes the command: the child is the program itself. Its own session: no Ctrl-C of ours.
             self._child = subprocess.Popen(
                 ["ip", "netns", "exec", f"sluice-{host}", *self.command],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     @property
@@ -35,7 +38,7 @@ class Process:
     def exit_code(self) -> int | None:
         return self._child.poll()
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         self._child.send_signal(number)
 
     def wait(self, timeout: float) -> int:

@@ -59,7 +59,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/soak", description="Mixed traffic through the dispatcher, and what it leaves behind.")
     parser.add_argument("--minutes", type=float, default=10, help="length of the traffic (default 10)")
     parser.add_argument("--clients", type=int, default=40, help="clients at any time, half of them behind the router (default 40)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30), help="of what each client does (default: drawn, and printed)")
+    parser.add_argument(
+        "--seed", type=int, default=random.SystemRandom().randrange(1 << 30), help="of what each client does (default: drawn, and printed)"
+    )
     return parser.parse_args()
 
 
@@ -67,7 +69,10 @@ def memory_is_flat(samples: list[int]) -> bool:
     """The last fifth beside the second: the first is start-up."""
     fifth = max(len(samples) // 5, 1)
     early, late = median(samples[fifth : 2 * fifth] or samples), median(samples[-fifth:])
-    print(f"memory of the dispatcher (VmRSS): {early / 2**20:.1f} MiB early, {late / 2**20:.1f} MiB late, {max(samples) / 2**20:.1f} MiB at most")
+    print(
+        f"memory of the dispatcher (VmRSS): {early / 2**20:.1f} MiB early, {late / 2**20:.1f} MiB late,"
+        f" {max(samples) / 2**20:.1f} MiB at most"
+    )
     return late - early <= early * GROWTH_ALLOWED + GROWTH_ALLOWED_BYTES
 
 
@@ -109,7 +114,10 @@ def soak(chosen: argparse.Namespace, folder: Path) -> bool:
         well = False
     metrics = dispatcher.metrics
     drops = {" ".join(key): int(count) for key, count in metrics.by("dropped_frames_total", "side", "reason").items() if count}
-    print(f"{metrics.total('requests_total'):,.0f} requests, {metrics.total('server_connects_total'):,.0f} back-end connections opened, frames dropped: {drops or 'none'}")
+    print(
+        f"{metrics.total('requests_total'):,.0f} requests, {metrics.total('server_connects_total'):,.0f} back-end connections opened,"
+        f" frames dropped: {drops or 'none'}"
+    )
     if not memory_is_flat(memory):
         print("memory is NOT flat")
         well = False

@@ -148,7 +148,11 @@ async def half_closed(visit: Visit) -> None:
 
 async def aborted_in_the_request(visit: Visit) -> None:
     client = await Client.open()
-    whole = request("twelve", "X-Long: " + "x" * 3000) if visit.chance.random() < 0.5 else b"POST / HTTP/1.1\r\nHost: soak\r\nContent-Length: 9000\r\n\r\n" + b"x" * 5000
+    whole = (
+        request("twelve", "X-Long: " + "x" * 3000)
+        if visit.chance.random() < 0.5
+        else b"POST / HTTP/1.1\r\nHost: soak\r\nContent-Length: 9000\r\n\r\n" + b"x" * 5000
+    )
     await client.send(whole[: visit.chance.randrange(0, len(whole) - 4)])
     await asyncio.sleep(visit.chance.random() * 0.2)
     client.abort() if visit.chance.random() < 0.5 else client.close()
@@ -195,5 +199,13 @@ async def slow_writer(visit: Visit) -> None:
 
 
 BEHAVIOURS: dict[Behaviour, int] = {  # how often, relative to the others
-    keep_alive: 6, pipelined: 3, closed: 6, half_closed: 2, aborted_in_the_request: 4, aborted_in_the_answer: 3, gone_at_once: 3, slow_reader: 2, slow_writer: 2,
+    keep_alive: 6,
+    pipelined: 3,
+    closed: 6,
+    half_closed: 2,
+    aborted_in_the_request: 4,
+    aborted_in_the_answer: 3,
+    gone_at_once: 3,
+    slow_reader: 2,
+    slow_writer: 2,
 }

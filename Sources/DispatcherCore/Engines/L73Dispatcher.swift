@@ -35,9 +35,9 @@ public struct L73Dispatcher: ~Copyable {
     var fronts: Slab<FrontConnection>
     /// The first `ports.slots` places are the pooled connections by slot; behind them those of the tunnel range.
     var backs: Slab<BackConnection>
-    var frontTable = FlowTable()
+    var frontTable: FlowTable
     /// Connections of the tunnel range.
-    var tunnelTable = FlowTable()
+    var tunnelTable: FlowTable
     var slotLinks: SlotLinks
     /// By layer and slot: the last sequence number used, and when the port was closed (0 = never).
     let portFloor: UnsafeMutablePointer<(number: UInt32, closed: Int64)>
@@ -46,7 +46,7 @@ public struct L73Dispatcher: ~Copyable {
     var timeWait: TimeWait
     var timers: TimerWheel
     var buffers: BufferPool
-    var counters = EngineCounters()
+    var counters: EngineCounters
     var records: RecordRing
     var resetLimit = RateLimit(perSecond: 1_000)
     var echoLimit = RateLimit(perSecond: 100)
@@ -66,37 +66,28 @@ public struct L73Dispatcher: ~Copyable {
     let serverSegment: Int
 
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
+    ///
+    /// Everything is built in local values first, and each property is set once, at the end: an optimized build of Swift 6.3 destroys a
+    /// property that cannot be copied before it is first set when the initializer uses `self` in between.
     public init(configuration: EngineConfiguration, seed: UInt64) {
-        precondition(configuration.ports.fits, "the port ranges do not fit: the configuration was not checked")
-        var random = SeededRandom(seed: seed)
-        hashKey = SipKey(random.next(), random.next())
-        cookie = SYNCookie(key: SipKey(random.next(), random.next()))
-        initialSequence = InitialSequence(key: SipKey(random.next(), random.next()))
-        self.configuration = configuration
-        clientMSS = configuration.clientSideMTU - 40
-        serverMSS = configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40
-        clientSegment = configuration.clientSideMTU - 40
-        serverSegment = configuration.serverSideMTU - 40
+        let ports = configuration.ports
+        let serverCount = configuration.pools.reduce(0) { $0 + $1.servers.count }
+        let poolCount = configuration.pools.count
+        let serviceCount = configuration.services.count
+        precondition(ports.fits, "the port ranges do not fit: the configuration was not checked")
+        precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
 
         let ends = configuration.services.enumerated().flatMap { index, service in
             service.listen.map { Listener(endpoint: $0, service: index) }
         }
-        listenerCount = ends.count
-        listeners = .allocate(capacity: max(ends.count, 1))
-        for (index, listener) in ends.enumerated() { (listeners + index).initialize(to: listener) }
-        services = .allocate(capacity: max(configuration.services.count, 1))
-        services.initialize(repeating: ServiceState(), count: configuration.services.count)
-        statuses = .allocate(capacity: max(configuration.services.count, 1) * 600)
-        statuses.initialize(repeating: 0, count: max(configuration.services.count, 1) * 600)
+        let listeners = Self.table(ends)
+        let services = Self.table([ServiceState](repeating: ServiceState(), count: serviceCount))
+        let statuses = Self.table([UInt64](repeating: 0, count: serviceCount * 600))
 
-        let ports = configuration.ports
-        serverCount = configuration.pools.reduce(0) { $0 + $1.servers.count }
-        precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
-        poolCount = configuration.pools.count
-        servers = .allocate(capacity: max(serverCount, 1))
-        pools = .allocate(capacity: max(poolCount, 1))
-        queues = .allocate(capacity: max(poolCount, 1))
-        slotLinks = SlotLinks(capacity: ports.slots)
+        let links = SlotLinks(capacity: ports.slots)
+        let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: max(serverCount, 1))
+        let pools = UnsafeMutablePointer<ServerPool>.allocate(capacity: max(poolCount, 1))
+        let queues = UnsafeMutablePointer<RequestQueue>.allocate(capacity: max(poolCount, 1))
         var index = 0
         for (pool, settings) in configuration.pools.enumerated() {
             (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
@@ -106,7 +97,9 @@ public struct L73Dispatcher: ~Copyable {
                     endpoint: server.endpoint, pool: pool, index: place, limit: server.initialLimit, minimum: server.minimumLimit,
                     maximum: min(server.maximumLimit, ports.connections), tunnelLimit: settings.tunnels)
                 load.setLimit(server.initialLimit)
-                for connection in 0..<ports.connections { slotLinks.append(index * ports.connections + connection, to: &load.notInUse) }
+                for connection in 0..<ports.connections {
+                    links.append(index * ports.connections + connection, to: &load.notInUse)
+                }
                 (servers + index).initialize(to: load)
                 index += 1
             }
@@ -114,17 +107,47 @@ public struct L73Dispatcher: ~Copyable {
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
         let tunnelCapacity = min(frontCapacity, configuration.pools.reduce(0) { $0 + $1.tunnels * $1.servers.count })
-        fronts = Slab(capacity: frontCapacity)
-        backs = Slab(capacity: ports.slots + tunnelCapacity)
+        var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
-        portFloor = .allocate(capacity: ports.layers * ports.slots)
-        portFloor.initialize(repeating: (0, 0), count: ports.layers * ports.slots)
-        nextTunnelPort = .allocate(capacity: max(serverCount, 1))
-        nextTunnelPort.initialize(repeating: ports.firstTunnelPort, count: serverCount)
+        var random = SeededRandom(seed: seed)
+        let hashKey = SipKey(random.next(), random.next())
+
+        self.hashKey = hashKey
+        cookie = SYNCookie(key: SipKey(random.next(), random.next()))
+        initialSequence = InitialSequence(key: SipKey(random.next(), random.next()))
+        self.configuration = configuration
+        clientMSS = configuration.clientSideMTU - 40
+        serverMSS = configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40
+        clientSegment = configuration.clientSideMTU - 40
+        serverSegment = configuration.serverSideMTU - 40
+        listenerCount = ends.count
+        self.listeners = listeners
+        self.services = services
+        self.statuses = statuses
+        self.serverCount = serverCount
+        self.poolCount = poolCount
+        self.servers = servers
+        self.pools = pools
+        self.queues = queues
+        portFloor = Self.table([(number: UInt32, closed: Int64)](repeating: (0, 0), count: ports.layers * ports.slots))
+        nextTunnelPort = Self.table([Int](repeating: ports.firstTunnelPort, count: serverCount))
+        slotLinks = links
+        fronts = Slab(capacity: frontCapacity)
+        self.backs = backs
+        frontTable = FlowTable()
+        tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory)
+        counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
+    }
+
+    /// A table of plain values that never grows.
+    private static func table<Value>(_ values: [Value]) -> UnsafeMutablePointer<Value> {
+        let table = UnsafeMutablePointer<Value>.allocate(capacity: max(values.count, 1))
+        for (index, value) in values.enumerated() { (table + index).initialize(to: value) }
+        return table
     }
 
     deinit {

@@ -1,5 +1,3 @@
-import Glibc
-
 /// Byte classes and searches for HTTP syntax. Everything here works on bytes: to Swift's `Character`, CRLF is one
 /// character and Arabic digits are digits.
 enum HTTPBytes {

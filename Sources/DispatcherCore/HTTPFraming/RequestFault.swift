@@ -1,5 +1,5 @@
 /// Why a request is refused: each distinct reason, with the status that answers it and a label to count it by.
-public enum RequestFault: UInt8, CaseIterable, Sendable {
+public enum RequestFault: UInt8, CaseIterable, Error {
     // Lines
     case incompleteHead
     case headTooLong

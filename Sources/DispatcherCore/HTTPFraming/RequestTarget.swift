@@ -97,5 +97,3 @@ struct RequestTarget {
         }
     }
 }
-
-extension RequestFault: Error {}

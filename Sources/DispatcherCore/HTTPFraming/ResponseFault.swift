@@ -1,7 +1,7 @@
 /// Why a response is refused: each distinct reason, with a label to count it by.
 ///
 /// The client gets 502 if nothing of the response was sent to it, else its connection is reset; the connection to the server closes.
-public enum ResponseFault: UInt8, CaseIterable, Sendable {
+public enum ResponseFault: UInt8, CaseIterable, Error {
     // Lines
     case incompleteHead
     case headTooLong

@@ -2,7 +2,8 @@ import DispatcherCore
 
 /// One end of a connection of which a test writes every segment itself.
 final class RawPeer {
-    let host: TestHost
+    /// It keeps its peers; a world keeps its hosts.
+    unowned let host: TestHost
     let local: Endpoint
     var remote: Endpoint
     /// Every segment that came for this port, oldest first.
@@ -22,6 +23,7 @@ final class RawPeer {
         local = Endpoint(address: host.address, port: port)
         self.remote = remote
         let earlier = host.rawReceiver
+        host.keep(self)
         host.rawReceiver = { [unowned self] segment in
             guard segment.destination.port == port else {
                 earlier?(segment)

@@ -177,7 +177,7 @@ final class SimulatedClient {
     }
 
     private func takeOwnAnswer(_ status: Int, _ exchange: Exchange) -> Bool {
-        guard let answer = OwnAnswer(pending) else { return false }
+        guard let answer = ReceivedAnswer(pending) else { return false }
         pending.removeFirst(answer.length)
         ownStatuses.append(answer.status)
         if status != 0, answer.status != status {
@@ -253,7 +253,7 @@ final class SimulatedClient {
 }
 
 /// An answer that the dispatcher writes itself, read loosely.
-struct OwnAnswer {
+struct ReceivedAnswer {
     var status: Int
     var length: Int
     var head: String

@@ -21,9 +21,9 @@ final class TestHost {
     private var listeners: [UInt16: (options: TestTCPOptions, accept: (TestTCPEndpoint) -> Void)] = [:]
     /// Takes every segment instead of the connections: for scripts that write each segment themselves.
     var rawReceiver: ((TestSegment) -> Void)?
+    private var rawPeers: [RawPeer] = []
     /// Whether protocol violations of the peer are recorded; off where the network changes segments undetectably.
     var isStrict = true
-    /// Whether frames that come in must be sound in every way; off for stray frames of tests.
     private(set) var segmentsReceived = 0
     private(set) var corruptedReceived = 0
     private(set) var resetsSent = 0
@@ -45,6 +45,8 @@ final class TestHost {
     func listen(_ port: UInt16, options: TestTCPOptions = TestTCPOptions(), accept: @escaping (TestTCPEndpoint) -> Void) {
         listeners[port] = (options, accept)
     }
+
+    func keep(_ peer: RawPeer) { rawPeers.append(peer) }
 
     func stopListening(_ port: UInt16) { listeners[port] = nil }
 

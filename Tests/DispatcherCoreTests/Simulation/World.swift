@@ -76,7 +76,7 @@ final class World {
     func nextClientHost(mtu: Int = 1_500, impairments: Impairments? = nil) -> TestHost {
         nextClient += 1
         return addHost(
-            "client\(nextClient)", IPAddress(v4: 0x0A4D_010B + UInt32(nextClient)), side: .client,
+            "client\(nextClient)", IPAddress(v4: 0x0A4D_1000 + UInt32(nextClient)), side: .client,
             impairments: impairments ?? clientImpairments, mtu: mtu)
     }
 

@@ -1,0 +1,160 @@
+import DispatcherCore
+import Testing
+
+@Suite("F. Windows")
+struct WindowScenarios {
+    private func edge(_ segment: TestSegment) -> UInt32 { segment.acknowledgement &+ UInt32(segment.window) }
+
+    private func inBody(window: UInt16 = 65_535, configure: (inout EngineConfiguration) -> Void = { _ in }) throws -> Spliced {
+        let opened = Spliced(clientWindow: window, configure: configure)
+        var splice = try #require(opened)
+        splice.server.advance([.ack, .psh], RawPeer.head(length: 500_000))
+        splice.client.run()
+        splice.client.acknowledge()
+        splice.client.run()
+        splice.client.skip()
+        splice.clientStart = splice.client.acknowledgement
+        splice.serverStart = splice.server.sequence
+        return splice
+    }
+
+    @Test("F08 a client that shrinks its window: passed on, data in flight still forwarded")
+    func f08() throws {
+        let splice = try inBody()
+        splice.server.skip()
+        splice.server.advance(.ack, Tagged.bytes(1, count: 1_400))
+        splice.client.run()
+        splice.client.window = 5_000
+        splice.client.acknowledge()
+        let told = try #require(splice.serverArrivals().last)
+        #expect(edge(told) == splice.server.sequence &+ 5_000)
+        splice.server.advance(.ack, Tagged.bytes(1, count: 1_400))
+        #expect(splice.clientArrivals().flatMap(\.payload).count >= 1_400)
+        splice.world.check()
+    }
+
+    @Test("F09 F11 a closed window is shown; the server's probe passes, the client's answer too, and it goes on")
+    func f09() throws {
+        let splice = try inBody(window: 20_000)
+        for sent in 1...20 {
+            splice.server.advance(.ack, Tagged.bytes(1, count: 1_000))
+            splice.client.run()
+            splice.client.window = UInt16(20_000 - sent * 1_000)
+            splice.server.skip()
+            splice.client.acknowledge()
+            splice.server.run(.milliseconds(1))
+        }
+        #expect(splice.serverArrivals().last?.window == 0)
+        splice.client.skip()
+        splice.server.send(.ack) { $0.sequence &-= 1 }
+        let probe = splice.clientArrivals()
+        #expect(probe.count == 1 && probe[0].payload.isEmpty && probe[0].sequence == splice.client.acknowledgement &- 1)
+        splice.server.skip()
+        splice.client.acknowledge()
+        #expect(splice.serverArrivals().last.map { $0.window == 0 && $0.acknowledgement == splice.server.sequence } == true)
+        splice.client.window = 20_000
+        splice.client.acknowledge()
+        #expect(splice.serverArrivals().last?.window ?? 0 > 0)
+        splice.world.check()
+    }
+
+    @Test("F09 F10 slow readers of long responses get every byte, window updates lost or not", arguments: [false, true])
+    func slowReader(loses: Bool) {
+        let world = World { $0.services[0].limits.sendIdle = .seconds(300) }
+        var options = TestTCPOptions()
+        options.receiveBuffer = 6_000
+        options.reader = .paced(bytes: 3_000, interval: .milliseconds(400))
+        world.client([world.exchange(.get(), .length(60_000)), world.exchange(.get(), .length(9_000))], options: options)
+        if loses {
+            var updates = 0
+            world.links["client1"]!.up.filter = { segment in
+                guard segment.payload.isEmpty, segment.flags == .ack, segment.window > 0 else { return true }
+                updates += 1
+                return updates % 5 != 4
+            }
+        }
+        world.finish(settle: .seconds(400))
+    }
+
+    @Test("F11 a probe at the start of an epoch is not an old one")
+    func f11() throws {
+        let splice = try #require(Spliced(clientWindow: 0))
+        splice.server.skip()
+        splice.server.send(.ack) { $0.sequence &-= 1 }
+        #expect(splice.serverArrivals().contains { $0.flags == .ack && $0.acknowledgement == splice.server.sequence })
+        #expect(splice.world.frontConnections == 1)
+        splice.world.check()
+    }
+
+    @Test("F12 the first flight to a new client is clamped to ten segments and grows with what the client acknowledges")
+    func f12() throws {
+        let splice = try #require(Spliced())
+        let shown = splice.server.received.map { Int(Int32(bitPattern: edge($0) &- splice.serverStart)) }.max()!
+        #expect(shown <= 16_384, "before the head the head's limit is shown, not \(shown)")
+        let head = RawPeer.head(length: 500_000)
+        splice.server.advance([.ack, .psh], head)
+        splice.client.run()
+        splice.client.acknowledge()
+        splice.server.run()
+        splice.server.skip()
+        var sent = 0
+        while sent < 60_000 {
+            let last = try #require(splice.server.received.last)
+            let room = Int(Int32(bitPattern: edge(last) &- splice.server.sequence))
+            // The window, not the edge, is clamped: it doubles as slow start does. Before the head was complete its limit was shown.
+            let most = max(16_384 - head.count - sent, 10 * 1_460 + head.count + sent)
+            #expect(room <= most, "room \(room) after \(sent) acknowledged bytes")
+            splice.server.advance(.ack, [UInt8](repeating: 88, count: 1_400))
+            sent += 1_400
+            splice.client.run(.milliseconds(1))
+            splice.client.acknowledge()
+            splice.server.run(.milliseconds(1))
+        }
+        let last = try #require(splice.server.received.last)
+        #expect(Int(Int32(bitPattern: edge(last) &- splice.server.sequence)) >= 40_000)
+        splice.world.check()
+    }
+
+    @Test("F13 a window above 32,767 is not negative")
+    func f13() throws {
+        let splice = try inBody(window: 40_000)
+        for _ in 0..<40 {
+            splice.server.advance(.ack, [UInt8](repeating: 88, count: 1_400))
+            splice.client.run(.milliseconds(1))
+            splice.client.acknowledge()
+        }
+        splice.server.run()
+        #expect(splice.server.received.last?.window == 40_000)
+        splice.world.check()
+    }
+
+    @Test("F14 our own window to a client that sends single bytes never moves back")
+    func f14() throws {
+        let (world, client, server) = World.raw()
+        client.open()
+        #expect(server.accept() != nil)
+        var edges: [UInt32] = []
+        for byte in [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n") + Tagged.bytes(1, count: 300) {
+            client.advance(.ack, [byte])
+            edges += client.arrivals(after: .milliseconds(45)).map(edge)
+        }
+        #expect(!edges.isEmpty)
+        for (one, next) in zip(edges, edges.dropFirst()) { #expect(Int32(bitPattern: next &- one) >= 0) }
+        world.check()
+    }
+
+    @Test("F15 an older acknowledgement with a larger window is not believed")
+    func f15() throws {
+        let splice = try inBody()
+        splice.server.advance(.ack, Tagged.bytes(1, count: 1_000))
+        splice.client.run()
+        splice.client.window = 3_000
+        splice.client.acknowledge()
+        splice.server.run()
+        splice.server.skip()
+        splice.client.send(.ack) { ($0.acknowledgement, $0.window) = ($0.acknowledgement &- 500, 60_000) }
+        let passed = splice.serverArrivals()
+        #expect(passed.allSatisfy { edge($0) == splice.server.sequence &+ 3_000 })
+        splice.world.check()
+    }
+}
