@@ -1,6 +1,9 @@
 public import DispatcherCore
 
 /// Drives an engine from recorded frames instead of interfaces: no root, no clock, the same result each time.
+///
+/// It need not send packet for packet what the recorded run sent: here a timer fires on its deadline, while a live loop that was late
+/// takes the frames that wait first.
 public struct Replay<Engine: PacketEngine & ~Copyable>: ~Copyable {
     /// A packet that the engine sent, from its IP header on.
     public struct Emission: Equatable, Sendable {
