@@ -89,7 +89,7 @@ public enum ConfigurationKeys {
         key("services[].limits.fields", .count(1...1_000), "100"),
         key("services[].limits.response-head", head, "16KiB"),
         key("services[].limits.body", .size(0...1 << 40), "1MiB"),
-        key("services[].limits.body-buffer", .size(0...16 << 20), "64KiB"),
+        key("services[].limits.body-buffer", .size(0...128 << 10), "64KiB"),
         key("services[].limits.head-time", .duration, "10s"),
         key("services[].limits.body-rate", .rate, "500B/s"),
         key("services[].limits.send-idle", .duration, "60s"),
