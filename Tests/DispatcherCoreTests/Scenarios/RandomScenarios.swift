@@ -37,6 +37,7 @@ struct RandomRun {
             configuration.pools[0].connectTimeout = .seconds(100)
             configuration.pools[0].responseTimeout = .seconds(900)
             configuration.pools[0].queue.wait = .seconds(900)
+            configuration.pools[0].retries = 20
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].initialLimit = limit }
             configuration.services[0].limits.sendIdle = .seconds(900)
             configuration.services[0].limits.headTime = .seconds(900)

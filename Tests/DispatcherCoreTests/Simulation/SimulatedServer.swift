@@ -49,8 +49,6 @@ final class SimulatedServer {
     }
 
     func ended() { active -= 1 }
-
-    func forget(_ connection: ServerConnection) { connections.removeAll { $0 === connection } }
 }
 
 /// One connection at the server.
@@ -228,8 +226,6 @@ final class ServerConnection {
             current = nil
             server.ended()
         }
-        let mine = self
-        simulation.after(.zero) { mine.server.forget(mine) }
     }
 
     /// Invariants I3 and I4, for the bytes of the body: nothing is acknowledged that the client has not, no edge shown beyond the client's.
