@@ -55,7 +55,8 @@ public final class HTTPClientConnection: Sendable {
         channel.writeAndFlush(HTTPClientRequestPart.end(nil), promise: nil)
         let answer = try await channel.eventLoop.flatSubmit { self.answers.value.next(within: time) }.get()
         guard let answer else {
-            throw LabError("\(url.authority) gave no answer to \(method) \(head.uri): the connection closed or \(time.nanoseconds / 1_000_000_000) s passed")
+            let seconds = time.nanoseconds / 1_000_000_000
+            throw LabError("\(url.authority) gave no answer to \(method) \(head.uri): the connection closed, or \(seconds) s passed")
         }
         return answer
     }

@@ -45,7 +45,8 @@ public final class PushDevice: Sendable {
         let answer = try await connection.request(.GET, path: "/token")
         await connection.close()
         guard answer.status == 200 else {
-            throw LabError("\(server.authority) gave no token: \(answer.status) \(answer.text)\(answer.status == 429 ? "; wait a second" : "")")
+            let advice = answer.status == 429 ? "; wait a second" : ""
+            throw LabError("\(server.authority) gave no token: \(answer.status) \(answer.text)\(advice)")
         }
         return answer.text
     }
@@ -91,7 +92,9 @@ public final class PushDevice: Sendable {
             let event = try await socket.next(within: seconds.map { .seconds($0) })
             switch event {
             case .text(let text)?:
-                guard let object = (try? JSONValue(parsing: Array(text.utf8)))?.object else { throw LabError("the server sent no JSON object: \(text)") }
+                guard let object = (try? JSONValue(parsing: Array(text.utf8)))?.object else {
+                    throw LabError("the server sent no JSON object: \(text)")
+                }
                 return Notification(object).map { .notification($0) } ?? .answer(object)
             case .closed(let code)?: return .closed(code)
             case .ping?, .pong?: continue

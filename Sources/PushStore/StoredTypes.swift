@@ -19,7 +19,7 @@ public struct WorkerName: Hashable, Sendable, CustomStringConvertible {
 
 /// What `connect` reports.
 public struct DeviceConnection: Hashable, Sendable {
-    /// Grows with each connection of the device.
+    /// Grows with each connection of any device; never used again.
     public let number: Int64
     /// The worker that held the socket until now, as far as the store knows.
     public let previousWorker: WorkerName?

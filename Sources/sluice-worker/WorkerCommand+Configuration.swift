@@ -62,7 +62,8 @@ extension WorkerCommand {
         if text == "0" { return nil }
         let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Double($0) }
         guard parts.count == 2, let rate = parts[0], let burst = parts[1], rate.isFinite, burst.isFinite, rate > 0, burst >= 1 else {
-            throw ValidationError("\(option) \(text): must be RATE/BURST, for example 10/20, with a rate above 0 and a burst of at least 1; or 0")
+            throw ValidationError(
+                "\(option) \(text): must be RATE/BURST, for example 10/20, with a rate above 0 and a burst of at least 1; or 0")
         }
         return RateLimit(rate: rate, burst: burst)
     }

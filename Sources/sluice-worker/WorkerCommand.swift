@@ -27,7 +27,8 @@ struct WorkerCommand: ParsableArguments {
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Peers whose X-Forwarded-For is believed, for example 10.77.2.200 or 10.0.0.0/8. May be repeated.", valueName: "network"))
+        help: ArgumentHelp(
+            "Peers whose X-Forwarded-For is believed, for example 10.77.2.200 or 10.0.0.0/8. May be repeated.", valueName: "network"))
     var trustedProxy: [String] = []
 
     @Option(help: ArgumentHelp("Tokens a second and at once for each client address; 0: no limit.", valueName: "rate/burst"))

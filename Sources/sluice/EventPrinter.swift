@@ -21,8 +21,8 @@ struct EventPrinter {
     func message(_ notification: PushDevice.Notification) {
         let names = ["id", "message", "timestamp", "priority", "messageId", "url"]
         let members = names.compactMap { name in notification.object[name].map { (name, $0) } }
-        let id = notification.object["id"]
-        write("message \(id?.text ?? id.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""): \(notification.message)", "message", members)
+        let id = notification.object["id"].map { $0.text ?? String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+        write("message \(id): \(notification.message)", "message", members)
     }
 
     private func write(_ text: String, _ event: String, _ members: [(String, JSONValue)]) {

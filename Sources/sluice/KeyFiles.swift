@@ -19,7 +19,9 @@ enum KeyFiles {
     private static func create(_ path: String, mode: mode_t, text: String) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
         guard descriptor >= 0 else {
-            if errno == EEXIST { throw LabError("\(path) exists already and is not overwritten; choose another name with --out, or remove it") }
+            if errno == EEXIST {
+                throw LabError("\(path) exists already and is not overwritten; choose another name with --out, or remove it")
+            }
             throw LabError("cannot write \(path): \(String(cString: strerror(errno))); choose another place with --out")
         }
         let file = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
@@ -48,7 +50,8 @@ enum KeyFiles {
             switch error {
             case .notAKey: throw LabError("\(path) holds no public key in PEM (BEGIN PUBLIC KEY); make one with: sluice keys new")
             case .notRSA: throw LabError("\(path) holds a key that is not RSA; make one with: sluice keys new")
-            case .bits(let bits): throw LabError("\(path) holds a key of \(bits) bits; 2048 to 8192 are taken; make one with: sluice keys new")
+            case .bits(let bits):
+                throw LabError("\(path) holds a key of \(bits) bits; 2048 to 8192 are taken; make one with: sluice keys new")
             }
         }
         return text

@@ -64,7 +64,7 @@ struct SYNCookie {
         let current = Self.tick(at: now)
         let age = (current &- UInt64(cookie >> 30)) & 3
         guard age <= 1, age <= current else { return .bad }
-        let data = cookie >> 22 & 0x3FF
+        let data = cookie >> 22 & 0xFF
         let clientInitial = segment.sequence - 1
         let (first, second) = halves(
             client: segment.source, service: segment.destination, tick: current - age, data: data, clientInitial: clientInitial)

@@ -68,6 +68,7 @@ struct StatusDocument: Encodable {
     var bufferBytes: Int
     var timeWaits: Int
     var sides: [String: SideFigures]
+    /// These three by reason; only those that occurred.
     var refused: [String: UInt64]
     var requestFaults: [String: UInt64]
     var responseFaults: [String: UInt64]
@@ -100,8 +101,8 @@ struct StatusDocument: Encodable {
         timeWaits = snapshot.timeWaits
         sides = Dictionary(uniqueKeysWithValues: Side.allCases.map { ("\($0)", Self.side($0, report)) })
         refused = Self.occurred(RefusalReason.allCases.map(\.label), snapshot.counters.refused)
-        requestFaults = Dictionary(snapshot.counters.requestFaults.map { ($0.label, $0.count) }, uniquingKeysWith: +)
-        responseFaults = Dictionary(snapshot.counters.responseFaults.map { ($0.label, $0.count) }, uniquingKeysWith: +)
+        requestFaults = Self.occurred(snapshot.counters.requestFaults.map(\.label), snapshot.counters.requestFaults.map(\.count))
+        responseFaults = Self.occurred(snapshot.counters.responseFaults.map(\.label), snapshot.counters.responseFaults.map(\.count))
         repeatedRequests = snapshot.counters.repeatedRequests
         overLimit = snapshot.counters.overLimit
         recordsLost = snapshot.counters.recordsLost + report.recordsLost

@@ -33,7 +33,7 @@ struct AccessLogFormat {
         line.append(record.cause.rawValue)
         line.append(record.phase.rawValue)
         line.append(text: "-- \(record.connections)/\(record.serviceConnections)/\(record.poolActive)/\(record.serverActive)/")
-        line.append(text: "\(record.retries > 0 ? "+" : "")\(record.retries) 0/\(record.queuePosition) \"")
+        line.append(text: "\(record.retries) 0/\(record.queuePosition) \"")
         appendRequest(record, to: &line)
         line.append(text: "\"\n")
     }

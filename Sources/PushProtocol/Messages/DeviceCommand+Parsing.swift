@@ -93,7 +93,8 @@ private struct Members {
             _ = try RSAPublicKey(pbkbase64: pbkbase64, permittedBits: permittedBits)
         } catch {
             switch error {
-            case .notAKey: throw refusal("pbkbase64", "must be base64 of an RSA public key as PEM (BEGIN PUBLIC KEY) or DER SubjectPublicKeyInfo")
+            case .notAKey:
+                throw refusal("pbkbase64", "must be base64 of an RSA public key as PEM (BEGIN PUBLIC KEY) or DER SubjectPublicKeyInfo")
             case .notRSA: throw refusal("pbkbase64", "must be an RSA public key")
             case .bits(let bits):
                 throw refusal("pbkbase64", "must have \(permittedBits.lowerBound) to \(permittedBits.upperBound) bits, not \(bits)")

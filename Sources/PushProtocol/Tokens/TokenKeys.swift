@@ -51,7 +51,8 @@ public struct TokenKeys: Hashable, Sendable {
             keys.append(key)
         }
         guard let parsed = TokenKeys(keys) else {
-            throw TokenKeyFileError(description: "it has no key: put one in as 64 hexadecimal digits, or remove the file to get a fresh one")
+            throw TokenKeyFileError(
+                description: "it has no key: put one in as 64 hexadecimal digits, or remove the file to get a fresh one")
         }
         self = parsed
     }

@@ -44,7 +44,8 @@ extension DeviceSession {
     /// A message as a device gets it.
     func notification(_ message: StoredMessage) -> [UInt8] {
         message.body.notification(
-            messageID: MessageID(store: context.store.identity, sequence: message.sequence), url: context.configuration.url(of: message.appToken))
+            messageID: MessageID(store: context.store.identity, sequence: message.sequence),
+            url: context.configuration.url(of: message.appToken))
     }
 
     /// The store has messages for the device up to this sequence number.

@@ -127,7 +127,8 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
             fragments = message
             return
         }
-        guard message.withUnsafeReadableBytes({ String(validating: $0, as: UTF8.self) }) != nil else { return fail(CloseCode.notConsistent) }
+        let isText = message.withUnsafeReadableBytes { String(validating: $0, as: UTF8.self) } != nil
+        guard isText else { return fail(CloseCode.notConsistent) }
         session.receive(message)
     }
 

@@ -38,8 +38,9 @@ public struct IPAddress: Hashable, Sendable {
     }
 
     private init(_ address: in6_addr) {
-        let words = withUnsafeBytes(of: address) { ($0.loadUnaligned(as: UInt64.self), $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self)) }
-        self.init(high: UInt64(bigEndian: words.0), low: UInt64(bigEndian: words.1))
+        let high = withUnsafeBytes(of: address) { $0.loadUnaligned(as: UInt64.self) }
+        let low = withUnsafeBytes(of: address) { $0.loadUnaligned(fromByteOffset: 8, as: UInt64.self) }
+        self.init(high: UInt64(bigEndian: high), low: UInt64(bigEndian: low))
     }
 
     var isIPv4: Bool { high == 0 && low & ~0xffff_ffff == Self.mappedPrefix }

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 public import Logging
 import NIOCore
 import NIOPosix
@@ -78,6 +79,11 @@ public final class PushWorker: Sendable {
             throw WorkerError(
                 "cannot make the data directory \(path): \(error.localizedDescription)",
                 isPermission: (error as? CocoaError)?.code == .fileWriteNoPermission)
+        }
+        guard access(path, R_OK | W_OK | X_OK) == 0 else {
+            throw WorkerError(
+                "cannot use the data directory \(path): \(SystemError.text(errno)); give the user of this process access to it",
+                isPermission: true)
         }
     }
 

@@ -63,6 +63,8 @@ enum TokenKeyFile {
     }
 
     private static func failure(_ verb: String, _ path: String, _ number: CInt) -> WorkerError {
-        WorkerError("cannot \(verb) the token key file \(path): \(SystemError.text(number))", isPermission: [EACCES, EPERM].contains(number))
+        WorkerError(
+            "cannot \(verb) the token key file \(path): \(SystemError.text(number)); the workers must be able to read it and to make it",
+            isPermission: [EACCES, EPERM].contains(number))
     }
 }

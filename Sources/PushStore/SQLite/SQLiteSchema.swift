@@ -2,6 +2,7 @@ import GRDB
 
 /// The tables of the SQLite engine.
 ///
+/// - `store`: one row: the identity, and how many connections of devices there have been.
 /// - `application`: one row for each pair of WAToken and key that a device has registered.
 /// - `registration`: device and application; `cursor`: the device has nothing pending of it up to this sequence number.
 /// - `message`: one row a message; `transient` is 1 for a ttl of 0.
@@ -12,7 +13,7 @@ enum SQLiteSchema {
     static let version = 1
 
     static let statements = """
-        CREATE TABLE store (identity INTEGER NOT NULL);
+        CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
         CREATE TABLE application (
             number INTEGER PRIMARY KEY AUTOINCREMENT,
             token BLOB NOT NULL UNIQUE,
@@ -49,11 +50,12 @@ enum SQLiteSchema {
         let found = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
         if found == 0 {
             try db.execute(sql: statements)
-            try db.execute(sql: "INSERT INTO store (identity) VALUES (?)", arguments: [Int64(identity)])
+            try db.execute(sql: "INSERT INTO store (identity, connections) VALUES (?, 0)", arguments: [Int64(identity)])
             try db.execute(sql: "PRAGMA user_version = \(version)")
         } else if found != version {
             throw StoreError.unavailable(
-                "the data directory was written by another version (schema \(found), this one reads \(version)); use another --data directory")
+                "the data directory was written by another version (schema \(found), this one reads \(version)); "
+                    + "use another --data directory")
         }
         guard let stored = try Int64.fetchOne(db, sql: "SELECT identity FROM store"), let identity = UInt32(exactly: stored) else {
             throw StoreError.unavailable("the database has no identity: it is damaged; restore it or use another --data directory")

@@ -6,13 +6,14 @@ extension SQLiteStore {
     public func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>) {
         write(then: then) { db in
             let id = Data(device.bytes)
-            let previous = try Row.fetchOne(
-                db.cachedStatement(sql: "SELECT worker, connection FROM device WHERE id = ?"), arguments: [id])
-            let number = (previous?[1] as Int64? ?? 0) + 1
+            let previous = try String.fetchOne(
+                db.cachedStatement(sql: "SELECT worker FROM device WHERE id = ? AND worker IS NOT NULL"), arguments: [id])
+            try db.cachedStatement(sql: "UPDATE store SET connections = connections + 1").execute()
+            let number = try Int64.fetchOne(db.cachedStatement(sql: "SELECT connections FROM store")) ?? 0
             try db.cachedStatement(sql: "INSERT OR REPLACE INTO device (id, worker, connection) VALUES (?, ?, ?)")
                 .execute(arguments: [id, worker.description, number])
             return DeviceConnection(
-                number: number, previousWorker: (previous?[0] as String?).flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db))
+                number: number, previousWorker: previous.flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db))
         }
     }
 

@@ -23,7 +23,7 @@ public final class SQLiteStore: MessageStore {
     }
 
     public let identity: UInt32
-    private let pool: DatabasePool
+    let pool: DatabasePool
     private let writes: OperationLane<Write>
     private let reads: OperationLane<Read>
 
@@ -132,11 +132,6 @@ public final class SQLiteStore: MessageStore {
                 }
             }, fail: { then(.failure($0)) })
         if let rejection = reads.submit(operation) { then(.failure(StoreError(rejection))) }
-    }
-
-    /// What the connection that writes says about its durability: 2 is FULL.
-    func synchronousLevel() throws -> Int? {
-        try pool.writeWithoutTransaction { db in try Int.fetchOne(db, sql: "PRAGMA synchronous") }
     }
 }
 
