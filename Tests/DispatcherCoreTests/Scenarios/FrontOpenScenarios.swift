@@ -114,6 +114,20 @@ struct FrontOpenScenarios {
         world.check()
     }
 
+    @Test("B06 a bare FIN that overtakes the request is dropped in silence too")
+    func earlyFin() throws {
+        let (world, client, server) = World.raw()
+        client.send(.syn)
+        client.sequence &+= 1
+        client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
+        client.send([.ack, .fin]) { $0.sequence &+= UInt32(World.get.count) }
+        #expect(client.arrivals().isEmpty)
+        client.advance([.ack, .psh], World.get)
+        #expect(server.accept() != nil)
+        #expect(server.arrivals().contains { $0.payload.starts(with: [UInt8](text: "GET /x/1")) })
+        world.check()
+    }
+
     @Test("B07 B16 a wrong acknowledgement of a SYN-ACK: RST with its number, no state", arguments: [-1, 1, 1_000_000, 0x4000_0000])
     func b07(offset: Int) throws {
         let (world, client, _) = World.raw()

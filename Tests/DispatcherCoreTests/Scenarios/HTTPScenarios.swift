@@ -67,6 +67,23 @@ struct HTTPScenarios {
         world.finish()
     }
 
+    @Test("a staged head without a body that is lost is sent again too; the connection is not forgotten")
+    func lostHeadWithoutBody() {
+        let world = World()
+        var response = ResponsePlan.length(0)
+        response.headSize = 5_000
+        world.client([world.exchange(.get(), response), world.exchange()])
+        var lost = 0
+        world.links["client1"]!.down.filter = { segment in
+            if !segment.payload.isEmpty, lost < 6 {
+                lost += 1
+                return false
+            }
+            return true
+        }
+        world.finish(atMost: .seconds(60))
+    }
+
     @Test(
         "requests that are refused get their documented answer and close; they never reach a server",
         arguments: [

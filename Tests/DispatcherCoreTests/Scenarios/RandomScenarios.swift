@@ -41,7 +41,8 @@ struct RandomRun {
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].initialLimit = limit }
             configuration.services[0].limits.sendIdle = .seconds(900)
             configuration.services[0].limits.headTime = .seconds(900)
-            configuration.services[0].limits.bodyRate = 0
+            configuration.services[0].limits.bodyRate = 1
+            configuration.services[0].limits.tunnelIdle = .seconds(900)
             configuration.services[0].limits.idle = .seconds(300)
             if random.chance(0.3) { configuration.clientSideMTU = 1_400 }
         }
@@ -81,7 +82,7 @@ struct RandomRun {
         world.client(exchanges, options: options) { script in
             (script.start, script.pipeline, script.thinkTime) = (start, pipeline, think)
             if slow { script.writeSize = writeSize }
-            if halfClose { script.ending = .halfClose }
+            if halfClose { (script.ending, script.mayBeAbandoned) = (.halfClose, true) }
             if leaves { (script.ending, script.mayFail) = (.abort(after: cut), true) }
         }
     }
@@ -118,7 +119,7 @@ struct RandomRun {
     func finish() {
         world.runClients(atMost: .seconds(3_000))
         for client in world.clients where client.outcome != .complete {
-            if client.script.mayFail { continue }
+            if client.script.mayFail || client.script.mayBeAbandoned { continue }
             world.simulation.violation("\(client.host.name): \(client.outcome) after \(client.answered) of \(client.script.exchanges.count) answers")
         }
         world.finish(expectComplete: false, settle: .seconds(1_200))

@@ -187,6 +187,21 @@ struct RequestScenarios {
         world.check()
     }
 
+    @Test("every segment beyond a gap is acknowledged at once, also when it cannot be kept")
+    func manyGaps() throws {
+        let (world, client, server) = World.raw()
+        client.open()
+        #expect(server.accept() != nil)
+        let bytes = [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n") + Tagged.bytes(1, count: 20_000)
+        for index in 0..<40 {
+            let at = 200 + index * 400
+            client.send(.ack, Array(bytes[at..<at + 100])) { $0.sequence &+= UInt32(at) }
+            let answers = client.arrivals(after: .milliseconds(1))
+            #expect(answers.count == 1 && answers[0].acknowledgement == client.sequence, "gap \(index)")
+        }
+        world.check()
+    }
+
     @Test("bodies up to the buffer go through, by length and in chunks, in pieces of any size", arguments: [1, 100, 5_000, 60_000])
     func bodies(size: Int) {
         let world = World()

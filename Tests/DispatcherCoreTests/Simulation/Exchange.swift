@@ -202,7 +202,6 @@ final class Exchange {
     var serverStart: Int?
     var serverBody: Int?
     weak var clientEndpoint: TestTCPEndpoint?
-    var clientStart: Int?
     var clientBody: Int?
     var bodyLength = 0
 

@@ -28,6 +28,8 @@ struct ClientScript {
     var ownAnswers: [UInt32: Int] = [:]
     /// Whether answers may be missing at the end (servers that fail).
     var mayFail = false
+    /// Whether the connection may end before an answer has begun: who half-closes in the queue has left it.
+    var mayBeAbandoned = false
 }
 
 /// An HTTP client over a test endpoint: sends its exchanges and compares every byte that comes back.
@@ -69,7 +71,19 @@ final class SimulatedClient {
             endpoint.onData = { [unowned self] in arrived($0) }
             endpoint.onPeerFinished = { [unowned self] in peerFinished() }
             endpoint.onEnd = { [unowned self] in ended($0) }
+            placeAnswers()
             beginExpectation()
+        }
+    }
+
+    /// Where each answer will lie in the stream, as far as that is known beforehand.
+    private func placeAnswers() {
+        var position = 1
+        for exchange in script.exchanges {
+            guard script.ownAnswers[exchange.id] == nil else { return }
+            let interim = exchange.request.version == "HTTP/1.0" ? 0 : exchange.response.interimBytes(exchange.id).count
+            exchange.clientBody = position + interim + exchange.response.head(exchange.id).count
+            position += exchange.expected.count
         }
     }
 
@@ -123,9 +137,6 @@ final class SimulatedClient {
             return
         }
         expectation = exchange.expected
-        exchange.clientStart = 1 + bytesReceived - pending.count
-        let interim = exchange.request.version == "HTTP/1.0" ? 0 : exchange.response.interimBytes(exchange.id).count
-        exchange.clientBody = exchange.clientStart! + interim + exchange.response.head(exchange.id).count
     }
 
     private func arrived(_ bytes: [UInt8]) {
@@ -238,6 +249,8 @@ final class SimulatedClient {
 
     private func ended(_ end: TestTCPEndpoint.End) {
         self.end = end
+        // A slow reader takes what is left before it looks at the end.
+        if end == .finished { endpoint.read(.max / 2) }
         writeTimer.cancel()
         thinkTimer.cancel()
         guard outcome == .running else { return }

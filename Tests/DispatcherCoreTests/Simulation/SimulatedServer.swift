@@ -90,6 +90,7 @@ final class ServerConnection {
         if current != nil, !server.allowsPipelining {
             server.host.violation("\(bytes.count) bytes before the answer to request \(current!.id) was written")
         }
+        idleTimer.cancel()
         buffer += bytes
         readRequest()
     }
@@ -139,7 +140,7 @@ final class ServerConnection {
         case .surplus(let count): output += Tagged.bytes(0xFFFF_FFFF, count: count)
         case nil: break
         }
-        if plan.bodyDelay > .zero {
+        if plan.bodyDelay > .zero, !body.isEmpty {
             endpoint.write(Array(output.prefix(interim.count + head.count)))
             output.removeFirst(min(output.count, interim.count + head.count))
             pauseTimer.action = { [unowned self] in writePiece() }

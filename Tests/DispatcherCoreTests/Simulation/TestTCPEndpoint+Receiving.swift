@@ -37,7 +37,8 @@ extension TestTCPEndpoint {
         if segment.flags.contains(.syn) {
             if state == .synReceived, segment.sequence == initialReceive { return transmit(position: 0, length: 0, flags: [.syn, .ack]) }
             if segment.flags.contains(.ack), segment.sequence == initialReceive { return challenge() }
-            if state != .timeWait { violation("SYN \(segment)") }
+            // Toward a server it is what follows a lost RST.
+            if state != .timeWait, isClient { violation("SYN \(segment)") }
             return challenge()
         }
         let acknowledged =
@@ -232,7 +233,9 @@ extension TestTCPEndpoint {
         switch state {
         case .established: state = .closeWait
         case .finWait1: state = .closing
-        case .finWait2: enterTimeWait()
+        case .finWait2:
+            tellFinish()
+            enterTimeWait()
         default: break
         }
         tellFinish()
