@@ -19,8 +19,12 @@ struct DispatcherCommand: ParsableCommand {
     @Option(help: ArgumentHelp("The directory with client-side.filter and server-side.filter.", valueName: "dir"))
     var filters: String?
 
+    @Option(help: ArgumentHelp("Record every frame into capture files in this directory; slow, for finding faults.", valueName: "dir"))
+    var record: String?
+
     func run() throws {
-        let prepared = try PreparedService(file: config, filterDirectory: filters, executable: Self.executablePath)
+        var prepared = try PreparedService(file: config, filterDirectory: filters, executable: Self.executablePath)
+        prepared.recordDirectory = record
         if check {
             print(prepared.description)
             return

@@ -100,7 +100,7 @@ extension L73Dispatcher {
             buffers.give(&front.pointee.input)
         }
         front.pointee.sender.finQueued = true
-        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.sendIdle
+        front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].sendIdle
         pump(front, at: now, into: &egress)
         if front.pointee.acknowledgeBy != .distantFuture { acknowledge(front, into: &egress) }
         closeIfDone(front, index, at: now)

@@ -45,17 +45,23 @@ extension L73Dispatcher {
             acknowledge(back, kind: .challenge, into: &egress)
             return .dropped(.resetInexact)
         }
-        serverLeft(back, place, at: now, into: &egress)
+        // A RST shows what the server has of the request only if it carries an acknowledgement.
+        let base = back.pointee.sender.base
+        let hasNothing = segment.flags.contains(.ack) && segment.acknowledgement.isAtOrBefore(base)
+        serverLeft(back, place, requestReceived: !hasNothing, at: now, into: &egress)
         return .consumed
     }
 
     /// The server's connection is gone, or unusable: what becomes of the request on it depends on how far it was.
-    mutating func serverLeft(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+    /// - Parameter requestReceived: whether the server may have received a byte of the request, as its FIN or RST tells.
+    mutating func serverLeft(
+        _ back: BackRef, _ place: Int, requestReceived: Bool, at now: Instant, into egress: inout Egress
+    ) {
         let use = back.pointee.use
         let server = Int(back.pointee.server)
         let working = front(of: back)
         let answered = back.pointee.heldCount > 0 || back.pointee.receiveNext != back.pointee.splice.start || back.pointee.interims > 0
-        let received = back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
+        let received = requestReceived || back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }
         switch use {

@@ -17,12 +17,21 @@ extension L73Dispatcher {
         switch front.pointee.phase {
         case .closing, .tunnel: room = 65_535
         default:
-            let limits = configuration.services[Int(front.pointee.service)].limits
+            let limits = self.limits[Int(front.pointee.service)]
             room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), 65_535)
         if edge.isAfter(front.pointee.shownEdge) { front.pointee.shownEdge = edge }
         return min(max(front.pointee.shownEdge.distance(from: front.pointee.receiveNext), 0), 65_535)
+    }
+
+    /// What to acknowledge to a client, and the window to show it. In a tunnel both are the server's: nothing is ours to acknowledge.
+    private func clientAcknowledgement(_ front: FrontRef) -> (number: SequenceNumber, window: Int) {
+        guard front.pointee.phase == .tunnel, front.pointee.hasSlot else { return (front.pointee.receiveNext, clientWindow(front)) }
+        let back = backs.pointer(Int(front.pointee.back))
+        let splice = back.pointee.splice
+        let translated = SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta)
+        return (SequenceNumber.later(translated, splice.clientStart), min(back.pointee.sender.window, 65_535))
     }
 
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
@@ -31,9 +40,10 @@ extension L73Dispatcher {
         payloadSum: UInt16? = nil,
         kind: EmissionKind, again: Bool = false, into egress: inout Egress
     ) {
+        let acknowledgement = clientAcknowledgement(front)
         var segment = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
-            acknowledgement: front.pointee.receiveNext, flags: flags, window: UInt16(clientWindow(front)),
+            acknowledgement: acknowledgement.number, flags: flags, window: UInt16(acknowledgement.window),
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
@@ -68,11 +78,16 @@ extension L73Dispatcher {
     /// What to acknowledge to a server now, and the window to show it ([0062], [0063]; tcp.md "Window shown to the server").
     private func serverAcknowledgement(_ back: BackRef) -> (number: SequenceNumber, window: Int) {
         let connection = back.pointee
+        if connection.use == .tunnel, let (front, _) = front(of: back) {
+            // In a tunnel the client acknowledges.
+            let translated = connection.splice.toServer(front.pointee.sender.unacknowledged)
+            return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
+        }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
             return (connection.receiveNext, min(10 * serverMSS, 65_535))
         }
         if connection.use == .awaitingHead {
-            let limit = configuration.services[Int(front.pointee.service)].limits.responseHead
+            let limit = limits[Int(front.pointee.service)].responseHead
             return (connection.splice.floor, initialWindow(limit: limit, front, connection))
         }
         // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.

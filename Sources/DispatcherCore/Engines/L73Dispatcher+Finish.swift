@@ -10,7 +10,7 @@ extension L73Dispatcher {
         front.pointee.back = FrontConnection.noIndex
         releaseRequest(front)
         front.pointee.phase = .idle
-        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.idle
+        front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].idle
 
         releaseBuffers(back)
         back.pointee.front = BackConnection.noIndex

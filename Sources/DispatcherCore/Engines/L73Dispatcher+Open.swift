@@ -92,7 +92,7 @@ extension L73Dispatcher {
             generation: generation, listener: UInt16(listener), service: UInt16(service), client: segment.source,
             neighbour: segment.sender, sender: sender, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535)
         connection.progress = now
-        connection.phaseDeadline = now + configuration.services[service].limits.idle
+        connection.phaseDeadline = now + limits[service].idle
         guard let index = fronts.insert(connection) else {
             counters.refused(.connectionLimit)
             answerWithReset(segment, on: .client, at: now, into: &egress)

@@ -1,7 +1,7 @@
 extension L73Dispatcher {
     /// Reads what lies in the request buffer: the next request, when the last one is done.
     mutating func readRequests(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
-        let limits = configuration.services[Int(front.pointee.service)].limits
+        let limits = self.limits[Int(front.pointee.service)]
         if front.pointee.phase == .idle {
             guard front.pointee.received.contiguous > 0 else {
                 if !front.pointee.received.hasGap { buffers.give(&front.pointee.input) }

@@ -123,7 +123,7 @@ extension L73Dispatcher {
         _ bytes: UnsafeRawBufferPointer, sum: UInt16?, pushes: Bool, _ back: BackRef, _ place: Int, _ front: FrontRef, _ index: Int,
         at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        let limits = configuration.services[Int(front.pointee.service)].limits
+        let limits = self.limits[Int(front.pointee.service)]
         let held = Int(back.pointee.heldCount)
         var seen = bytes
         if held > 0 {
@@ -207,6 +207,10 @@ extension L73Dispatcher {
         }
         if head.switchesProtocols {
             beginTunnel(head, back, place, front, index, at: now, into: &egress)
+            if !rest.isEmpty, back.pointee.use == .tunnel {
+                forwardFirst(rest, pushes: pushes, back, front, at: now, into: &egress)
+                return .forwarded
+            }
             return .consumed
         }
         beginBody(head, headInEpoch: 0, back, place, front, at: now)
@@ -372,6 +376,6 @@ extension L73Dispatcher {
         }
         // It closes without having answered in full: we answer its FIN with a reset, which frees both ends.
         resetServer(back, into: &egress)
-        serverLeft(back, place, at: now, into: &egress)
+        serverLeft(back, place, requestReceived: false, at: now, into: &egress)
     }
 }

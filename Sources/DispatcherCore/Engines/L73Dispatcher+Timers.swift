@@ -45,7 +45,7 @@ extension L73Dispatcher {
     }
 
     private mutating func phaseEnded(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
-        let limits = configuration.services[Int(front.pointee.service)].limits
+        let limits = self.limits[Int(front.pointee.service)]
         switch front.pointee.phase {
         case .idle:
             beginClosing(front, index, discards: false, at: now, into: &egress)
@@ -89,7 +89,7 @@ extension L73Dispatcher {
     /// How long a response may make no progress: `send-idle` while the client owes an acknowledgement, else the server's time.
     func stallTime(_ front: FrontRef) -> Interval {
         if front.pointee.sender.unacknowledged.isBefore(front.pointee.sender.highest) {
-            return configuration.services[Int(front.pointee.service)].limits.sendIdle
+            return limits[Int(front.pointee.service)].sendIdle
         }
         return pools[Int(front.pointee.pool)].settings.responseTimeout
     }

@@ -30,8 +30,9 @@ extension L73Dispatcher {
         back.pointee.splice.clientDelta = back.pointee.sender.next.value &- front.pointee.receiveNext.value
         front.pointee.phase = .tunnel
         front.pointee.progress = now
-        front.pointee.phaseDeadline = now + configuration.services[Int(front.pointee.service)].limits.tunnelIdle
+        front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].tunnelIdle
         buffers.give(&front.pointee.output)
+        front.pointee.outputCount = 0
         front.pointee.bytesFromClient = 0
         front.pointee.bytesToClient = 0
         pump(front, at: now, into: &egress)
@@ -130,6 +131,7 @@ extension L73Dispatcher {
                 acknowledge(back, kind: .challenge, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
+            _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
             if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { noteProgress(front, at: now) }
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
@@ -148,7 +150,6 @@ extension L73Dispatcher {
         if segment.end.isAfter(back.pointee.receiveHighest) {
             back.pointee.receiveHighest = segment.end
             back.pointee.receiveNext = segment.end
-            back.pointee.told = segment.end
         }
         if end.isAfter(front.pointee.sender.highest) { front.pointee.sender.noteForwarded(upTo: end, fin: false, at: now) }
         if segment.flags.contains(.fin) { back.pointee.serverFin = segment.end }
@@ -167,6 +168,23 @@ extension L73Dispatcher {
         frame.extracting(from..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes {
             send(outgoing, $0, .forwarded, into: &egress)
         }
+    }
+
+    /// Bytes that came in one segment with the 101's head.
+    mutating func forwardFirst(
+        _ bytes: UnsafeRawBufferPointer, pushes: Bool, _ back: BackRef, _ front: FrontRef, at now: Instant, into egress: inout Egress
+    ) {
+        let sequence = back.pointee.splice.toClient(back.pointee.receiveNext)
+        var outgoing = OutgoingSegment(
+            side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
+            acknowledgement: front.pointee.receiveNext, flags: pushes ? [.ack, .psh] : .ack,
+            window: UInt16(min(back.pointee.sender.window, 65_535)),
+            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+        outgoing.nextHop = .neighbour(front.pointee.neighbour)
+        send(outgoing, bytes, .forwarded, into: &egress)
+        front.pointee.sender.noteForwarded(upTo: sequence + bytes.count, fin: false, at: now)
+        back.pointee.receiveNext += bytes.count
+        back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
     }
 
     private func noteProgress(_ front: FrontRef, at now: Instant) { front.pointee.progress = now }

@@ -24,6 +24,8 @@ public struct L73Dispatcher: ~Copyable {
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
     let services: UnsafeMutablePointer<ServiceState>
+    /// By service: plain values, so that the packet path counts no references.
+    let limits: UnsafeMutablePointer<ServiceLimits>
     let servers: UnsafeMutablePointer<ServerLoad>
     let serverCount: Int
     let pools: UnsafeMutablePointer<ServerPool>
@@ -123,6 +125,7 @@ public struct L73Dispatcher: ~Copyable {
         listenerCount = ends.count
         self.listeners = listeners
         self.services = services
+        limits = Self.table(configuration.services.map(\.limits))
         self.statuses = statuses
         self.serverCount = serverCount
         self.poolCount = poolCount
@@ -164,6 +167,7 @@ public struct L73Dispatcher: ~Copyable {
         (pools).deinitialize(count: poolCount)
         listeners.deallocate()
         services.deallocate()
+        limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
         pools.deallocate()
@@ -175,8 +179,14 @@ public struct L73Dispatcher: ~Copyable {
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
     public var nextDeadline: Instant { wantsStart ? .distantPast : timers.deadline }
 
-    /// After `stop`: whether no front-end connection is left.
-    public var isDrained: Bool { fronts.count == 0 }
+    /// After `stop`: whether no front-end connection is left that anything is owed: those that only wait for the client's FIN do not count.
+    public var isDrained: Bool {
+        for index in 0..<fronts.touched {
+            let front = fronts.pointer(index).pointee
+            if front.isOpen, front.phase != .closing || !front.sender.finAcknowledged { return false }
+        }
+        return true
+    }
 
     /// Hands out the records since the last call, oldest first.
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }

@@ -12,7 +12,9 @@ enum AdminRequest: Equatable {
     ///   - target: the request target; a query is passed over.
     init(method: String, target: String, body: [UInt8], configuration: Configuration) {
         let path = String(target.prefix { $0 != "?" })
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map { $0.removingPercentEncoding ?? String($0) }
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst().map {
+            $0.removingPercentEncoding ?? String($0)
+        }
         switch path {
         case "/metrics": self = Self.getting(method, .metrics)
         case "/status.json": self = Self.getting(method, .status)

@@ -1,7 +1,7 @@
 import DispatcherCore
+import NIOConcurrencyHelpers
 import NIOCore
 import NIOHTTP1
-import NIOConcurrencyHelpers
 import NIOPosix
 import PacketIO
 

@@ -22,7 +22,8 @@ struct MetricsPage {
     // MARK: Lines
 
     private mutating func begin(_ family: MetricFamily) {
-        text += "# HELP \(MetricFamily.prefix)\(family.name) \(family.help)\n# TYPE \(MetricFamily.prefix)\(family.name) \(family.kind.rawValue)\n"
+        text +=
+            "# HELP \(MetricFamily.prefix)\(family.name) \(family.help)\n# TYPE \(MetricFamily.prefix)\(family.name) \(family.kind.rawValue)\n"
     }
 
     private mutating func add(_ family: MetricFamily, _ values: [String], _ number: some BinaryInteger) {

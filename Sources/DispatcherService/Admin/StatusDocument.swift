@@ -90,7 +90,8 @@ struct StatusDocument: Encodable {
             routed.formUnion(named)
             return Service(
                 name: figures.name, listen: configured.listen.map(\.description), frontConnections: figures.frontConnections,
-                phases: Dictionary(uniqueKeysWithValues: zip(FrontPhase.allCases.map { "\($0)" }, figures.phases)), tunnels: figures.tunnels,
+                phases: Dictionary(uniqueKeysWithValues: zip(FrontPhase.allCases.map { "\($0)" }, figures.phases)),
+                tunnels: figures.tunnels,
                 connectionsTotal: figures.connectionsTotal,
                 requests: Dictionary(figures.requests.map { (String($0.status), $0.count) }, uniquingKeysWith: +),
                 pools: named.filter(pools.indices.contains).map { pools[$0] })

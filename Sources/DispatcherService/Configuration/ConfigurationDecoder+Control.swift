@@ -16,7 +16,9 @@ extension ConfigurationDecoder {
         if case .scalar(let scalar) = node, scalar.string == "fixed" { return }
         guard case .mapping(let mapping) = node, let kind = mapping.first?.key.string,
             ["hold", "optimise", "stored"].contains(kind)
-        else { return problems.report(line, "\(path): \(node.shown) is not fixed, { hold: ... }, { optimise: throughput } or { stored: ... }") }
+        else {
+            return problems.report(line, "\(path): \(node.shown) is not fixed, { hold: ... }, { optimise: throughput } or { stored: ... }")
+        }
         if kind == "hold", !bandHolds(mapping, path, line) { return }
         problems.report(line, "not supported yet: \(path) (\(node.shown))")
     }

@@ -17,7 +17,8 @@ extension ConfigurationDecoder {
         }
         if servers > result.ports.servers, let first = sections.first {
             problems.report(
-                first.line, "pools: there are \(servers) servers, but server-side.servers leaves ports for \(result.ports.servers); raise it")
+                first.line,
+                "pools: there are \(servers) servers, but server-side.servers leaves ports for \(result.ports.servers); raise it")
         }
     }
 
@@ -59,7 +60,8 @@ extension ConfigurationDecoder {
         } else {
             problems.report(
                 line,
-                "pools[].balance: \(text) is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\"")
+                "pools[].balance: \(text) is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""
+            )
         }
     }
 
@@ -137,7 +139,8 @@ extension ConfigurationDecoder {
         queue.wait = section.interval("wait")
         if queue.refuseAbove > queue.capacity {
             problems.report(
-                section.line(of: "refuse-above"), "\(section.path): refuse-above \(queue.refuseAbove) is more than capacity \(queue.capacity)")
+                section.line(of: "refuse-above"),
+                "\(section.path): refuse-above \(queue.refuseAbove) is more than capacity \(queue.capacity)")
         }
         if queue.resumeBelow > queue.refuseAbove {
             problems.report(

@@ -65,6 +65,16 @@ struct ConfigurationDecoder {
         }
         if let listen = top.section("admin").endpoint("listen") { result.adminListen = listen }
         result.drain = top.section("stop").interval("drain")
+        checkShards(top)
+    }
+
+    private func checkShards(_ top: ConfigurationSection) {
+        let shards = top.text("shards")
+        guard shards != "auto", !shards.isEmpty else { return }
+        guard let number = Int(shards), (1...64).contains(number) else {
+            return problems.report(top.line(of: "shards"), "shards: \(shards) is not auto or a number from 1 to 64")
+        }
+        if number > 1 { problems.report(top.line(of: "shards"), "not supported yet: shards (\(number))") }
     }
 
     private mutating func decodeSides(_ top: ConfigurationSection) {
@@ -90,7 +100,7 @@ struct ConfigurationDecoder {
         guard ports.fits else {
             let needed = ports.layers * ports.slots
             return problems.report(
-                server.line(of: "last-port"),
+                server.line(ofFirst: ["connections-per-server", "servers", "layers", "last-port", "first-port"]),
                 "server-side: the ports \(ports.first) to \(ports.last) are \(max(0, ports.last - ports.first + 1)), but \(ports.layers) layers of \(ports.servers) servers with \(ports.connections) connections need \(needed); lower layers, servers or connections-per-server"
             )
         }

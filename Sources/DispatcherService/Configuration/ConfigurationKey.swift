@@ -47,16 +47,20 @@ public struct ConfigurationKey: Sendable {
     public var built = Built.yes
     /// The values that are built, when not all are.
     public var builtValues: [String] = []
+    /// Says of a text what it may be.
+    var form: String?
 
     /// The unit as the documentation has it.
     public var unit: String {
-        switch kind {
+        if let form { return form }
+        return switch kind {
         case .section: "section"
         case .sections: "list of sections"
         case .text: "text"
         case .boolean: "true or false"
         case .choice(let values): values.joined(separator: ", ")
-        case .count(let range): range.upperBound == .max ? "number from \(range.lowerBound)" : "number \(range.lowerBound) to \(range.upperBound)"
+        case .count(let range):
+            range.upperBound == .max ? "number from \(range.lowerBound)" : "number \(range.lowerBound) to \(range.upperBound)"
         case .duration: "duration"
         case .size(let range): range == Self.anySize ? "size" : "size \(Self.text(range.lowerBound)) to \(Self.text(range.upperBound))"
         case .rate: "rate"

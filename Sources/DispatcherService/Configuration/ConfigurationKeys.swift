@@ -10,6 +10,13 @@ public enum ConfigurationKeys {
         ConfigurationKey(path: path, kind: kind, standard: standard, isRequired: required)
     }
 
+    /// A text of which the reader wants more than that it is there.
+    private static func form(_ form: String, _ key: ConfigurationKey) -> ConfigurationKey {
+        var key = key
+        key.form = form
+        return key
+    }
+
     /// Of some values, those built are named.
     private static func partly(_ path: String, _ kind: Kind, _ standard: String? = nil, built: [String] = [], required: Bool = false)
         -> ConfigurationKey
@@ -30,26 +37,26 @@ public enum ConfigurationKeys {
         key("user", .text, "nobody"),
         key("log", .section),
         key("log.level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info"),
-        key("log.access", .text, "none"),
+        form("none, stdout or a file", key("log.access", .text, "none")),
         key("admin", .section),
         partly("admin.listen", .endpoint, "127.0.0.1:9900"),
         key("stop", .section),
         key("stop.drain", .duration, "10s"),
         later("stop.tunnels-per-second", .count(any), "1000"),
         partly("transmit", .choice(["auto", "raw", "packet"]), "auto", built: ["auto", "raw"]),
-        partly("shards", .choice(["auto"] + (1...64).map(String.init)), "auto", built: ["auto", "1"]),
+        form("auto or number 1 to 64", partly("shards", .text, "auto")),
     ]
 
     private static let sides = [
         key("client-side", .section, required: true),
         key("client-side.interface", .text, required: true),
-        later("client-side.gateway", .text, "auto"),
+        form("auto or address", later("client-side.gateway", .text, "auto")),
         later("client-side.reply-to", .choice(["sender", "route"]), "sender"),
         key("client-side.capture-memory", memory, "256MiB"),
         key("server-side", .section, required: true),
         key("server-side.interface", .text, required: true),
         partly("server-side.source-addresses", .addresses, required: true),
-        later("server-side.gateway", .text, "auto"),
+        form("auto or address", later("server-side.gateway", .text, "auto")),
         key("server-side.capture-memory", memory, "256MiB"),
         later("server-side.kernel-addresses", .boolean, "false"),
         key("server-side.first-port", .count(1...65_535), "10000"),
@@ -68,7 +75,7 @@ public enum ConfigurationKeys {
         key("tcp.initial-window", .choice(["clamped", "client"]), "clamped"),
         key("tcp.time-wait", .duration, "60s"),
         key("tcp.server-time-wait", .duration, "1s"),
-        key("tcp.server-mss", .text, "auto"),
+        form("auto or number 536 to 65495", key("tcp.server-mss", .text, "auto")),
     ]
 
     private static let services = [
@@ -112,7 +119,8 @@ public enum ConfigurationKeys {
         later("pools[].servers[].weight", .count(1...65_535), "1"),
         later("pools[].servers[].backup", .boolean, "false"),
         later("pools[].servers[].capacity", .count(1...65_535)),
-        partly("pools[].balance", .text, "round-robin"),
+        form(
+            "round-robin, least-connections, hash: source, hash: path, hash: header NAME", partly("pools[].balance", .text, "round-robin")),
         key("pools[].open", .choice(["on-connection", "on-request", "at-start"]), "on-connection"),
         key("pools[].queue", .section),
         key("pools[].queue.capacity", .count(1...1_000_000), "4096"),

@@ -8,6 +8,8 @@ struct ConfigurationSection {
     let path: String
     /// Where it begins.
     let line: Int
+    /// Whether it was found wrong as a whole: then its keys are not missed as well.
+    private var isWrong = false
     private var values: [String: Node] = [:]
     private var lines: [String: Int] = [:]
 
@@ -18,8 +20,12 @@ struct ConfigurationSection {
         self.problems = problems
         self.path = path
         self.line = node?.mark?.line ?? line
-        guard let node, !node.isEmptyScalar else { return }
+        guard let node, !node.isEmptyScalar else {
+            isWrong = ConfigurationKeys.byPath[path]?.isRequired == true
+            return
+        }
         guard case .mapping(let mapping) = node else {
+            isWrong = true
             problems.report(self.line, "\(path.isEmpty ? "the file" : path): this must be a section, a mapping of keys")
             return
         }
@@ -89,11 +95,18 @@ struct ConfigurationSection {
     /// The line of a key's value; the section's own when the file does not have it.
     func line(of name: String) -> Int { lines[name] ?? line }
 
+    /// The line of the first of these keys that the file has; the section's own when it has none.
+    func line(ofFirst names: [String]) -> Int { names.lazy.compactMap { lines[$0] }.first ?? line }
+
     func has(_ name: String) -> Bool { values[name] != nil }
 
     private func key(_ name: String) -> ConfigurationKey {
         guard let key = ConfigurationKeys.byPath[full(name)] else { preconditionFailure("\(full(name)) is not in the table of keys") }
         return key
+    }
+
+    private func requireThere(_ name: String, _ key: ConfigurationKey) {
+        if key.isRequired && !isWrong && values[name] == nil { problems.report(line, "\(key.path): this key is missing") }
     }
 
     /// The value, or the default; nil when there is neither, or when it was wrong and has been reported.
@@ -103,7 +116,7 @@ struct ConfigurationSection {
             guard case .scalar(let scalar) = node else { return nil }
             if let value = try? ConfigurationValue(scalar.string, as: key.kind) { return value }
         }
-        if key.isRequired && values[name] == nil { problems.report(line, "\(key.path): this key is missing") }
+        requireThere(name, key)
         return key.standard.flatMap { try? ConfigurationValue($0, as: key.kind) }
     }
 
@@ -134,7 +147,9 @@ struct ConfigurationSection {
     /// One of a Swift enum's raw values; the table and the enum agree.
     func choice<T: RawRepresentable>(_ name: String, _ type: T.Type) -> T where T.RawValue == String {
         if let known = T(rawValue: text(name)) { return known }
-        guard let standard = key(name).standard, let usual = T(rawValue: standard) else { preconditionFailure("\(full(name)) has no default") }
+        guard let standard = key(name).standard, let usual = T(rawValue: standard) else {
+            preconditionFailure("\(full(name)) has no default")
+        }
         return usual
     }
 
@@ -142,7 +157,7 @@ struct ConfigurationSection {
     func each(_ name: String) -> [(value: ConfigurationValue, line: Int)] {
         let key = key(name)
         guard let node = values[name] else {
-            if key.isRequired { problems.report(line, "\(key.path): this key is missing") }
+            requireThere(name, key)
             return []
         }
         return node.items.compactMap { item in
@@ -153,7 +168,7 @@ struct ConfigurationSection {
 
     func section(_ name: String) -> ConfigurationSection {
         let key = key(name)
-        if key.isRequired && values[name] == nil { problems.report(line, "\(key.path): this key is missing") }
+        requireThere(name, key)
         return ConfigurationSection(values[name], path: key.path, line: line(of: name), problems: problems)
     }
 
@@ -161,7 +176,7 @@ struct ConfigurationSection {
     func sections(_ name: String) -> [ConfigurationSection] {
         let key = key(name)
         guard let node = values[name] else {
-            if key.isRequired { problems.report(line, "\(key.path): this key is missing") }
+            requireThere(name, key)
             return []
         }
         guard case .sequence(let sequence) = node, !sequence.isEmpty else {

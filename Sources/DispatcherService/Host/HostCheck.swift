@@ -33,7 +33,8 @@ struct HostCheck {
         for (side, interface) in [("client-side", clientInterface), ("server-side", serverInterface)] {
             if !interface.isUp { faults.append("\(side).interface: \(interface.name) is down; ip link set \(interface.name) up") }
             if !interface.isEthernet {
-                faults.append("\(side).interface: \(interface.name) is not an Ethernet device; name an Ethernet, veth, bridge or VLAN interface")
+                faults.append(
+                    "\(side).interface: \(interface.name) is not an Ethernet device; name an Ethernet, veth, bridge or VLAN interface")
             }
         }
         let ours = configuration.serviceAddresses.map { ("service", $0) } + configuration.sourceAddresses.map { ("source", $0) }

@@ -83,7 +83,8 @@ struct AccessLogFormat {
     static func requestTime(_ instant: Instant) -> String {
         let parts = local(instant)
         let milliseconds = instant.nanoseconds / 1_000_000 % 1_000
-        return two(parts.tm_mday) + "/" + months[Int(parts.tm_mon)] + "/\(parts.tm_year + 1_900):" + clock(parts) + "." + three(milliseconds)
+        return two(parts.tm_mday) + "/" + months[Int(parts.tm_mon)] + "/\(parts.tm_year + 1_900):" + clock(parts) + "."
+            + three(milliseconds)
     }
 
     /// "Feb  6 12:14:14", as syslog has it.

@@ -9,11 +9,13 @@ import PacketIO
 public struct DispatcherService {
     private let configuration: Configuration
     private let filters: ExpandedFilters
+    private let recordDirectory: String?
     private let logger: Logger
 
     public init(_ prepared: PreparedService, logger: Logger) {
         configuration = prepared.configuration
         filters = prepared.filters
+        recordDirectory = prepared.recordDirectory
         self.logger = logger
     }
 
@@ -72,13 +74,21 @@ public struct DispatcherService {
             }
             return LiveLoop(
                 engine: L73Dispatcher(
-                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed),
+                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed
+                ),
                 sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface), client: clientCapture,
                 server: serverCapture, responder: configuration.responder(client: host.clientInterface, server: host.serverInterface),
-                mailbox: mailbox, records: relay)
+                mailbox: mailbox, records: relay, recorder: try recorder(seed: seed))
         } catch {
             throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
         }
+    }
+
+    /// The two recordings of what came in, and the seed, make a replay.
+    private func recorder(seed: UInt64) throws(CaptureError) -> CaptureRecorder? {
+        guard let recordDirectory else { return nil }
+        logger.notice("recording every frame in \(recordDirectory); the seed is \(seed)")
+        return try CaptureRecorder(directory: recordDirectory)
     }
 
     /// Waits for signals and for the end of the packet thread; looks at the figures now and then.

@@ -25,7 +25,9 @@ struct FigureWatch {
             }
         }
         let records = report.recordsLost + report.snapshot.counters.recordsLost - last.recordsLost - last.snapshot.counters.recordsLost
-        if records > 0 { warnings.append("\(records) finished requests are missing in the log and the histograms: the log thread was behind") }
+        if records > 0 {
+            warnings.append("\(records) finished requests are missing in the log and the histograms: the log thread was behind")
+        }
         return warnings
     }
 }

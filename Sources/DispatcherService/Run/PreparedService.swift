@@ -6,6 +6,8 @@ public struct PreparedService: CustomStringConvertible {
     let configuration: Configuration
     let filters: ExpandedFilters
     private let origin: String
+    /// Where the run is recorded; nil = it is not.
+    public var recordDirectory: String?
 
     /// - Parameters:
     ///   - file: the configuration file.

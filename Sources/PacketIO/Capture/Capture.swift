@@ -91,7 +91,8 @@ public struct Capture: ~Copyable {
         guard type == DLT_EN10MB else {
             let described = pcap_datalink_val_to_description_or_dlt(type).map { String(cString: $0) } ?? "type \(type)"
             throw CaptureError(
-                .notEthernet, "\(name) gives frames of \(described), not Ethernet; name an Ethernet, veth, bridge or VLAN interface instead")
+                .notEthernet, "\(name) gives frames of \(described), not Ethernet; name an Ethernet, veth, bridge or VLAN interface instead"
+            )
         }
     }
 

@@ -21,6 +21,8 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private var responder: ARPResponder
     private let mailbox: Mailbox
     private let records: RecordRelay
+    /// nil unless a run is recorded.
+    private let recorder: CaptureRecorder?
 
     private var now = Instant.distantPast
     private var turns: UInt64 = 0
@@ -29,7 +31,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     public init(
         engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
-        mailbox: Mailbox, records: RecordRelay
+        mailbox: Mailbox, records: RecordRelay, recorder: CaptureRecorder? = nil
     ) {
         self.engine = engine
         self.sink = sink
@@ -45,6 +47,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         self.responder = responder
         self.mailbox = mailbox
         self.records = records
+        self.recorder = recorder
     }
 
     /// Runs until the message `quit`, or until a capture fails.
@@ -87,6 +90,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
                 answer(frame, side)
             } else {
+                if let recorder { recorder.record(frame, on: side, at: now) }
                 engine.receive(frame, on: side, at: now, into: &egress)
                 if egress.wantsFlush { flush() }
             }
@@ -96,6 +100,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     private mutating func flush() {
         if egress.count > 0 {
+            if let recorder { recorder.record(egress, at: now) }
             sink.send(egress)
             egress.removeAll()
         }

@@ -27,6 +27,11 @@ public struct ARPResponder: Sendable {
     public struct Conflict: Equatable, Sendable {
         public var address: IPAddress
         public var hardwareAddress: HardwareAddress
+
+        public init(address: IPAddress, hardwareAddress: HardwareAddress) {
+            self.address = address
+            self.hardwareAddress = hardwareAddress
+        }
     }
 
     private let client: Link

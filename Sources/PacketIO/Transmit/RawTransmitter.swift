@@ -24,10 +24,10 @@ public struct RawTransmitter: PacketSink, ~Copyable {
         self.init(clientSocket: clientSocket, serverSocket: serverSocket)
     }
 
-    /// For tests: any datagram sockets.
-    init(clientSocket: Int32, serverSocket: Int32) {
-        client = SendBatch(socket: clientSocket)
-        server = SendBatch(socket: serverSocket)
+    /// - Parameter areAddressed: false for connected sockets, as tests have.
+    init(clientSocket: Int32, serverSocket: Int32, areAddressed: Bool = true) {
+        client = SendBatch(socket: clientSocket, isAddressed: areAddressed)
+        server = SendBatch(socket: serverSocket, isAddressed: areAddressed)
     }
 
     private static func open(_ interface: String) throws(CaptureError) -> Int32 {

@@ -20,8 +20,10 @@ struct SendBatch: ~Copyable {
     private var packets: UInt64 = 0
     private var calls: UInt64 = 0
 
-    /// - Parameter socket: a raw IPv4 socket with the header included; closed at the end.
-    init(socket: Int32) {
+    /// - Parameters:
+    ///   - socket: a raw IPv4 socket with the header included; closed at the end.
+    ///   - isAddressed: false for a connected socket, as tests have.
+    init(socket: Int32, isAddressed: Bool = true) {
         self.socket = socket
         messages = .allocate(capacity: Self.capacity)
         parts = .allocate(capacity: 2 * Self.capacity)
@@ -35,8 +37,10 @@ struct SendBatch: ~Copyable {
         addresses.initialize(repeating: address, count: Self.capacity)
         messages.initialize(repeating: clinux_mmsghdr(), count: Self.capacity)
         for index in 0..<Self.capacity {
-            messages[index].msg_hdr.msg_name = UnsafeMutableRawPointer(addresses + index)
-            messages[index].msg_hdr.msg_namelen = socklen_t(MemoryLayout<sockaddr_in>.size)
+            if isAddressed {
+                messages[index].msg_hdr.msg_name = UnsafeMutableRawPointer(addresses + index)
+                messages[index].msg_hdr.msg_namelen = socklen_t(MemoryLayout<sockaddr_in>.size)
+            }
             messages[index].msg_hdr.msg_iov = parts + 2 * index
         }
     }

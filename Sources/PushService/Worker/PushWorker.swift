@@ -37,31 +37,34 @@ public final class PushWorker: Sendable {
     public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> PushWorker {
         try makeDirectory(configuration.dataDirectory)
         let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysFile ?? "\(configuration.dataDirectory)/token-keys")
-        let roles = configuration.roles
         let store: SQLiteStore
         let bus: DirectoryBus
         do {
             store = try SQLiteStore(directory: configuration.dataDirectory)
-            bus = try DirectoryBus(directory: configuration.dataDirectory, isMonitor: roles.contains(.monitor))
+            bus = try DirectoryBus(directory: configuration.dataDirectory, isMonitor: configuration.roles.contains(.monitor))
         } catch StoreError.unavailable(let reason) {
             throw WorkerError("cannot use the data directory \(configuration.dataDirectory): \(reason)")
         }
+        return try await start(configuration, logger: logger, store: store, bus: bus, tokenKeys: keys)
+    }
+
+    /// Opens the fronts on any engine, and begins to serve. Store and bus are the worker's from then on, also when this fails.
+    static func start(
+        _ configuration: WorkerConfiguration, logger: Logger, store: any MessageStore, bus: any MessageBus, tokenKeys: TokenKeys
+    ) async throws -> PushWorker {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
         let context = WorkerContext(
-            configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: keys, eventLoops: eventLoops)
+            configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: tokenKeys, eventLoops: eventLoops)
+        func front(for role: WorkerRole, port: Int, routes: any HTTPRoutes) async throws -> (any Channel)? {
+            guard configuration.roles.contains(role) else { return nil }
+            return try await HTTPFront.bind(port: port, routes: routes, context: context, eventLoops: eventLoops)
+        }
         do {
-            let userAgents =
-                roles.contains(.uaWS)
-                ? try await HTTPFront.bind(
-                    port: configuration.userAgentPort, routes: UserAgentRoutes(context: context), context: context, eventLoops: eventLoops)
-                : nil
-            let applicationServers =
-                roles.contains(.applicationServers)
-                ? try await HTTPFront.bind(
-                    port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context), context: context,
-                    eventLoops: eventLoops) : nil
             let worker = PushWorker(
-                context: context, eventLoops: eventLoops, userAgents: userAgents, applicationServers: applicationServers)
+                context: context, eventLoops: eventLoops,
+                userAgents: try await front(for: .uaWS, port: configuration.userAgentPort, routes: UserAgentRoutes(context: context)),
+                applicationServers: try await front(
+                    for: .applicationServers, port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context)))
             worker.startRoles()
             return worker
         } catch {

@@ -1,0 +1,144 @@
+import Foundation
+import PacketIO
+import Testing
+
+@testable import DispatcherCore
+@testable import DispatcherService
+
+struct CaptureFiltersTests {
+    private func filters() throws -> ExpandedFilters {
+        try CaptureFilters.builtIn.expanded(
+            for: TestConfigurations.read(
+                TestConfigurations.least.replacingOccurrences(
+                    of: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"10.77.1.101:80\"]")))
+    }
+
+    /// An IPv4 packet behind an Ethernet header; all a filter looks at.
+    private func packet(to destination: String, protocolNumber: UInt8, fragmentOffset: UInt16 = 0, from source: String = "10.9.9.9")
+        -> [UInt8]
+    {
+        var bytes = [UInt8](repeating: 0, count: 60)
+        bytes[12] = 0x08
+        bytes[14] = 0x45
+        bytes[17] = 46
+        bytes[20] = UInt8(fragmentOffset >> 8)
+        bytes[21] = UInt8(fragmentOffset & 255)
+        bytes[23] = protocolNumber
+        for (index, part) in source.split(separator: ".").enumerated() { bytes[26 + index] = UInt8(part)! }
+        for (index, part) in destination.split(separator: ".").enumerated() { bytes[30 + index] = UInt8(part)! }
+        return bytes
+    }
+
+    private func arp(_ operation: ARPPacket.Operation, sender: String, target: String) -> [UInt8] {
+        let packet = ARPPacket(
+            operation: operation, senderHardware: HardwareAddress(bits: 7), senderAddress: IPAddress(sender)!, targetHardware: .none,
+            targetAddress: IPAddress(target)!)
+        var frame = [UInt8](repeating: 0, count: ARPPacket.frameLength)
+        frame.withUnsafeMutableBytes { packet.writeFrame(to: .broadcast, into: $0) }
+        return frame
+    }
+
+    @Test func theCompiledInCopiesAreTheFiles() throws {
+        #expect(try CaptureFilters.builtIn.client.text == TestConfigurations.text(of: "Filters/client-side.filter"))
+        #expect(try CaptureFilters.builtIn.server.text == TestConfigurations.text(of: "Filters/server-side.filter"))
+    }
+
+    @Test func theClientSideTakesWhatItMust() throws {
+        let filter = try PacketFilter(filters().client)
+        let passing = [
+            packet(to: "10.77.1.100", protocolNumber: 6), packet(to: "10.77.1.101", protocolNumber: 6),
+            packet(to: "10.77.1.100", protocolNumber: 1),
+            packet(to: "10.77.1.100", protocolNumber: 17), packet(to: "10.77.1.100", protocolNumber: 6, fragmentOffset: 0x2000),
+            packet(to: "10.77.1.100", protocolNumber: 6, fragmentOffset: 100), packet(to: "10.77.1.100", protocolNumber: 47),
+            arp(.request, sender: "10.77.1.11", target: "10.77.1.100"), arp(.reply, sender: "10.77.1.100", target: "10.77.1.11"),
+        ]
+        let passed = passing.map { filter.passes($0) }
+        #expect(passed.allSatisfy { $0 }, "\(passed)")
+    }
+
+    @Test func theClientSideTakesNothingElse() throws {
+        let filter = try PacketFilter(filters().client)
+        var later = packet(to: "10.77.1.100", protocolNumber: 6)
+        later[12] = 0x86
+        later[13] = 0xDD
+        let refused = [
+            packet(to: "10.77.1.1", protocolNumber: 6), packet(to: "10.77.2.200", protocolNumber: 6),
+            packet(to: "10.77.1.11", protocolNumber: 6, from: "10.77.1.100"), packet(to: "255.255.255.255", protocolNumber: 17), later, [],
+            [UInt8](repeating: 0, count: 13),
+        ]
+        let passed = refused.map { filter.passes($0) }
+        #expect(passed.allSatisfy { !$0 }, "\(passed)")
+    }
+
+    @Test func theServerSideTakesWhatItMustAndNothingElse() throws {
+        let filter = try PacketFilter(filters().server)
+        let passing = [
+            packet(to: "10.77.2.200", protocolNumber: 6), packet(to: "10.77.2.200", protocolNumber: 1),
+            packet(to: "10.77.2.200", protocolNumber: 17),
+            packet(to: "10.77.2.200", protocolNumber: 6, fragmentOffset: 9), arp(.request, sender: "10.77.2.11", target: "10.77.2.200"),
+        ].map { filter.passes($0) }
+        #expect(passing.allSatisfy { $0 }, "\(passing)")
+        let refused = [
+            packet(to: "10.77.2.1", protocolNumber: 6), packet(to: "10.77.1.100", protocolNumber: 6),
+            packet(to: "10.77.2.11", protocolNumber: 6, from: "10.77.2.200"),
+        ].map { filter.passes($0) }
+        #expect(refused.allSatisfy { !$0 }, "\(refused)")
+    }
+
+    @Test func oneCaptureForBothSidesTakesWhatEachTakes() throws {
+        let filter = try PacketFilter(filters().both)
+        let passed = ["10.77.1.100", "10.77.2.200", "10.77.2.1"].map { filter.passes(packet(to: $0, protocolNumber: 6)) }
+        #expect(passed == [true, true, false])
+    }
+
+    @Test func libpcapsInboundIsNotUsed() {
+        for template in [CaptureFilters.builtIn.client, CaptureFilters.builtIn.server] { #expect(!template.text.contains("inbound")) }
+    }
+
+    // MARK: Where they come from
+
+    @Test func aNamedDirectoryMustHoldBoth() throws {
+        let files = ["d/client-side.filter": "arp", "d/server-side.filter": "ip"]
+        let found = try CaptureFilters.find(directory: "d", executable: "/usr/bin/x") { files[$0] }
+        #expect(found.client.text == "arp" && found.server.text == "ip" && found.origin == "d")
+        #expect(throws: FilterError("e must hold the files client-side.filter and server-side.filter, readable")) {
+            _ = try CaptureFilters.find(directory: "e", executable: "/usr/bin/x") { files[$0] }
+        }
+    }
+
+    @Test func thePackageOfTheBuildDirectoryIsLookedIn() throws {
+        #expect(CaptureFilters.directories(beside: "/p/.build/debug/sluice-dispatcher") == ["/p/.build/debug/Filters", "/p/Filters"])
+        #expect(CaptureFilters.directories(beside: "/usr/bin/sluice-dispatcher") == ["/usr/bin/Filters"])
+        let files = ["/p/Filters/client-side.filter": "arp", "/p/Filters/server-side.filter": "ip"]
+        #expect(try CaptureFilters.find(directory: nil, executable: "/p/.build/debug/x") { files[$0] }.origin == "/p/Filters")
+        #expect(try CaptureFilters.find(directory: nil, executable: "/usr/bin/x") { files[$0] } == .builtIn)
+    }
+
+    // MARK: Templates
+
+    @Test func commentsGoAndVariablesAreReplaced() throws {
+        let template = FilterTemplate(name: "f", text: "# $NOBODY reads this\narp\n  or $A_HOSTS # not a comment\n\n")
+        #expect(try template.expanded(["A_HOSTS": "(dst host 1.2.3.4)"]) == "arp or (dst host 1.2.3.4) # not a comment")
+    }
+
+    @Test func unknownVariablesAreNamedWithTheirLine() {
+        #expect(throws: FilterError("f:2: unknown variable: $SERVICE_HOST")) {
+            _ = try FilterTemplate(name: "f", text: "arp\nor $SERVICE_HOST").expanded(["SERVICE_HOSTS": "x"])
+        }
+    }
+
+    @Test func anEmptyOneIsRefused() {
+        #expect(throws: FilterError("f: there is no expression in it")) {
+            _ = try FilterTemplate(name: "f", text: "# only words\n").expanded([:])
+        }
+    }
+
+    @Test func oneThatDoesNotCompileIsNamed() throws {
+        let configuration = try TestConfigurations.read(TestConfigurations.least)
+        let filters = CaptureFilters(
+            client: FilterTemplate(name: "mine.filter", text: "dst hostess $SERVICE_HOSTS"), server: CaptureFilters.builtIn.server,
+            origin: "d")
+        let error = #expect(throws: FilterError.self) { _ = try filters.expanded(for: configuration) }
+        #expect(error?.description.hasPrefix("mine.filter: the filter \"dst hostess (dst host 10.77.1.100)\" does not compile: ") == true)
+    }
+}

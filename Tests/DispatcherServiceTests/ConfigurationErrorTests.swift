@@ -1,0 +1,244 @@
+import Foundation
+import Testing
+
+@testable import DispatcherService
+
+struct ConfigurationErrorTests {
+    /// A change of the least file, and what must be said of it; `@` stands for the file's name.
+    struct Case: Sendable, CustomTestStringConvertible {
+        var replace: String
+        var with: String
+        var said: [String]
+
+        var testDescription: String { said.first ?? with }
+    }
+
+    private static func pool(_ text: String, _ said: String...) -> Case {
+        Case(replace: "  - name: web", with: "  - name: web\n    \(text)", said: said.map { "@:13: \($0)" })
+    }
+
+    private static func service(_ text: String, _ said: String...) -> Case {
+        Case(replace: "  - name: files", with: "  - name: files\n    \(text)", said: said.map { "@:8: \($0)" })
+    }
+
+    private static func top(_ text: String, _ said: String...) -> Case {
+        Case(replace: "client-side:", with: "\(text)\nclient-side:", said: said.map { "@:1: \($0)" })
+    }
+
+    private static func server(_ text: String, _ said: String...) -> Case {
+        Case(replace: "  interface: be0", with: "  interface: be0\n  \(text)", said: said.map { "@:5: \($0)" })
+    }
+
+    static let wrong: [Case] = [
+        // What is no configuration at all.
+        Case(replace: TestConfigurations.least, with: "", said: ["@:1: the file is empty"]),
+        Case(replace: TestConfigurations.least, with: "just text", said: ["@:1: the file: this must be a section, a mapping of keys"]),
+        Case(replace: "client-side:", with: "user: [", said: ["@:3: not YAML: did not find expected ',' or ']'"]),
+        top("user: a\nuser: b", "this key is there twice: user"),
+
+        // Keys.
+        top("colour: red", "unknown key: colour"),
+        service("limits: { heads: 1KiB }", "unknown key: services[].limits.heads"),
+        pool("health: { paths: / }", "not supported yet: pools[].health ({ paths: / })", "unknown key: pools[].health.paths"),
+        Case(replace: "  interface: fe0", with: "  capture-memory: 1MiB", said: ["@:2: client-side.interface: this key is missing"]),
+        Case(replace: "  source-addresses: [10.77.2.200]\n", with: "", said: ["@:4: server-side.source-addresses: this key is missing"]),
+        Case(replace: "    listen: 10.77.1.100:80\n", with: "", said: ["@:7: services[].listen: this key is missing"]),
+        Case(replace: "      - pool: web", with: "      - path-prefix: /a", said: ["@:10: services[].routes[].pool: this key is missing"]),
+        Case(replace: "client-side:\n  interface: fe0\n", with: "", said: ["@:1: client-side: this key is missing"]),
+
+        // Shapes and units.
+        top("tcp: all", "tcp: this must be a section, a mapping of keys"),
+        top("user: [a, b]", "user: this must be a single value"),
+        top("user:", "user: the value is missing"),
+        pool("limit: { initial: eight }", "pools[].limit.initial: eight is not a whole number"),
+        pool("retries: 11", "pools[].retries: 11 is more than 10"),
+        pool("queue: { capacity: 0 }", "pools[].queue.capacity: 0 is less than 1"),
+        pool("timeouts: { connect: 10 }", "pools[].timeouts.connect: 10 is not a duration; write a whole number with ms, s, m or h"),
+        pool("timeouts: { connect: 1.5s }", "pools[].timeouts.connect: 1.5s is not a duration; write a whole number with ms, s, m or h"),
+        pool("queue: { memory: 64MB }", "pools[].queue.memory: 64MB is not a size; write a whole number with B, KiB, MiB or GiB"),
+        pool("queue: { memory: 1KiB }", "pools[].queue.memory: 1KiB is less than 64KiB"),
+        pool("queue: { per-client: half }", "pools[].queue.per-client: half is not a percentage; write 0% to 100%"),
+        service("limits: { body-rate: 500B }", "services[].limits.body-rate: 500B is not a rate; write a number with B/s, KiB/s or MiB/s"),
+        service("limits: { head: 65KiB }", "services[].limits.head: 65KiB is more than 64KiB"),
+        service("owned-by-kernel: maybe", "services[].owned-by-kernel: maybe is not true or false"),
+        service("mode: l5", "services[].mode: l5 is not one of l7/3, l4/3"),
+        top("log: { level: loud }", "log.level: loud is not one of trace, debug, info, notice, warning, error, critical"),
+        top("admin: { listen: 9900 }", "admin.listen: 9900 is not an address and a port; write 10.0.0.1:80 or [fd00::1]:80"),
+        Case(
+            replace: "[10.77.2.200]", with: "[10.77.2.300]", said: ["@:5: server-side.source-addresses: 10.77.2.300 is not an IP address"]),
+        Case(replace: "[10.77.2.200]", with: "[]", said: ["@:5: server-side.source-addresses: at least one is needed"]),
+        top("tcp: { server-mss: 100 }", "tcp.server-mss: 100 is not auto or a number from 536 to 65495"),
+        top("shards: many", "shards: many is not auto or a number from 1 to 64"),
+        pool(
+            "balance: random",
+            "pools[].balance: random is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""),
+        Case(
+            replace: "      - pool: web", with: "      - { upgrade: h2c, pool: web }",
+            said: ["@:10: services[].routes[].upgrade: h2c is not websocket"]),
+        Case(
+            replace: "    routes:\n      - pool: web", with: "    routes: web",
+            said: ["@:9: services[].routes: this must be a list with at least one element"]),
+
+        // Not built.
+        top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
+        top("transmit: packet", "not supported yet: transmit (packet)"),
+        top("shards: 2", "not supported yet: shards (2)"),
+        top("tcp: { tail-custody: 0B }", "not supported yet: tcp.tail-custody (0B)"),
+        top("tcp: { staging-memory: 1MiB }", "not supported yet: tcp.staging-memory (1MiB)"),
+        top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
+        server("kernel-addresses: true", "not supported yet: server-side.kernel-addresses (true)"),
+        server("gateway: 10.77.2.1", "not supported yet: server-side.gateway (10.77.2.1)"),
+        Case(
+            replace: "  interface: fe0", with: "  interface: fe0\n  reply-to: route",
+            said: ["@:3: not supported yet: client-side.reply-to (route)"]),
+        Case(
+            replace: "  interface: fe0", with: "  interface: fe0\n  gateway: 10.77.1.254",
+            said: ["@:3: not supported yet: client-side.gateway (10.77.1.254)"]),
+        Case(
+            replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]",
+            said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::200)"]),
+        Case(
+            replace: "[10.77.2.200]", with: "[10.77.2.200, 10.77.2.201]",
+            said: ["@:5: not supported yet: server-side.source-addresses (10.77.2.201, a second one)"]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\"]",
+            said: ["@:8: not supported yet: services[].listen ([fd77:1::100]:80)"]),
+        service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
+        service("owned-by-kernel: true", "not supported yet: services[].owned-by-kernel (true)"),
+        service("limits: { per-client-requests: 5 }", "not supported yet: services[].limits.per-client-requests (5)"),
+        Case(
+            replace: "      - pool: web",
+            with: "      - { host: a.example, method: [GET, HEAD], header: { name: X-A, value: b }, pool: web }",
+            said: [
+                "@:10: not supported yet: services[].routes[].host (a.example)",
+                "@:10: not supported yet: services[].routes[].method ([GET, HEAD])",
+                "@:10: not supported yet: services[].routes[].header ({ name: X-A, value: b })",
+            ]),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, weight: 2 }",
+            said: ["@:14: not supported yet: pools[].servers[].weight (2)"]),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, backup: true }",
+            said: ["@:14: not supported yet: pools[].servers[].backup (true)"]),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, capacity: 9 }",
+            said: ["@:14: not supported yet: pools[].servers[].capacity (9)"]),
+        pool("balance: least-connections", "not supported yet: pools[].balance (least-connections)"),
+        pool("balance: \"hash: header X-User\"", "not supported yet: pools[].balance (hash: header X-User)"),
+        pool("queue: { refuse-with: answer }", "not supported yet: pools[].queue.refuse-with (answer)"),
+        pool("queue: { per-client: 50% }", "not supported yet: pools[].queue.per-client (50%)"),
+        pool("slow-start: 30s", "not supported yet: pools[].slow-start (30s)"),
+        pool("l4: { cookie: true }", "not supported yet: pools[].l4.cookie (true)"),
+        pool("health: { path: /status }", "not supported yet: pools[].health ({ path: /status })"),
+        pool("ejection: { failures: 5, time: 10s }", "not supported yet: pools[].ejection ({ failures: 5, time: 10s })"),
+        pool(
+            "limit: { control: { hold: average-response-time, from: 5ms, to: 20ms } }",
+            "not supported yet: pools[].limit.control ({ hold: average-response-time, from: 5ms, to: 20ms })"),
+        pool("limit: { control: { optimise: throughput } }", "not supported yet: pools[].limit.control ({ optimise: throughput })"),
+        pool(
+            "tunnels: { control: { hold: reported, from: 1 } }", "not supported yet: pools[].tunnels.control ({ hold: reported, from: 1 })"),
+
+        // Bands.
+        pool(
+            "limit: { control: { hold: average-response-time, from: 20ms, to: 5ms } }",
+            "pools[].limit.control: the band cannot hold, from 20ms is not below to 5ms"),
+        pool("limit: { control: { hold: average-response-time } }", "pools[].limit.control: the band has neither from nor to"),
+        pool(
+            "limit: { control: { hold: luck, from: 1 } }",
+            "pools[].limit.control: luck is not one of average-response-time, maximum-response-time, packet-throughput, reported, request-rate, throughput"
+        ),
+        pool(
+            "limit: { control: { hold: average-response-time, from: 5 } }",
+            "pools[].limit.control: 5 is not a duration; write a whole number with ms, s, m or h"),
+        pool("limit: { control: { hold: reported, above: 5 } }", "unknown key: pools[].limit.control.above"),
+        pool(
+            "limit: { control: magic }",
+            "pools[].limit.control: magic is not fixed, { hold: ... }, { optimise: throughput } or { stored: ... }"),
+
+        // What must fit together.
+        Case(
+            replace: "  - name: web", with: "  - name: web\n    servers: [ { address: 10.77.2.13:80 } ]\n  - name: web",
+            said: ["@:14: pools: the name web is taken already, in line 12"]),
+        Case(
+            replace: "name: files", with: "name: my files",
+            said: ["@:7: services[].name: my files may only have the letters a to z, digits, and the signs - . _"]),
+        Case(
+            replace: "services:\n", with: "services:\n  - { name: files, listen: \"10.77.1.101:80\", routes: [ { pool: web } ] }\n",
+            said: ["@:8: services: the name files is taken already, in line 7"]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"10.77.1.100:80\"]",
+            said: ["@:8: services[].listen: 10.77.1.100:80 is listened at already, in line 8"]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: 10.77.2.200:80",
+            said: ["@:8: services[].listen: 10.77.2.200 is also a source address, in line 5; they must differ"]),
+        Case(
+            replace: "10.77.2.12:8080", with: "10.77.1.100:8080",
+            said: ["@:15: pools[].servers[].address: 10.77.1.100 is an address of the dispatcher itself"]),
+        Case(
+            replace: "10.77.2.12:8080", with: "10.77.2.11:8080",
+            said: ["@:15: pools[].servers[].address: 10.77.2.11:8080 is in this pool already, in line 14"]),
+        Case(
+            replace: "[10.77.2.200]", with: "[224.0.0.1]",
+            said: ["@:5: server-side.source-addresses: 224.0.0.1 is not an address that a host can have"]),
+        Case(
+            replace: "10.77.1.100:80", with: "0.0.0.0:80", said: ["@:8: services[].listen: 0.0.0.0 is not an address that a host can have"]),
+        Case(
+            replace: "10.77.2.12:8080", with: "127.0.0.1:8080",
+            said: ["@:15: pools[].servers[].address: 127.0.0.1 is not an address that a host can have"]),
+        Case(
+            replace: "interface: fe0", with: "interface: a-name-that-is-too-long",
+            said: ["@:2: client-side.interface: a-name-that-is-too-long is longer than 15 bytes"]),
+        Case(replace: "- pool: web", with: "- pool: wab", said: ["@:10: services[].routes[].pool: there is no pool named wab"]),
+        Case(
+            replace: "- pool: web", with: "- { path-prefix: notify, pool: web }",
+            said: ["@:10: services[].routes[].path-prefix: notify does not begin with /"]),
+        server(
+            "connections-per-server: 4096",
+            "server-side: the ports 10000 to 65535 are 55536, but 5 layers of 16 servers with 4096 connections need 327680; lower layers, servers or connections-per-server"
+        ),
+        Case(
+            replace: "  interface: be0", with: "  interface: be0\n  servers: 1",
+            said: ["@:13: pools: there are 2 servers, but server-side.servers leaves ports for 1; raise it"]),
+        pool("limit: { maximum: 300 }", "pools[].limit: maximum 300 is more than server-side.connections-per-server (256)"),
+        pool("limit: { minimum: 9, maximum: 8 }", "pools[].limit: minimum 9 is more than maximum 8"),
+        pool("limit: { initial: 9, maximum: 8 }", "pools[].limit: initial 9 is not between minimum 1 and maximum 8"),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, maximum: 257 }",
+            said: ["@:14: pools[].servers[]: maximum 257 is more than server-side.connections-per-server (256)"]),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, initial: 5, maximum: 4 }",
+            said: ["@:14: pools[].servers[]: initial 5 is not between minimum 1 and maximum 4"]),
+        pool("tunnels: { initial: 9, maximum: 8 }", "pools[].tunnels: initial 9 is more than maximum 8"),
+        pool(
+            "tunnels: { maximum: 40000 }",
+            "pools[].tunnels: 40000 tunnels do not fit the 35056 ports of the tunnel range (server-side: from 30480 to 65535)"),
+        pool("queue: { capacity: 10, refuse-above: 11 }", "pools[].queue: refuse-above 11 is more than capacity 10"),
+        pool("queue: { refuse-above: 10, resume-below: 11 }", "pools[].queue: resume-below 11 is more than refuse-above 10"),
+        service("limits: { idle: 0s }", "services[].limits.idle: 0 leaves no time; it must be more"),
+        pool("timeouts: { response: 0s }", "pools[].timeouts.response: 0 leaves no time; it must be more"),
+    ]
+
+    @Test(arguments: wrong) func saysWhatIsWrongAndWhere(_ wrong: Case) {
+        #expect(TestConfigurations.least.contains(wrong.replace))
+        let complaints = TestConfigurations.complaints(TestConfigurations.least.replacingOccurrences(of: wrong.replace, with: wrong.with))
+        #expect(!complaints.isEmpty)
+        for said in wrong.said {
+            #expect(complaints.contains(said.replacingOccurrences(of: "@:", with: "c.yaml:")), "said: \(complaints)")
+        }
+        #expect(complaints.count == wrong.said.count, "said: \(complaints)")
+    }
+
+    @Test func allErrorsOfAFileAreListedByLine() {
+        let complaints = TestConfigurations.complaints(
+            TestConfigurations.least
+                .replacingOccurrences(of: "interface: fe0", with: "interfaces: fe0")
+                .replacingOccurrences(of: "10.77.1.100:80", with: "10.77.1.100")
+                .replacingOccurrences(of: "- pool: web", with: "- pool: wab"))
+        #expect(
+            complaints == [
+                "c.yaml:2: unknown key: client-side.interfaces", "c.yaml:2: client-side.interface: this key is missing",
+                "c.yaml:8: services[].listen: 10.77.1.100 is not an address and a port; write 10.0.0.1:80 or [fd00::1]:80",
+                "c.yaml:10: services[].routes[].pool: there is no pool named wab",
+            ])
+    }
+}

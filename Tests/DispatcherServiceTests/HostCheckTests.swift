@@ -1,0 +1,95 @@
+import DispatcherCore
+import PacketIO
+import Testing
+
+@testable import DispatcherService
+
+struct HostCheckTests {
+    private func host(_ change: (inout HostCheck) -> Void = { _ in }) -> HostCheck {
+        var host = HostCheck(
+            clientInterface: NetworkInterface(name: "fe0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 1)),
+            serverInterface: NetworkInterface(name: "be0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 2)),
+            kernelAddresses: [(IPAddress("10.77.1.1")!, "fe0")], forwards: false)
+        change(&host)
+        return host
+    }
+
+    private func judge(_ host: HostCheck) throws -> [String] { try host.judge(TestConfigurations.read(TestConfigurations.least)) }
+
+    @Test func aHostThatIsReadyGetsNoWarning() throws { #expect(try judge(host()) == []) }
+
+    @Test func addressesOfTheKernelForbidTheStart() {
+        let error = #expect(throws: ServiceError.self) {
+            _ = try judge(
+                host { $0.kernelAddresses += [(IPAddress("10.77.1.100")!, "fe0"), (IPAddress("10.77.2.200")!, "be0")] })
+        }
+        #expect(error?.code == .failed)
+        let lines = error?.description.split(separator: "\n") ?? []
+        #expect(lines.count == 2)
+        #expect(lines.first?.hasPrefix("the kernel owns the service address 10.77.1.100 (on fe0)") == true)
+        #expect(lines.last?.hasPrefix("the kernel owns the source address 10.77.2.200 (on be0)") == true)
+    }
+
+    @Test func interfacesMustBeUpAndEthernet() {
+        let error = #expect(throws: ServiceError.self) {
+            _ = try judge(
+                host {
+                    $0.clientInterface.isUp = false
+                    $0.serverInterface.isEthernet = false
+                })
+        }
+        #expect(error?.description.contains("client-side.interface: fe0 is down; ip link set fe0 up") == true)
+        #expect(error?.description.contains("server-side.interface: be0 is not an Ethernet device") == true)
+    }
+
+    @Test func forwardingIsWarnedOf() throws {
+        let warnings = try judge(host { $0.forwards = true })
+        #expect(warnings.count == 1 && warnings[0].contains("ip_forward"))
+    }
+
+    @Test func namesTheSideOfAnInterfaceThatDoesNotExist() throws {
+        let configuration = try TestConfigurations.read(TestConfigurations.least.replacingOccurrences(of: "fe0", with: "sluice-none"))
+        let error = #expect(throws: ServiceError.self) { _ = try HostCheck.read(configuration) }
+        #expect(error?.description == "client-side.interface: the interface sluice-none does not exist")
+    }
+}
+
+struct PrivilegesTests {
+    @Test func namesWhatIsMissing() {
+        #expect(Privileges.missing(0) == "CAP_NET_RAW and CAP_NET_ADMIN")
+        #expect(Privileges.missing(1 << 12) == "CAP_NET_RAW")
+        #expect(Privileges.missing(1 << 13) == "CAP_NET_ADMIN")
+        #expect(Privileges.missing(1 << 12 | 1 << 13 | 1) == nil)
+    }
+
+    @Test func theUserMustBeThereAndNotRoot() throws {
+        #expect(throws: ServiceError(.failed, "user: there is no user no-such-user on this host")) {
+            _ = try Privileges.User(named: "no-such-user")
+        }
+        #expect(throws: ServiceError(.failed, "user: root is root; name a user without privileges")) {
+            _ = try Privileges.User(named: "root")
+        }
+        #expect(try Privileges.User(named: "nobody").id != 0)
+    }
+}
+
+struct FigureWatchTests {
+    @Test func saysOnlyWhatIsNew() {
+        var watch = FigureWatch()
+        var report = LoopReport()
+        #expect(watch.warnings(report) == [])
+        report.captures[0].dropped = 5
+        report.transmits[1].errors = [(90, 2)]
+        report.arp[0].conflicts = 1
+        report.lastConflict = .init(address: IPAddress("10.77.1.100")!, hardwareAddress: HardwareAddress(bits: 7))
+        report.recordsLost = 3
+        #expect(
+            watch.warnings(report) == [
+                "the capture of the client side lost 5 frames; raise client-side.capture-memory",
+                "00:00:00:00:00:07 claims our address 10.77.1.100 on the client side",
+                "2 packets of the server side could not be sent (in all EMSGSIZE: 2)",
+                "3 finished requests are missing in the log and the histograms: the log thread was behind",
+            ])
+        #expect(watch.warnings(report) == [])
+    }
+}

@@ -1,0 +1,43 @@
+import Foundation
+import Testing
+
+@testable import DispatcherService
+
+struct PreparedServiceTests {
+    private func prepare(_ yaml: String, filters: String? = nil) throws -> PreparedService {
+        let directory = try TemporaryDirectory()
+        let path = directory.path + "/c.yaml"
+        try Data(yaml.utf8).write(to: URL(fileURLWithPath: path))
+        return try PreparedService(file: path, filterDirectory: filters, executable: "/usr/bin/sluice-dispatcher")
+    }
+
+    @Test func describesTheFilters() throws {
+        #expect(
+            try prepare(TestConfigurations.least).description == """
+                configuration: ok
+                filters: compiled in
+                filter of fe0 (client side): arp or (dst host 10.77.1.100)
+                filter of be0 (server side): arp or (dst host 10.77.2.200)
+                """)
+        #expect(
+            try prepare(TestConfigurations.least.replacingOccurrences(of: "be0", with: "fe0")).description.hasSuffix(
+                "filter of fe0: (arp or (dst host 10.77.1.100)) or (arp or (dst host 10.77.2.200))"))
+    }
+
+    @Test func everyFaultIsAFailure() {
+        let missing = #expect(throws: ServiceError.self) {
+            _ = try PreparedService(file: "/nowhere/c.yaml", filterDirectory: nil, executable: "x")
+        }
+        #expect(
+            missing == ServiceError(.failed, "cannot read the configuration file /nowhere/c.yaml: it must exist, be readable and be UTF-8"))
+        let wrong = #expect(throws: ServiceError.self) { _ = try prepare("user: [") }
+        #expect(wrong?.code == .failed)
+        let filters = #expect(throws: ServiceError.self) { _ = try prepare(TestConfigurations.least, filters: "/nowhere") }
+        #expect(filters?.description == "/nowhere must hold the files client-side.filter and server-side.filter, readable")
+    }
+
+    @Test func theLogLevelIsTheFiles() throws {
+        #expect(try prepare(TestConfigurations.least).logLevel == .info)
+        #expect(try prepare("log: { level: trace }\n" + TestConfigurations.least).logLevel == .trace)
+    }
+}

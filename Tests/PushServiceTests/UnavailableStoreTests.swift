@@ -1,0 +1,170 @@
+import Lab
+import Logging
+import NIOCore
+import PushProtocol
+import PushStore
+import Synchronization
+import Testing
+
+@testable import PushService
+
+/// A store whose every answer is an error, until it is told to work.
+private final class UnreliableStore: MessageStore {
+    private let store: SQLiteStore
+    private let error = Mutex<StoreError?>(nil)
+
+    init(_ store: SQLiteStore) {
+        self.store = store
+    }
+
+    /// What every operation fails with; nil: they work.
+    func fail(with error: StoreError?) {
+        self.error.withLock { $0 = error }
+    }
+
+    private func pass<Value>(_ then: Completion<Value>, _ body: () -> Void) {
+        if let error = error.withLock({ $0 }) { then(.failure(error)) } else { body() }
+    }
+
+    var identity: UInt32 { store.identity }
+    func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>) {
+        pass(then) { store.connect(device, to: worker, then: then) }
+    }
+    func disconnect(_ device: DeviceID, connection: Int64) { store.disconnect(device, connection: connection) }
+    func forget(_ device: DeviceID, then: @escaping Completion<Void>) { pass(then) { store.forget(device, then: then) } }
+    func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
+        pass(then) { store.register(application, for: device, then: then) }
+    }
+    func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
+        pass(then) { store.unregister(application, for: device, then: then) }
+    }
+    func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) {
+        pass(then) { store.applications(of: device, then: then) }
+    }
+    func application(_ token: AppToken, then: @escaping Completion<Application?>) { pass(then) { store.application(token, then: then) } }
+    func accept(_ message: NewMessage, then: @escaping Completion<Int64?>) { pass(then) { store.accept(message, then: then) } }
+    func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>) {
+        pass(then) { store.acknowledge(acknowledgements, then: then) }
+    }
+    func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) { pass(then) { store.pending(query, then: then) } }
+    func recipients(of application: Int64, then: @escaping Completion<[Recipient]>) {
+        pass(then) { store.recipients(of: application, then: then) }
+    }
+    func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>) {
+        pass(then) { store.arrivals(for: worker, after: after, then: then) }
+    }
+    func removeExpired(now: Int64, then: @escaping Completion<Int>) { pass(then) { store.removeExpired(now: now, then: then) } }
+    func close() { store.close() }
+}
+
+@Suite("Push: a store that cannot be used")
+struct UnavailableStoreTests {
+    /// A worker on a store that can be made to fail, and the in-process bus.
+    private func withWorker(_ body: (WorkerHarness, UnreliableStore) async throws -> Void) async throws {
+        let directory = try TemporaryDirectory()
+        let store = UnreliableStore(try SQLiteStore(directory: directory.path))
+        var configuration = WorkerConfiguration(dataDirectory: directory.path, publicURL: WorkerHarness.publicURL)
+        configuration.userAgentPort = 0
+        configuration.applicationServerPort = 0
+        configuration.drain = .milliseconds(0)
+        configuration.eventLoops = 1
+        configuration.reread = .milliseconds(200)
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let bus = InProcessBus(hub: InProcessBus.Hub(), isMonitor: true)
+        let worker = try await PushWorker.start(configuration, logger: logger, store: store, bus: bus, tokenKeys: TokenKeys())
+        do {
+            try await body(WorkerHarness(directory: directory, worker: worker), store)
+        } catch {
+            await worker.stop()
+            throw error
+        }
+        await worker.stop()
+    }
+
+    @Test(
+        "Posts: 503 with Retry-After, whatever the reason, and accepted again afterwards",
+        arguments: [StoreError.full, .unavailable("disk full")])
+    func posts(error: StoreError) async throws {
+        try await withWorker { harness, store in
+            let (device, _) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            let sender = try await harness.sender(url)
+            // The first time the application is not yet known to this worker, the second time it is.
+            for message in ["one", "two"] {
+                store.fail(with: error)
+                let answer = try await sender.send(message, id: "i")
+                #expect(answer.status == 503)
+                #expect(answer.headers.first(name: "Retry-After") == "1")
+                #expect(try JSONValue(parsing: answer.body) == ["status": "ERROR", "reason": "Try again later"])
+                store.fail(with: nil)
+                #expect(try await sender.send(message, id: "i").status == 200)
+                #expect(try await device.notification().message == message)
+            }
+            #expect(harness.worker.counters[.notifiesUnavailable] == 2)
+        }
+    }
+
+    @Test("Commands: 503, the socket stays open, and they work afterwards")
+    func commands() async throws {
+        try await withWorker { harness, store in
+            let token = try await harness.token()
+            let device = try await harness.connect()
+            let pair = #""data":{"watoken":"w","pbkbase64":"\#(TestKeys.one.pbkbase64)"}"#
+            let commands = [
+                ("registerUA", #""data":{"uatoken":"\#(token)"}"#), ("registerWA", pair), ("getRegisteredWA", #""x":1"#),
+                ("unregisterWA", pair),
+                ("getAllMessages", #""data":{"uatoken":"\#(token)"}"#), ("unregisterUA", #""x":1"#),
+            ]
+            for (name, rest) in commands {
+                let text = #"{"messageType":"\#(name)",\#(rest)}"#
+                store.fail(with: .unavailable("disk full"))
+                let refused = try await device.ask(text)
+                #expect(
+                    JSONValue.object(refused)
+                        == ["messageType": .text(name), "status": "ERROR", "statusCode": 503, "reason": "Try again later"])
+                store.fail(with: nil)
+                #expect(try await device.ask(text)["statusCode"]?.integer == 200)
+            }
+            try await device.expectClose(1000)
+        }
+    }
+
+    @Test("A connection that could not be registered does not take the place of the one before")
+    func notReplaced() async throws {
+        try await withWorker { harness, store in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            store.fail(with: .full)
+            let second = try await harness.connect()
+            #expect(try await second.ask(#"{"messageType":"registerUA","data":{"uatoken":"\#(token)"}}"#)["statusCode"]?.integer == 503)
+            store.fail(with: nil)
+            try await harness.push("still here", to: url)
+            #expect(try await device.notification().message == "still here")
+        }
+    }
+
+    @Test("A message is delivered when reading works again")
+    func deliveryLater() async throws {
+        try await withWorker { harness, store in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            await device.close()
+            try await harness.push("kept", to: url)
+            let back = try await harness.connect()
+            back.socket.send(#"{"messageType":"registerUA","data":{"uatoken":"\#(token)"}}"#)
+            guard case .answer? = try await back.next() else {
+                Issue.record("it is registered")
+                return
+            }
+            #expect(try await back.notification().message == "kept")
+            store.fail(with: .unavailable("disk full"))
+            try await Task.sleep(for: .milliseconds(300))
+            try await back.expectQuiet()
+            store.fail(with: nil)
+            try await harness.push("more", to: url)
+            #expect(try await back.notification().message == "more")
+            #expect(harness.worker.counters[.storeReadsFailed] > 0)
+        }
+    }
+}
