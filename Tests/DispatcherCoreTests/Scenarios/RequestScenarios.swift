@@ -200,7 +200,10 @@ struct RequestScenarios {
             let at = 200 + index * 400
             client.send(.ack, Array(bytes[at..<at + 100])) { $0.sequence &+= UInt32(at) }
             let answers = client.arrivals(after: .milliseconds(1))
-            #expect(answers.count == 1 && answers[0].acknowledgement == client.sequence, "gap \(index)")
+            guard answers.count == 1, answers[0].acknowledgement == client.sequence else {
+                Issue.record("gap \(index): \(answers)")
+                break
+            }
         }
         world.check()
     }

@@ -162,7 +162,7 @@ final class SimulatedClient {
         let exchange = script.exchanges[answered]
         if let status = script.ownAnswers[exchange.id] { return takeOwnAnswer(status, exchange) }
         let count = min(pending.count, expectation.count - expectationIndex)
-        let matches = expectation[expectationIndex..<expectationIndex + count].elementsEqual(pending[..<count])
+        let matches = expectation[expectationIndex..<expectationIndex + count] == pending[..<count]
         if !matches, script.acceptsBadGateway, exchange.request.method == "POST", expectationIndex <= 9 {
             outcome = .refused
             endpoint.abort()

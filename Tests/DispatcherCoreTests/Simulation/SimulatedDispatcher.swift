@@ -124,9 +124,11 @@ final class SimulatedDispatcher {
             emit(packet)
         }
         egress.removeAll()
-        engine.drainRecords { records.append(copy $0) }
+        drainRecords()
         if engine.nextDeadline != wakeAt { rearm() }
     }
+
+    func drainRecords() { engine.drainRecords { records.append(copy $0) } }
 
     private func emit(_ packet: Egress.Packet) {
         checker.sent(on: packet.side)

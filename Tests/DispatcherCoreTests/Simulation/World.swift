@@ -120,6 +120,7 @@ final class World {
             }
         }
         simulation.run(for: settle)
+        dispatcher.drainRecords()
         let snapshot = dispatcher.snapshot
         dispatcher.checker.checkAccounts(snapshot.counters)
         if quiescent { dispatcher.checker.checkQuiescence(snapshot) }
