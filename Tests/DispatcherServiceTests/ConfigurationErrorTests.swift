@@ -241,4 +241,24 @@ struct ConfigurationErrorTests {
                 "c.yaml:10: services[].routes[].pool: there is no pool named wab",
             ])
     }
+
+    /// Whatever stands in a value's place, something is said or it is accepted; nothing ends the program.
+    @Test(arguments: [
+        "[]", "{}", "~", "[a, [b]]", "{ a: { b: c } }", "\"\"", "-1", "99999999999999999999999", "99999999999GiB", "!!binary x", "*a",
+        "\u{1F600}",
+    ])
+    func oddValuesAreSurvived(_ odd: String) {
+        let lines = TestConfigurations.least.split(separator: "\n").map(String.init)
+        for (index, line) in lines.enumerated() {
+            guard let colon = line.firstIndex(of: ":") else { continue }
+            var changed = lines
+            changed[index] = line[...colon] + " " + odd
+            _ = TestConfigurations.complaints(changed.joined(separator: "\n"))
+        }
+        for key in ConfigurationKeys.all where !key.path.contains("[]") {
+            let parts = key.path.split(separator: ".")
+            let text = parts.count == 1 ? "\(parts[0]): \(odd)" : "\(parts[0]): { \(parts[1]): \(odd) }"
+            #expect(!TestConfigurations.complaints(text).isEmpty)
+        }
+    }
 }

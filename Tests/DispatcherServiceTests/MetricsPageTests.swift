@@ -5,33 +5,6 @@ import Testing
 
 @testable import DispatcherService
 
-/// A report of an engine that has served something.
-enum TestReports {
-    static func busy() throws -> LoopReport {
-        let configuration = try TestConfigurations.read(TestConfigurations.least)
-        var report = LoopReport()
-        var service = Snapshot.Service(name: "files")
-        service.requests = [(200, 7), (0, 1)]
-        service.frontConnections = 3
-        service.phases = [2, 1, 0, 0, 0, 0, 0, 0]
-        var pool = Snapshot.Pool(name: "web")
-        pool.queueLength = 1
-        pool.queueOldest = .milliseconds(1_500)
-        pool.servers = configuration.pools[0].servers.map { Snapshot.Server(endpoint: $0.endpoint) }
-        pool.servers[0].limit = 8
-        pool.servers[1].isUp = false
-        report.snapshot.services = [service]
-        report.snapshot.pools = [pool, Snapshot.Pool(name: "unused")]
-        report.snapshot.counters.dropped[0][Int(DropReason.badTCPChecksum.rawValue)] = 4
-        report.snapshot.counters.refused[Int(RefusalReason.queueFull.rawValue)] = 2
-        report.snapshot.counters.retransmitted[1][Int(EmissionKind.request.rawValue)] = 6
-        report.snapshot.counters.requestFaults = [("bare-cr", 1), ("bare-lf", 0)]
-        report.captures[1].dropped = 9
-        report.transmits[0].errors = [(90, 2), (105, 1)]
-        return report
-    }
-}
-
 struct MetricsPageTests {
     private func page() throws -> [String] {
         var durations = PhaseHistograms()
@@ -123,29 +96,5 @@ struct MetricsPageTests {
         #expect(MetricsPage.seconds(1) == "0.000000001")
         #expect(MetricsPage.seconds(2_000_000_000) == "2")
         #expect(MetricsPage.seconds(1_500_000_000) == "1.5")
-    }
-}
-
-struct StatusDocumentTests {
-    @Test func hasServicesWithTheirPoolsAndServers() throws {
-        let configuration = try TestConfigurations.read(TestConfigurations.least)
-        let bytes = StatusDocument(try TestReports.busy(), configuration: configuration, unwrittenLogLines: 0).encoded()
-        let document = try #require(JSONSerialization.jsonObject(with: Data(bytes)) as? [String: Any])
-        let service = try #require((document["services"] as? [[String: Any]])?.first)
-        #expect(service["name"] as? String == "files")
-        #expect((service["requests"] as? [String: Int]) == ["200": 7, "0": 1])
-        #expect((service["phases"] as? [String: Int])?["idle"] == 2)
-        let pool = try #require((service["pools"] as? [[String: Any]])?.first)
-        #expect(pool["queueOldestSeconds"] as? Double == 1.5)
-        let servers = try #require(pool["servers"] as? [[String: Any]])
-        #expect(servers.map { $0["address"] as? String } == ["10.77.2.11:8080", "10.77.2.12:8080"])
-        #expect(servers.map { $0["up"] as? Bool } == [true, false])
-        #expect((document["otherPools"] as? [[String: Any]])?.map { $0["name"] as? String } == ["unused"])
-        let client = try #require((document["sides"] as? [String: [String: Any]])?["client"])
-        #expect((client["dropped"] as? [String: Int]) == ["bad-tcp-checksum": 4])
-        #expect((client["egressErrors"] as? [String: Int]) == ["EMSGSIZE": 2, "ENOBUFS": 1])
-        #expect((document["requestFaults"] as? [String: Int]) == ["bare-cr": 1])
-        for key in ["timers", "bufferBytes", "timeWaits"] { #expect(document[key] as? Int == 0) }
-        #expect(document["stopping"] as? Bool == false)
     }
 }

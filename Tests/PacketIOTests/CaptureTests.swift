@@ -60,33 +60,3 @@ struct CaptureTests {
         #expect(capture.statistics.truncated == 1)
     }
 }
-
-struct PacketFilterTests {
-    @Test func judgesFramesWithoutADevice() throws {
-        let filter = try PacketFilter("arp or dst host 10.77.1.11")
-        let frames = [
-            TestFrames.frame(.client, payload: 0), TestFrames.frame(.server, payload: 0),
-            TestFrames.arp(TestFrames.request(for: TestFrames.service.address)), [1, 2, 3],
-        ]
-        // What cannot be copied may not stand inside an expectation.
-        let passed = frames.map { filter.passes($0) }
-        #expect(passed == [true, false, true, false])
-    }
-
-    @Test func refusesNonsense() {
-        #expect(throws: CaptureError.self) { _ = try PacketFilter("dst host") }
-    }
-}
-
-struct NetworkInterfaceTests {
-    @Test func readsTheLoopbackDevice() throws {
-        let loopback = try NetworkInterface(named: "lo")
-        #expect(loopback.mtu >= 1_280)
-        #expect(loopback.isEthernet)
-    }
-
-    @Test(arguments: ["sluice-none", "a-name-that-is-much-too-long"]) func namesWhatDoesNotExist(_ name: String) {
-        let error = #expect(throws: CaptureError.self) { _ = try NetworkInterface(named: name) }
-        #expect(error == CaptureError(.noSuchInterface, "the interface \(name) does not exist"))
-    }
-}

@@ -67,6 +67,14 @@ enum TestFrames {
     }
 }
 
+enum FileSurgery {
+    static func replaceByte(at offset: Int, with byte: UInt8, in path: String) throws {
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        bytes[offset] = byte
+        try bytes.write(to: URL(fileURLWithPath: path))
+    }
+}
+
 /// A directory that goes away with its last reference.
 final class TemporaryDirectory {
     let path: String

@@ -87,8 +87,7 @@ extension L73Dispatcher {
             return (connection.receiveNext, min(10 * serverMSS, 65_535))
         }
         if connection.use == .awaitingHead {
-            let limit = limits[Int(front.pointee.service)].responseHead
-            return (connection.splice.floor, initialWindow(limit: limit, front, connection))
+            return (connection.splice.floor, initialWindow(front))
         }
         // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.
         var number = connection.splice.toServer(front.pointee.sender.unacknowledged)
@@ -103,12 +102,12 @@ extension L73Dispatcher {
         return (number, edge.distance(from: number))
     }
 
-    /// The window while the head is awaited: the head limit, and not more than the client has room for.
-    private func initialWindow(limit: Int, _ front: FrontRef, _ connection: BackConnection) -> Int {
-        var window = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
-        if configuration.tcp.initialWindow == .clamped { window = min(window, 10 * serverMSS) }
-        // At least a head must always come in: it is ours to hold.
-        return max(window, limit)
+    /// The window while the head is awaited: what the client has room for, at most ten segments, but always room for a piece of a head,
+    /// which is ours to hold.
+    private func initialWindow(_ front: FrontRef) -> Int {
+        let room = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
+        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : 65_535
+        return min(max(room, 2 * serverMSS), most)
     }
 
     /// A segment to a server; it carries our acknowledgement.
@@ -117,10 +116,9 @@ extension L73Dispatcher {
         again: Bool = false, into egress: inout Egress
     ) {
         let (number, room) = serverAcknowledgement(back)
-        var edge = number + min(max(room, 0), 65_535)
-        // Inside an epoch the edge is never taken back.
-        if back.pointee.use == .body, edge.isBefore(back.pointee.shownEdge) { edge = back.pointee.shownEdge }
-        back.pointee.shownEdge = edge
+        // A client that takes back what it offered is obeyed (RFC 9293 3.8.6, SHLD-14 binds the client); our clamp only grows.
+        let edge = number + min(max(room, 0), 65_535)
+        back.pointee.shownEdge = SequenceNumber.later(back.pointee.shownEdge, edge)
         back.pointee.told = number
         var acknowledgement = number
         if back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }

@@ -321,10 +321,20 @@ extension L73Dispatcher {
         let hasArrived = back.pointee.splice.endKnown && back.pointee.splice.remaining == 0
         if hasArrived { responseArrived(front) }
         let first = back.pointee.splice.toClient(sequence)
+        // Beyond the client's window nothing goes: what the server sent before it knew that window it sends again. One byte is a probe.
+        let room = front.pointee.sender.farthestEdge.distance(from: first)
+        if count > max(room, 1) {
+            guard room > 0 else {
+                armFront(front, index)
+                return .dropped(.outOfWindow)
+            }
+            count = room
+        }
         let last = first + count
         // Our FIN rides on the last segment when nothing of ours is still to be sent before it.
         let fin =
-            hasArrived && front.pointee.sender.finQueued && !front.pointee.sender.finSent
+            hasArrived && last == back.pointee.splice.toClient(back.pointee.receiveNext) && front.pointee.sender.finQueued
+            && !front.pointee.sender.finSent
             && front.pointee.sender.next.isAtOrAfter(front.pointee.sender.end) && last.isAtOrAfter(front.pointee.sender.highest)
         var flags: TCPFlags = .ack
         if pushes || hasArrived { flags.insert(.psh) }

@@ -44,7 +44,7 @@ struct BackConnection {
     var receiveNext = SequenceNumber(0)
     /// The end of the highest byte that came.
     var receiveHighest = SequenceNumber(0)
-    /// The highest acknowledgement and the right edge that the server was told.
+    /// The acknowledgement that the server was told last, and the farthest right edge in this epoch.
     var told = SequenceNumber(0)
     var shownEdge = SequenceNumber(0)
     var finReceived = false

@@ -20,6 +20,8 @@ struct Sender {
     var end: SequenceNumber
     /// The peer's right edge: its acknowledgement plus its window.
     var edge: SequenceNumber
+    /// The farthest right edge that the peer has offered: it must take what was sent before it shrank its window.
+    private(set) var farthestEdge: SequenceNumber
     /// SND.WL1, SND.WL2: of the segment that set the window last.
     private var windowSequence: SequenceNumber
     private var windowAcknowledgement: SequenceNumber
@@ -54,6 +56,7 @@ struct Sender {
         base = initial
         end = initial
         edge = initial
+        farthestEdge = initial
         windowSequence = initial
         windowAcknowledgement = initial
         self.segmentSize = segmentSize
@@ -86,6 +89,7 @@ struct Sender {
         let edge = segment.acknowledgement + bytes
         guard edge != self.edge else { return false }
         self.edge = edge
+        farthestEdge = SequenceNumber.later(farthestEdge, edge)
         return true
     }
 
@@ -94,6 +98,7 @@ struct Sender {
         windowSequence = segment.sequence
         windowAcknowledgement = segment.acknowledgement
         edge = segment.acknowledgement + bytes
+        farthestEdge = edge
     }
 
     // MARK: Sending

@@ -134,8 +134,3 @@ struct MetricsPage {
         for side in Side.allCases { add(.egressErrors, ["\(side)"], report.transmits[Int(side.rawValue)].failed) }
     }
 }
-
-/// What this build is.
-public enum Version {
-    public static let text = "0.1.0"
-}

@@ -116,18 +116,6 @@ public struct Capture: ~Copyable {
     public var statistics: CaptureStatistics { frames.statistics }
 }
 
-/// Figures of a capture since it was opened.
-public struct CaptureStatistics: Equatable, Sendable {
-    /// Frames that passed the filter (`ps_recv`).
-    public var received: UInt64 = 0
-    /// Frames lost because the ring was full (`ps_drop`): an alarm.
-    public var dropped: UInt64 = 0
-    /// Frames longer than `Capture.snapshotLength`.
-    public var truncated: UInt64 = 0
-
-    public init() {}
-}
-
 extension String {
     init(nulTerminated bytes: [CChar]) {
         self.init(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)

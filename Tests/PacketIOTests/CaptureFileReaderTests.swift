@@ -1,18 +1,9 @@
 import DispatcherCore
-import Foundation
 import Testing
 
 @testable import PacketIO
 
-enum FileSurgery {
-    static func replaceByte(at offset: Int, with byte: UInt8, in path: String) throws {
-        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-        bytes[offset] = byte
-        try bytes.write(to: URL(fileURLWithPath: path))
-    }
-}
-
-struct CaptureFileTests {
+struct CaptureFileReaderTests {
     @Test func whatIsWrittenIsReadBack() throws {
         let directory = try TemporaryDirectory()
         let frames = [TestFrames.frame(.client, payload: 0), TestFrames.frame(.server, payload: 60_000)]

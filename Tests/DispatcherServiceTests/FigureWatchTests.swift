@@ -1,0 +1,26 @@
+import DispatcherCore
+import PacketIO
+import Testing
+
+@testable import DispatcherService
+
+struct FigureWatchTests {
+    @Test func saysOnlyWhatIsNew() {
+        var watch = FigureWatch()
+        var report = LoopReport()
+        #expect(watch.warnings(report) == [])
+        report.captures[0].dropped = 5
+        report.transmits[1].errors = [(90, 2)]
+        report.arp[0].conflicts = 1
+        report.lastConflict = .init(address: IPAddress("10.77.1.100")!, hardwareAddress: HardwareAddress(bits: 7))
+        report.recordsLost = 3
+        #expect(
+            watch.warnings(report) == [
+                "the capture of the client side lost 5 frames; raise client-side.capture-memory",
+                "00:00:00:00:00:07 claims our address 10.77.1.100 on the client side",
+                "2 packets of the server side could not be sent (in all EMSGSIZE: 2)",
+                "3 finished requests are missing in the log and the histograms: the log thread was behind",
+            ])
+        #expect(watch.warnings(report) == [])
+    }
+}

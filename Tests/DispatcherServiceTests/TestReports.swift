@@ -1,0 +1,31 @@
+import DispatcherCore
+import PacketIO
+
+@testable import DispatcherService
+
+/// A report of an engine that has served something.
+enum TestReports {
+    static func busy() throws -> LoopReport {
+        let configuration = try TestConfigurations.read(TestConfigurations.least)
+        var report = LoopReport()
+        var service = Snapshot.Service(name: "files")
+        service.requests = [(200, 7), (0, 1)]
+        service.frontConnections = 3
+        service.phases = [2, 1, 0, 0, 0, 0, 0, 0]
+        var pool = Snapshot.Pool(name: "web")
+        pool.queueLength = 1
+        pool.queueOldest = .milliseconds(1_500)
+        pool.servers = configuration.pools[0].servers.map { Snapshot.Server(endpoint: $0.endpoint) }
+        pool.servers[0].limit = 8
+        pool.servers[1].isUp = false
+        report.snapshot.services = [service]
+        report.snapshot.pools = [pool, Snapshot.Pool(name: "unused")]
+        report.snapshot.counters.dropped[0][Int(DropReason.badTCPChecksum.rawValue)] = 4
+        report.snapshot.counters.refused[Int(RefusalReason.queueFull.rawValue)] = 2
+        report.snapshot.counters.retransmitted[1][Int(EmissionKind.request.rawValue)] = 6
+        report.snapshot.counters.requestFaults = [("bare-cr", 1), ("bare-lf", 0)]
+        report.captures[1].dropped = 9
+        report.transmits[0].errors = [(90, 2), (105, 1)]
+        return report
+    }
+}
