@@ -208,6 +208,19 @@ struct BackOpenScenarios {
         #expect(world.dispatcher.snapshot.counters.repeatedRequests == 1)
     }
 
+    @Test("C12 a server that has the request and resets acknowledges it with its RST: a POST is not repeated")
+    func c12() throws {
+        let opened = Spliced(request: [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"))
+        let splice = try #require(opened)
+        splice.server.skip()
+        // No acknowledgement was sent before: the number in the RST is the only one.
+        splice.server.send([.rst, .ack])
+        splice.client.run(.milliseconds(300))
+        #expect(splice.server.arrivals().allSatisfy { $0.payload.isEmpty })
+        #expect(splice.client.received.contains { $0.payload.starts(with: [UInt8](text: "HTTP/1.1 502 ")) })
+        splice.world.check()
+    }
+
     @Test("C14 a repeated SYN-ACK is acknowledged again; it stays one connection")
     func c14() throws {
         let (world, client, server) = World.raw()

@@ -27,7 +27,9 @@ struct FrontOpenScenarios {
             client.send(.syn) { $0.options = options }
             return try #require(client.arrivals().last).sequence
         }
-        let classes: [(Int, UInt32)] = [(48, 0), (535, 0), (536, 1), (1_219, 1), (1_220, 2), (1_360, 3), (1_400, 4), (1_440, 5), (1_460, 6), (8_960, 7), (9_000, 7)]
+        let classes: [(Int, UInt32)] = [
+            (48, 0), (535, 0), (536, 1), (1_219, 1), (1_220, 2), (1_360, 3), (1_400, 4), (1_440, 5), (1_460, 6), (8_960, 7), (9_000, 7),
+        ]
         for (size, wanted) in classes {
             let value = try cookie(TestSegment.maximumSegmentSize(size))
             #expect(value >> 27 & 7 == wanted, "MSS \(size)")
@@ -40,7 +42,9 @@ struct FrontOpenScenarios {
         world.check()
     }
 
-    @Test("B02 B03 the peer's MSS bounds every segment", arguments: [(nil, 536), (0, 536), (10, 48), (48, 48), (536, 536), (1_459, 1_459), (9_000, 1_460)])
+    @Test(
+        "B02 B03 the peer's MSS bounds every segment",
+        arguments: [(nil, 536), (0, 536), (10, 48), (48, 48), (536, 536), (1_459, 1_459), (9_000, 1_460)])
     func b03(announced: Int?, most: Int) throws {
         let splice = try #require(Spliced(options: announced.map { TestSegment.maximumSegmentSize($0) } ?? []))
         let body = Tagged.bytes(1, count: 1_400)
@@ -109,6 +113,20 @@ struct FrontOpenScenarios {
         #expect(world.dropped(.cookieEarlySegment) == 1)
         client.send(.ack, Array(World.get[..<cut]))
         client.send([.ack, .psh], Array(World.get[cut...])) { $0.sequence &+= UInt32(cut) }
+        #expect(server.accept() != nil)
+        #expect(server.arrivals().contains { $0.payload.starts(with: [UInt8](text: "GET /x/1")) })
+        world.check()
+    }
+
+    @Test("B06 a bare FIN that overtakes the request is dropped in silence too")
+    func earlyFin() throws {
+        let (world, client, server) = World.raw()
+        client.send(.syn)
+        client.sequence &+= 1
+        client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
+        client.send([.ack, .fin]) { $0.sequence &+= UInt32(World.get.count) }
+        #expect(client.arrivals().isEmpty)
+        client.advance([.ack, .psh], World.get)
         #expect(server.accept() != nil)
         #expect(server.arrivals().contains { $0.payload.starts(with: [UInt8](text: "GET /x/1")) })
         world.check()

@@ -23,7 +23,9 @@ struct HTTPScenarios {
         ])
         world.finish()
         #expect(world.servers[0].connectionsAccepted == 1)
-        #expect(world.dispatcher.snapshot.counters.retransmitted.flatMap { $0 } .allSatisfy { $0 == 0 }, "\(world.dispatcher.snapshot.counters.retransmitted)")
+        #expect(
+            world.dispatcher.snapshot.counters.retransmitted.flatMap { $0 }.allSatisfy { $0 == 0 },
+            "\(world.dispatcher.snapshot.counters.retransmitted)")
     }
 
     @Test("responses written in pieces of any size, heads and chunks cut anywhere", arguments: [1, 2, 3, 17, 100, 1_000])
@@ -45,7 +47,9 @@ struct HTTPScenarios {
         let head = [UInt8](text: "HTTP/1.1 200 OK\r\nX-A: " + String(repeating: "a", count: 3_000) + "\r\nContent-Length: 4\r\n\r\n")
         splice.server.advance(.ack, Array(head[..<1_400]))
         #expect(splice.clientArrivals(.milliseconds(20)).allSatisfy { $0.payload.isEmpty })
-        #expect(splice.server.received.last?.acknowledgement == splice.server.sequence || splice.serverArrivals(.milliseconds(100)).last?.acknowledgement == splice.server.sequence)
+        #expect(
+            splice.server.received.last?.acknowledgement == splice.server.sequence
+                || splice.serverArrivals(.milliseconds(100)).last?.acknowledgement == splice.server.sequence)
         splice.server.advance(.ack, Array(head[1_400...]))
         splice.server.advance([.ack, .psh], [UInt8](text: "done"))
         splice.client.run()
@@ -67,12 +71,32 @@ struct HTTPScenarios {
         world.finish()
     }
 
+    @Test("a staged head without a body that is lost is sent again too; the connection is not forgotten")
+    func lostHeadWithoutBody() {
+        let world = World()
+        // Long after the request was acknowledged, so that no other timer is armed.
+        var response = ResponsePlan.length(0).after(.milliseconds(500))
+        response.headSize = 5_000
+        world.client([world.exchange(.get(), response), world.exchange()])
+        var lost = 0
+        world.links["client1"]!.down.filter = { segment in
+            if !segment.payload.isEmpty, lost < 6 {
+                lost += 1
+                return false
+            }
+            return true
+        }
+        world.finish(atMost: .seconds(60))
+    }
+
     @Test(
         "requests that are refused get their documented answer and close; they never reach a server",
         arguments: [
-            (400, "GET /x/1 HTTP/1.1\r\n\r\n"), (400, "GET  /x/1 HTTP/1.1\r\nHost: a\r\n\r\n"), (400, "GET /x/1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
+            (400, "GET /x/1 HTTP/1.1\r\n\r\n"), (400, "GET  /x/1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+            (400, "GET /x/1 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
             (400, "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-            (400, "GET /x/1 HTTP/1.1\r\nHost : a\r\n\r\n"), (400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), (400, "\u{1}\u{2}\u{3}\u{4} garbage\r\n\r\n"),
+            (400, "GET /x/1 HTTP/1.1\r\nHost : a\r\n\r\n"), (400, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+            (400, "\u{1}\u{2}\u{3}\u{4} garbage\r\n\r\n"),
             (501, "CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"), (417, "GET /x/1 HTTP/1.1\r\nHost: a\r\nExpect: magic\r\n\r\n"),
             (413, "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n"),
         ])
@@ -130,9 +154,11 @@ struct HTTPScenarios {
     @Test(
         "nonsense from a server: 502, that connection is closed, the next request works",
         arguments: [
-            "garbage\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+            "garbage\r\n\r\n", "ICY 200 OK\r\n\r\n", "HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
             "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nab",
-            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
             "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nabcde",
         ])
     func nonsense(text: String) {
@@ -167,7 +193,9 @@ struct HTTPScenarios {
         let splice = try #require(Spliced())
         splice.server.advance([.ack, .psh], [UInt8](text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"))
         splice.client.run(.milliseconds(50))
-        #expect(splice.client.received.contains { $0.flags.contains(.rst) } || splice.client.received.contains { $0.payload.starts(with: [UInt8](text: "HTTP/1.1 502")) })
+        #expect(
+            splice.client.received.contains { $0.flags.contains(.rst) }
+                || splice.client.received.contains { $0.payload.starts(with: [UInt8](text: "HTTP/1.1 502")) })
         #expect(splice.server.received.contains { $0.flags.contains(.rst) })
         splice.world.check()
     }

@@ -45,11 +45,12 @@ struct ParsingScenarios {
     func a04() {
         let (world, client, _) = World.raw()
         client.open()
-        var frame = client.frame({
-            var segment = client.segment([.ack, .psh], World.get)
-            segment.checksum = .partial
-            return segment
-        }())
+        var frame = client.frame(
+            {
+                var segment = client.segment([.ack, .psh], World.get)
+                segment.checksum = .partial
+                return segment
+            }())
         frame[29] ^= 4
         TestSegment.store(0, at: 24, in: &frame)
         TestSegment.store(~TestChecksum.fold(TestChecksum.sum(frame[14..<34])), at: 24, in: &frame)
@@ -128,7 +129,9 @@ struct ParsingScenarios {
         world.check()
     }
 
-    @Test("A14 illegal flag sets never open a connection, and do not harm one", arguments: [0x03, 0x06, 0x00, 0x29, 0x3F, 0x07, 0x01, 0x08, 0x05])
+    @Test(
+        "A14 illegal flag sets never open a connection, and do not harm one",
+        arguments: [0x03, 0x06, 0x00, 0x29, 0x3F, 0x07, 0x01, 0x08, 0x05])
     func a14(raw: Int) throws {
         let flags = TCPFlags(rawValue: UInt8(raw))
         let (world, stranger, server) = World.raw()
@@ -214,7 +217,9 @@ struct ParsingScenarios {
     @Test("M06 random and cut frames never stop the engine, and every one is accounted for")
     func garbage() {
         let world = World(servers: 1)
-        world.client([world.exchange(.get(), .length(20_000)), world.exchange(.get(), .length(20_000))]) { $0.thinkTime = .milliseconds(20) }
+        world.client([world.exchange(.get(), .length(20_000)), world.exchange(.get(), .length(20_000))]) {
+            $0.thinkTime = .milliseconds(20)
+        }
         var random = world.simulation.random.fork("garbage")
         let peer = world.rawClient()
         let template = peer.frame(peer.segment([.ack, .psh], World.get))

@@ -7,7 +7,9 @@ struct QueueScenarios {
     func l01() {
         let world = World { $0.pools[0].queue.wait = .seconds(60) }
         for index in 0..<100 {
-            world.client([world.exchange(.get(), ResponsePlan.length(600).after(.milliseconds(20)))]) { $0.start = .microseconds(Int64(index) * 50) }
+            world.client([world.exchange(.get(), ResponsePlan.length(600).after(.milliseconds(20)))]) {
+                $0.start = .microseconds(Int64(index) * 50)
+            }
         }
         world.finish()
         #expect(world.servers[0].activeHigh == 8)

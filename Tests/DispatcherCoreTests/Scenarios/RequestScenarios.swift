@@ -113,7 +113,9 @@ struct RequestScenarios {
         server.followsPeer = false
         let body = Tagged.bytes(1, count: 4_000)
         let request = [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n") + body
-        for at in stride(from: 0, to: request.count, by: 1_400) { client.advance(.ack, Array(request[at..<min(request.count, at + 1_400)])) }
+        for at in stride(from: 0, to: request.count, by: 1_400) {
+            client.advance(.ack, Array(request[at..<min(request.count, at + 1_400)]))
+        }
         let first = server.arrivals().filter { !$0.payload.isEmpty }
         #expect(first.count >= 3)
         server.acknowledgement = start &+ UInt32(first[0].payload.count)
@@ -152,7 +154,8 @@ struct RequestScenarios {
     @Test("D14 pipelined requests in one segment are answered in order, one outstanding a connection")
     func d14() {
         let world = World()
-        world.client([world.exchange(.get(), .length(9_000)), world.exchange(.get(), .length(0)), world.exchange(.get(), .length(77_000))]) { $0.pipeline = 3 }
+        world.client([world.exchange(.get(), .length(9_000)), world.exchange(.get(), .length(0)), world.exchange(.get(), .length(77_000))])
+        { $0.pipeline = 3 }
         world.finish()
         #expect(world.servers[0].order == [1, 2, 3])
     }
@@ -187,6 +190,24 @@ struct RequestScenarios {
         world.check()
     }
 
+    @Test("every segment beyond a gap is acknowledged at once, also when it cannot be kept")
+    func manyGaps() throws {
+        let (world, client, server) = World.raw()
+        client.open()
+        #expect(server.accept() != nil)
+        let bytes = [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n") + Tagged.bytes(1, count: 20_000)
+        for index in 0..<40 {
+            let at = 200 + index * 400
+            client.send(.ack, Array(bytes[at..<at + 100])) { $0.sequence &+= UInt32(at) }
+            let answers = client.arrivals(after: .milliseconds(1))
+            guard answers.count == 1, answers[0].acknowledgement == client.sequence else {
+                Issue.record("gap \(index): \(answers)")
+                break
+            }
+        }
+        world.check()
+    }
+
     @Test("bodies up to the buffer go through, by length and in chunks, in pieces of any size", arguments: [1, 100, 5_000, 60_000])
     func bodies(size: Int) {
         let world = World()
@@ -203,7 +224,8 @@ struct RequestScenarios {
     @Test("the head is rewritten: Via and X-Forwarded-For are added, hop-by-hop fields are gone")
     func head() {
         let world = World()
-        let exchange = world.exchange(RequestPlan.get().with("Connection", "keep-alive, X-Secret").with("X-Secret", "1").with("X-Kept", "2"))
+        let exchange = world.exchange(
+            RequestPlan.get().with("Connection", "keep-alive, X-Secret").with("X-Secret", "1").with("X-Kept", "2"))
         world.client([exchange])
         world.finish()
         let head = exchange.headReceived.lowercased()

@@ -7,7 +7,9 @@ struct ResponseScenarios {
     private let body = Tagged.bytes(1, count: 10_000)
 
     /// A splice whose head the client has acknowledged: from here on everything goes end to end.
-    private func inBody(length: Int = 10_000, window: UInt16 = 65_535, configure: (inout EngineConfiguration) -> Void = { _ in }) throws -> Spliced {
+    private func inBody(length: Int = 10_000, window: UInt16 = 65_535, configure: (inout EngineConfiguration) -> Void = { _ in }) throws
+        -> Spliced
+    {
         let opened = Spliced(clientWindow: window, configure: configure)
         var splice = try #require(opened)
         splice.server.advance([.ack, .psh], RawPeer.head(length: length))
@@ -96,7 +98,8 @@ struct ResponseScenarios {
         splice.client.run()
         splice.client.acknowledge()
         server.run()
-        let second = try #require(Spliced(world, world.rawClient(port: 40_002), server, request: [UInt8](text: "GET /x/2 HTTP/1.1\r\nHost: b\r\n\r\n")))
+        let second = try #require(
+            Spliced(world, world.rawClient(port: 40_002), server, request: [UInt8](text: "GET /x/2 HTTP/1.1\r\nHost: b\r\n\r\n")))
         #expect(second.request.starts(with: [UInt8](text: "GET /x/2")))
         splice.client.skip()
         server.send([.ack, .psh], first) { $0.sequence = firstAt }
@@ -120,7 +123,9 @@ struct ResponseScenarios {
         world.finish()
         #expect(client.outcome == .complete)
         #expect(world.servers[0].connectionsAccepted == 2 && world.servers[0].host.resetsReceived >= 1)
-        #expect(world.dropped(.beyondResponse, on: .server) + world.dropped(.whileIdle, on: .server) >= 1 || world.servers[0].host.resetsReceived >= 1)
+        #expect(
+            world.dropped(.beyondResponse, on: .server) + world.dropped(.whileIdle, on: .server) >= 1
+                || world.servers[0].host.resetsReceived >= 1)
     }
 
     @Test("E11 an acknowledgement of what was never sent: challenge, nothing passes")
@@ -165,7 +170,8 @@ struct ResponseScenarios {
         for _ in 0..<3 { splice.client.send(.ack) { $0.acknowledgement = splice.clientStart &+ 1_000 } }
         let passed = splice.serverArrivals()
         #expect(passed.count == 3)
-        #expect(passed.allSatisfy { $0.acknowledgement == splice.serverStart &+ 1_000 && $0.window == passed[0].window && $0.payload.isEmpty })
+        #expect(
+            passed.allSatisfy { $0.acknowledgement == splice.serverStart &+ 1_000 && $0.window == passed[0].window && $0.payload.isEmpty })
         splice.world.check()
     }
 
@@ -179,7 +185,9 @@ struct ResponseScenarios {
         splice.server.skip()
         let next = [UInt8](text: "GET /x/2 HTTP/1.1\r\nHost: a\r\n\r\n")
         splice.client.send([.ack, .psh], Array(next[..<10])) { $0.acknowledgement = splice.clientStart &+ 1_000 }
-        splice.client.send([.ack, .psh], Array(next[10...])) { ($0.sequence, $0.acknowledgement) = ($0.sequence &+ 10, splice.clientStart &+ 1_000) }
+        splice.client.send([.ack, .psh], Array(next[10...])) {
+            ($0.sequence, $0.acknowledgement) = ($0.sequence &+ 10, splice.clientStart &+ 1_000)
+        }
         #expect(splice.serverArrivals().isEmpty)
         splice.world.check()
     }

@@ -65,13 +65,16 @@ struct Spliced {
     var serverStart: UInt32
 
     init?(
-        request bytes: [UInt8] = World.get, clientWindow: UInt16 = 65_535, options: [UInt8]? = nil, configure: (inout EngineConfiguration) -> Void = { _ in }
+        request bytes: [UInt8] = World.get, clientWindow: UInt16 = 65_535, options: [UInt8]? = nil,
+        configure: (inout EngineConfiguration) -> Void = { _ in }
     ) {
         let (world, client, server) = World.raw(configure: configure)
         self.init(world, client, server, request: bytes, clientWindow: clientWindow, options: options)
     }
 
-    init?(_ world: World, _ client: RawPeer, _ server: RawPeer, request bytes: [UInt8], clientWindow: UInt16 = 65_535, options: [UInt8]? = nil) {
+    init?(
+        _ world: World, _ client: RawPeer, _ server: RawPeer, request bytes: [UInt8], clientWindow: UInt16 = 65_535, options: [UInt8]? = nil
+    ) {
         self.world = world
         self.client = client
         self.server = server

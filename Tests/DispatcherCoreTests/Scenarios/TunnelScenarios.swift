@@ -24,7 +24,9 @@ struct TunnelScenarios {
         #expect(world.servers[0].connections.contains { $0.tunnelBytes == 60_000 })
         world.clients[0].endpoint.close()
         world.finish()
-        #expect(world.dispatcher.records.contains { $0.kind == .tunnelOpened } && world.dispatcher.records.contains { $0.kind == .tunnelClosed })
+        #expect(
+            world.dispatcher.records.contains { $0.kind == .tunnelOpened } && world.dispatcher.records.contains { $0.kind == .tunnelClosed }
+        )
     }
 
     @Test("the connection of an upgrade comes from the tunnel range")
@@ -57,7 +59,8 @@ struct TunnelScenarios {
         #expect(!exchange.headReceived.lowercased().contains("upgrade"))
     }
 
-    @Test("tunnel bytes under loss, duplication and reordering, both ends retransmitting for themselves", arguments: SimulationSeed.many(10))
+    @Test(
+        "tunnel bytes under loss, duplication and reordering, both ends retransmitting for themselves", arguments: SimulationSeed.many(10))
     func impaired(seed: UInt64) {
         var impairments = Impairments.clean(.milliseconds(2))
         (impairments.loss, impairments.duplication, impairments.reordering) = (0.05, 0.02, 0.05)

@@ -115,6 +115,22 @@ struct WindowScenarios {
         splice.world.check()
     }
 
+    @Test("F12 what is staged for the client and not yet acknowledged is taken off the window that the server sees")
+    func stagedWindow() throws {
+        let opened = Spliced(clientWindow: 20_000) { $0.tcp.initialWindow = .client }
+        let splice = try #require(opened)
+        let head = [UInt8](text: "HTTP/1.1 200 OK\r\nX-A: " + String(repeating: "a", count: 8_000) + "\r\nContent-Length: 90000\r\n\r\n")
+        splice.server.advance(.ack, Array(head[..<4_000]))
+        splice.server.run(.milliseconds(1))
+        splice.server.advance(.ack, Array(head[4_000...]))
+        splice.server.run(.milliseconds(1))
+        // The client has acknowledged nothing: beyond the head only the rest of its window is free.
+        let last = try #require(splice.server.received.last)
+        let room = Int(Int32(bitPattern: edge(last) &- splice.server.sequence))
+        #expect(room <= 20_000 - head.count, "room \(room), the client has \(20_000 - head.count)")
+        splice.world.check()
+    }
+
     @Test("F13 a window above 32,767 is not negative")
     func f13() throws {
         let splice = try inBody(window: 40_000)

@@ -7,14 +7,16 @@ enum Tagged {
 
     static func bytes(_ id: UInt32, count: Int, letter: UInt8 = UInt8(ascii: "r")) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + cell)
+        bytes.reserveCapacity(count + Self.cell)
         let digits = Array("0123456789abcdef".utf8)
+        var cell = [letter] + (0..<8).map { digits[Int(id >> UInt32(28 - 4 * $0) & 15)] } + [UInt8](text: "@000000")
         while bytes.count < count {
-            let offset = UInt32(truncatingIfNeeded: bytes.count)
-            bytes.append(letter)
-            for shift in stride(from: UInt32(28), through: 0, by: -4) { bytes.append(digits[Int(id >> shift & 15)]) }
-            bytes.append(UInt8(ascii: "@"))
-            for shift in stride(from: UInt32(20), through: 0, by: -4) { bytes.append(digits[Int(offset >> shift & 15)]) }
+            var offset = bytes.count
+            for place in stride(from: 15, through: 10, by: -1) {
+                cell[place] = digits[offset & 15]
+                offset >>= 4
+            }
+            bytes += cell
         }
         bytes.removeLast(bytes.count - count)
         return bytes
@@ -202,7 +204,6 @@ final class Exchange {
     var serverStart: Int?
     var serverBody: Int?
     weak var clientEndpoint: TestTCPEndpoint?
-    var clientStart: Int?
     var clientBody: Int?
     var bodyLength = 0
 

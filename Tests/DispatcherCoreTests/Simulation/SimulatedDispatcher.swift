@@ -1,4 +1,5 @@
 import DispatcherCore
+import Glibc
 
 /// The dispatcher under test in its network: hands it frames, obeys its deadlines exactly, sends what it writes, and checks every packet.
 final class SimulatedDispatcher {
@@ -49,6 +50,7 @@ final class SimulatedDispatcher {
     func receive(_ frame: SimulatedFrame, on side: Side) {
         capture.append(frame.bytes, at: simulation.now)
         checker.arrived(frame, on: side)
+        Trace.write(simulation, frame.bytes, side, isIn: true)
         let before = egress.count
         engine.receive(frame.bytes.span.bytes, on: side, at: simulation.now, into: &egress)
         idleWakes = 0
@@ -122,9 +124,11 @@ final class SimulatedDispatcher {
             emit(packet)
         }
         egress.removeAll()
-        engine.drainRecords { records.append(copy $0) }
+        drainRecords()
         if engine.nextDeadline != wakeAt { rearm() }
     }
+
+    func drainRecords() { engine.drainRecords { records.append(copy $0) } }
 
     private func emit(_ packet: Egress.Packet) {
         checker.sent(on: packet.side)
@@ -165,6 +169,7 @@ final class SimulatedDispatcher {
             }
         }
         capture.append(frame, at: simulation.now)
+        Trace.write(simulation, frame, packet.side, isIn: false)
         port.link.send(frame)
     }
 
@@ -181,5 +186,21 @@ final class SimulatedDispatcher {
             else { continue }
             if answer.flags != .ack || !answer.payload.isEmpty { simulation.violation("I6: \(reset) was answered by \(answer)") }
         }
+    }
+}
+
+/// With `SLUICE_TRACE` set, every segment at the dispatcher as a line on standard error: for looking into one seed.
+enum Trace {
+    static let isOn = getenv("SLUICE_TRACE") != nil
+
+    static func write(_ simulation: Simulation, _ frame: [UInt8], _ side: Side, isIn: Bool) {
+        guard isOn else { return }
+        let text = (try? TestSegment(frame: frame)).map { segment in
+            let start = String(decoding: segment.payload.prefix(40), as: UTF8.self).debugDescription
+            return "\(segment)\(segment.checksum == .bad ? " BAD" : "") \(start)"
+        }
+        let time = simulation.milliseconds(simulation.elapsed)
+        let line = Array("\(time) \(side) \(isIn ? "in " : "out") \(text ?? "\(frame.count) bytes")\n".utf8)
+        _ = Glibc.write(2, line, line.count)
     }
 }

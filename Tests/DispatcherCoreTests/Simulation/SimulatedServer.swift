@@ -49,8 +49,6 @@ final class SimulatedServer {
     }
 
     func ended() { active -= 1 }
-
-    func forget(_ connection: ServerConnection) { connections.removeAll { $0 === connection } }
 }
 
 /// One connection at the server.
@@ -92,6 +90,7 @@ final class ServerConnection {
         if current != nil, !server.allowsPipelining {
             server.host.violation("\(bytes.count) bytes before the answer to request \(current!.id) was written")
         }
+        idleTimer.cancel()
         buffer += bytes
         readRequest()
     }
@@ -141,7 +140,7 @@ final class ServerConnection {
         case .surplus(let count): output += Tagged.bytes(0xFFFF_FFFF, count: count)
         case nil: break
         }
-        if plan.bodyDelay > .zero {
+        if plan.bodyDelay > .zero, !body.isEmpty {
             endpoint.write(Array(output.prefix(interim.count + head.count)))
             output.removeFirst(min(output.count, interim.count + head.count))
             pauseTimer.action = { [unowned self] in writePiece() }
@@ -228,8 +227,6 @@ final class ServerConnection {
             current = nil
             server.ended()
         }
-        let mine = self
-        simulation.after(.zero) { mine.server.forget(mine) }
     }
 
     /// Invariants I3 and I4, for the bytes of the body: nothing is acknowledged that the client has not, no edge shown beyond the client's.

@@ -73,7 +73,7 @@ struct SimulationTests {
     @Test(
         "the strict endpoint names what a peer does wrong",
         arguments: [
-            "acknowledges", "window ended", "is now", "after its FIN", "checksum is bad", "URG", "RST with data", "options outside",
+            "acknowledges", "window ended", "are now others", "after its FIN", "checksum is bad", "URG", "RST with data", "options outside",
             "no ACK flag", "no DF",
             "link of",
         ])
@@ -85,7 +85,7 @@ struct SimulationTests {
         case "acknowledges": deliver(data(endpoint) { $0.acknowledgement &+= 1 })
         case "window ended":
             deliver(data(endpoint) { ($0.sequence, $0.payload) = ($0.sequence &+ 65_500, [UInt8](repeating: 0, count: 1_000)) })
-        case "is now": deliver(data(endpoint) { $0.payload = Array("hallo".utf8) })
+        case "are now others": deliver(data(endpoint) { $0.payload = Array("hallo".utf8) })
         case "after its FIN":
             deliver(data(endpoint) { ($0.sequence, $0.flags) = ($0.sequence &+ 5, [.fin, .ack]) })
             deliver(data(endpoint) { ($0.sequence, $0.payload) = ($0.sequence &+ 5, [1]) })

@@ -1,19 +1,24 @@
 import DispatcherCore
 
-/// The simulator's own Internet checksum, two bytes at a time, written apart from the code under test.
+/// The simulator's own Internet checksum, written apart from the code under test.
 enum TestChecksum {
-    /// The unfolded sum of 16-bit words, an odd last byte padded with zero.
+    /// The sum of 16-bit words, an odd last byte padded with zero; folded to 16 bits.
     static func sum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-        bytes.withUnsafeBufferPointer { raw in
-            var total: UInt32 = 0
+        bytes.withUnsafeBytes { raw in
+            var total: UInt64 = 0
             var index = 0
-            while index + 1 < raw.count {
-                total &+= UInt32(raw[index]) << 8 | UInt32(raw[index + 1])
-                if total >= 0x8000_0000 { total = (total & 0xFFFF) &+ (total >> 16) }
-                index += 2
+            while index + 4 <= raw.count {
+                total &+= UInt64(UInt32(bigEndian: raw.loadUnaligned(fromByteOffset: index, as: UInt32.self)))
+                index += 4
             }
-            if index < raw.count { total &+= UInt32(raw[index]) << 8 }
-            return (total & 0xFFFF) &+ (total >> 16)
+            var last: UInt32 = 0
+            for shift in stride(from: UInt32(24), through: 8, by: -8) where index < raw.count {
+                last |= UInt32(raw[index]) << shift
+                index += 1
+            }
+            total &+= UInt64(last)
+            while total > 0xFFFF { total = (total & 0xFFFF) &+ (total >> 16) }
+            return UInt32(total)
         }
     }
 

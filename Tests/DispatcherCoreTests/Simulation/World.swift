@@ -60,7 +60,8 @@ final class World {
         host.isStrict = isStrict
         let up = SimulatedLink(simulation, name: "\(name) up", impairments: impairments)
         var downward = impairments
-        downward.partialChecksums = 0
+        // What only a receiving kernel does; these hosts are strict about sizes and sums.
+        (downward.partialChecksums, downward.merging) = (0, 0)
         let down = SimulatedLink(simulation, name: "\(name) down", impairments: downward)
         host.transmit = { [unowned up] in up.send($0) }
         up.deliver = { [unowned self] in dispatcher.receive($0, on: side) }
@@ -119,6 +120,7 @@ final class World {
             }
         }
         simulation.run(for: settle)
+        dispatcher.drainRecords()
         let snapshot = dispatcher.snapshot
         dispatcher.checker.checkAccounts(snapshot.counters)
         if quiescent { dispatcher.checker.checkQuiescence(snapshot) }

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import DispatcherCore
+
+@Suite("Wire: egress and splitter")
+struct EgressTests {
+    private static let source = Endpoint(address: IPAddress("10.77.1.100")!, port: 80)
+    private static let destination = Endpoint(address: IPAddress("10.77.1.11")!, port: 40_000)
+
+    private func outgoing(_ flags: TCPFlags = .ack, segmentSize: Int = 1_460) -> OutgoingSegment {
+        OutgoingSegment(
+            side: .client, source: Self.source, destination: Self.destination, sequence: SequenceNumber(0xFFFF_FF00),
+            acknowledgement: SequenceNumber(77), flags: flags, window: 1_000, segmentSize: segmentSize)
+    }
+
+    private func read(_ packet: [UInt8], strict: Bool = true) throws(FrameFault) -> TestSegment {
+        try TestSegment(frame: [UInt8](repeating: 0, count: 12) + [8, 0] + packet, strict: strict)
+    }
+
+    private func packets(_ egress: borrowing Egress) -> [[UInt8]] {
+        (0..<egress.count).map { Array(UnsafeRawBufferPointer(egress.bytes(of: egress[$0]))) }
+    }
+
+    @Test("segments are written as an independent reader wants them")
+    func segments() throws {
+        var egress = Egress(packets: 16, bytes: 1 << 20)
+        var syn = outgoing([.syn, .ack])
+        syn.maximumSegmentSize = 1_460
+        var taken = egress.append(syn, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+        var random = SimulationRandom(seed: 1)
+        for size in [0, 1, 2, 3, 535, 1_459, 1_460] {
+            let payload = random.bytes(size)
+            var known = outgoing([.ack, .psh])
+            known.payloadSum = TestChecksum.fold(TestChecksum.sum(payload[...]))
+            payload.withUnsafeBytes { bytes in
+                taken = egress.append(outgoing([.ack, .psh]), payload: bytes) && taken
+                taken = egress.append(known, payload: bytes) && taken
+            }
+        }
+        taken = egress.append(outgoing(.rst), payload: UnsafeRawBufferPointer(start: nil, count: 0)) && taken
+        #expect(taken)
+        let all = packets(egress)
+        #expect(all.count == 16)
+        for packet in all {
+            let segment = try read(packet)
+            #expect(segment.source == Self.source && segment.destination == Self.destination && segment.sequence == 0xFFFF_FF00)
+        }
+        #expect(try read(all[0]).maximumSegmentSize == 1_460)
+        #expect(try read(all[15]).acknowledgement == 0)
+        #expect(stride(from: 1, to: 15, by: 2).allSatisfy { all[$0] == all[$0 + 1] })
+    }
+
+    @Test("M05 a large segment cut by the splitter is the same stream", arguments: [1, 48, 536, 1_000, 1_460, 9_000])
+    func splitter(size: Int) throws {
+        var random = SimulationRandom(seed: 2)
+        for length in [0, 1, 47, 48, 49, 1_460, 1_461, 20_000, 65_495] where length < 5_000 || size > 40 {
+            var egress = Egress(packets: 4, bytes: 1 << 20)
+            let payload = random.bytes(length)
+            payload.withUnsafeBytes { _ = egress.append(outgoing([.ack, .psh, .fin], segmentSize: size), payload: $0) }
+            let whole = UnsafeRawBufferPointer(egress.bytes(of: egress[0]))
+            let splitter = SegmentSplitter(packet: whole, segmentSize: egress[0].segmentSize)
+            #expect(splitter.count == max(1, (length + size - 1) / size))
+            var stream: [UInt8] = []
+            for index in 0..<splitter.count {
+                let piece = withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
+                    let (count, range) = splitter.writeHeader(of: index, into: header.baseAddress!)
+                    return Array(header[..<count]) + Array(whole[range])
+                }
+                // FIN beside PSH is what was asked for; the reader's other rules hold.
+                let segment = try read(piece)
+                #expect(segment.sequence == 0xFFFF_FF00 &+ UInt32(stream.count) && segment.payload.count <= size)
+                #expect(segment.flags == (index == splitter.count - 1 ? [.ack, .psh, .fin] : .ack))
+                stream += segment.payload
+            }
+            #expect(stream == payload)
+        }
+    }
+
+    @Test("a packet larger than its segments leaves only the pseudo-header's sum in its checksum")
+    func partial() throws {
+        var egress = Egress(packets: 4, bytes: 1 << 20)
+        [UInt8](repeating: 7, count: 5_000).withUnsafeBytes { _ = egress.append(outgoing(), payload: $0) }
+        #expect(try read(packets(egress)[0], strict: false).checksum == .partial)
+    }
+
+    @Test("a full egress refuses, asks to be flushed before, and is usable again when emptied")
+    func capacity() {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        var few = Egress(packets: 4, bytes: 1 << 20)
+        var taken: [Bool] = []
+        var wants: [Bool] = [few.wantsFlush]
+        for _ in 0..<5 {
+            taken.append(few.append(outgoing(), payload: nothing))
+            wants.append(few.wantsFlush)
+        }
+        #expect(taken == [true, true, true, true, false])
+        #expect(wants == [false, false, true, true, true, true])
+        few.removeAll()
+        let (count, stillWants) = (few.count, few.wantsFlush)
+        #expect(count == 0 && !stillWants)
+        let again = few.append(outgoing(), payload: nothing)
+        #expect(again)
+    }
+
+    @Test("the arena is bounded in bytes as well, and no packet is larger than IP allows")
+    func bytes() {
+        var small = Egress(packets: 1_000, bytes: 200_000)
+        let large = [UInt8](repeating: 1, count: 60_000)
+        var taken: [Bool] = []
+        var wants: [Bool] = []
+        for _ in 0..<4 {
+            taken.append(large.withUnsafeBytes { small.append(outgoing(), payload: $0) })
+            wants.append(small.wantsFlush)
+        }
+        #expect(taken == [true, true, true, false])
+        #expect(wants == [false, true, true, true])
+        small.removeAll()
+        let tooLarge = [UInt8](repeating: 1, count: 65_496).withUnsafeBytes { small.append(outgoing(), payload: $0) }
+        let largest = [UInt8](repeating: 1, count: 65_495).withUnsafeBytes { small.append(outgoing(), payload: $0) }
+        #expect(!tooLarge && largest)
+    }
+}
