@@ -25,11 +25,13 @@ public final class RSAPrivateKey: Sendable {
 
     /// The unencrypted private key in a PEM text (`BEGIN PRIVATE KEY` or `BEGIN RSA PRIVATE KEY`).
     public init(pem: String) throws(PrivateKeyError) {
-        let bytes = Array(pem.utf8)
-        let bio = BIO_new_mem_buf(bytes, Int32(bytes.count))
-        defer { BIO_free(bio) }
-        // A callback that gives no passphrase, else libcrypto would ask for one on the terminal.
-        let parsed = PEM_read_bio_PrivateKey(bio, nil, { _, _, _, _ in -1 }, nil)
+        // The BIO reads the bytes where they are: they must stay until it is read.
+        let parsed = Array(pem.utf8).withUnsafeBytes { bytes in
+            let bio = BIO_new_mem_buf(bytes.baseAddress, Int32(bytes.count))
+            defer { BIO_free(bio) }
+            // A callback that gives no passphrase, else libcrypto would ask for one on the terminal.
+            return PEM_read_bio_PrivateKey(bio, nil, { _, _, _, _ in -1 }, nil)
+        }
         guard let parsed, EVP_PKEY_get_base_id(parsed) == EVP_PKEY_RSA else {
             EVP_PKEY_free(parsed)
             ERR_clear_error()
