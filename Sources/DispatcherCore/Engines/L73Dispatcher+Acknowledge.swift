@@ -9,7 +9,7 @@ extension L73Dispatcher {
         let isBare = segment.length == 0 && !windowMoved
         let isDuplicate =
             isBare && segment.acknowledgement == front.pointee.sender.unacknowledged
-            && front.pointee.sender.highest.isAfter(segment.acknowledgement)
+            && (front.pointee.sender.highest.isAfter(segment.acknowledgement) || front.pointee.sender.window == 0)
         let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, at: now)
         if progress.bytes > 0 {
             front.pointee.progress = now

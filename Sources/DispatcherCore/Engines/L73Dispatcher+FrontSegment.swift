@@ -94,7 +94,10 @@ extension L73Dispatcher {
             let kept = frame.extracting(segment.payloadOffset..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes {
                 keep($0, at: segment.sequence, front)
             }
-            guard kept else { return .receiveMemory }
+            guard kept else {
+                acknowledge(front, into: &egress)
+                return .receiveMemory
+            }
         }
         let isInOrder = front.pointee.receiveNext != before
         let finishes = segment.flags.contains(.fin) && segment.payloadEnd == front.pointee.receiveNext

@@ -13,7 +13,7 @@ extension L73Dispatcher {
                     answerWithReset(segment, on: .client, at: now, into: &egress)
                     return .dropped(.noConnection)
                 }
-                return answerInTimeWait(segment, record, into: &egress)
+                return answerInTimeWait(segment, record, at: now, into: &egress)
             }
             timeWait.remove(place)
         }
@@ -36,9 +36,12 @@ extension L73Dispatcher {
         }
     }
 
-    /// TIME_WAIT (RFC 9293 3.10.7.4, RFC 1337): a repeated FIN is acknowledged again, with the number it acknowledges itself; all else is dropped.
-    private mutating func answerInTimeWait(_ segment: Segment, _ record: TimeWait.Record, into egress: inout Egress) -> FrameOutcome {
-        guard !segment.flags.contains(.rst), segment.flags.contains(.ack), segment.length > 0 else { return .dropped(.timeWait) }
+    /// TIME_WAIT (RFC 9293 3.10.7.4, RFC 1337): a repeated FIN is acknowledged again, with the number it acknowledges itself, and
+    /// so is an old SYN; all else is dropped.
+    private mutating func answerInTimeWait(
+        _ segment: Segment, _ record: TimeWait.Record, at now: Instant, into egress: inout Egress
+    ) -> FrameOutcome {
+        guard !segment.flags.contains(.rst), segment.length > 0, resetLimit.allows(at: now) else { return .dropped(.timeWait) }
         var answer = OutgoingSegment(
             side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
             acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: clientSegment)

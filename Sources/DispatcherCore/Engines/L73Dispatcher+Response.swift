@@ -201,6 +201,7 @@ extension L73Dispatcher {
         back.pointee.splice.floor = back.pointee.receiveNext
         if head.isInterim {
             pump(front, at: now, into: &egress)
+            armFront(front, index)
             acknowledge(back, into: &egress)
             guard !rest.isEmpty else { return .consumed }
             return takeHead(rest, sum: nil, pushes: pushes, back, place, front, index, at: now, into: &egress)
@@ -214,13 +215,18 @@ extension L73Dispatcher {
             return .consumed
         }
         beginBody(head, headInEpoch: 0, back, place, front, at: now)
+        // The head goes first: what is passed behind it moves the stream on.
+        pump(front, at: now, into: &egress)
         if !rest.isEmpty {
             _ = pass(rest, at: back.pointee.receiveNext, sum: nil, pushes: pushes, back, place, front, index, at: now, into: &egress)
         } else if back.pointee.splice.endKnown, back.pointee.splice.remaining == 0 {
             responseArrived(front)
         }
-        pump(front, at: now, into: &egress)
-        if front.pointee.isOpen, back.pointee.use == .body { acknowledge(back, into: &egress) }
+        if front.pointee.isOpen, back.pointee.use == .body {
+            pump(front, at: now, into: &egress)
+            acknowledge(back, into: &egress)
+        }
+        armFront(front, index)
         return .forwarded
     }
 
@@ -256,7 +262,7 @@ extension L73Dispatcher {
         front.pointee.phase = .responding
         front.pointee.responded = now
         front.pointee.progress = now
-        front.pointee.phaseDeadline = now + stallTime(front)
+        front.pointee.phaseDeadline = now + shortestStall(front)
     }
 
     /// The response cannot be understood, or there is no memory to hold its head: 502, or a reset when part of it is with the client.

@@ -59,7 +59,7 @@ extension L73Dispatcher {
         case .responding:
             let due = front.pointee.progress + stallTime(front)
             guard due <= now else {
-                front.pointee.phaseDeadline = due
+                front.pointee.phaseDeadline = min(due, now + shortestStall(front))
                 return
             }
             let isServers = front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.highest)
@@ -92,6 +92,11 @@ extension L73Dispatcher {
             return limits[Int(front.pointee.service)].sendIdle
         }
         return pools[Int(front.pointee.pool)].settings.responseTimeout
+    }
+
+    /// When to look again whether a response makes progress: whose turn it is may change meanwhile.
+    func shortestStall(_ front: FrontRef) -> Interval {
+        min(limits[Int(front.pointee.service)].sendIdle, pools[Int(front.pointee.pool)].settings.responseTimeout)
     }
 
     /// Takes the slot from a request that goes no further; the server's connection is reset.

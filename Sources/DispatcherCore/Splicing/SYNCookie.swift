@@ -78,7 +78,7 @@ struct SYNCookie {
                     segmentSize: Self.classes[Int(data >> 5)], windowScale: scale == 15 ? nil : min(scale, 14),
                     sackPermitted: data & 1 == 1, clientInitial: clientInitial))
         }
-        return firstWrong == 0 && segment.payloadLength > 0 ? .early : .bad
+        return firstWrong == 0 && segment.length > 0 ? .early : .bad
     }
 }
 

@@ -168,7 +168,8 @@ struct Sender {
     /// Notes that bytes up to `end` were forwarded, with our FIN behind them if `fin`.
     mutating func noteForwarded(upTo end: SequenceNumber, fin: Bool, at now: Instant) {
         if end.isAfter(highest) { highest = end }
-        if end.isAfter(next) { next = end }
+        // Own bytes that wait for the window are still to be sent.
+        if end.isAfter(next), !next.isBefore(self.end) { next = end }
         if fin {
             highest = end + 1
             next = highest
