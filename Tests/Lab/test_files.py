@@ -118,8 +118,9 @@ def test_many_requests_over_few_back_end_connections(dispatcher: Dispatcher) -> 
     after = dispatcher.metrics
     requests = after.total("requests_total") - before.total("requests_total")
     assert requests >= 1000
-    assert (
-        after.total("server_connects_total") - before.total("server_connects_total") <= 16
-    ), "the limit is 8 connections to each of two servers"
+    # The limit is 8 connections to each of two servers. When wrk ends, its clients leave in the midst of their requests: those
+    # connections are reset, and what still waited opens others, until all 64 are gone.
+    connects = after.total("server_connects_total") - before.total("server_connects_total")
+    assert connects <= 16 + 64 and connects * 50 <= requests, f"{connects} connections for {requests} requests"
     assert after.highest("queue_high") >= 1, "64 clients on 16 connections: some waited"
     dispatcher.until_gauges(gauges)

@@ -134,7 +134,7 @@ struct SharedDirectoryTests {
     @Test("Draining: status 503, posts 503 with Retry-After, sockets closed with 1012, no new sockets, acknowledgements written")
     func drain() async throws {
         let directory = try TemporaryDirectory()
-        let harness = try await WorkerHarness.start(directory: directory) { $0.drain = .seconds(3) }
+        let harness = try await WorkerHarness.start(directory: directory) { $0.drain = .seconds(12) }
         let (device, token) = try await harness.device()
         let url = try await device.registerApplication("w")
         try await harness.push("one", to: url)

@@ -25,7 +25,8 @@ struct SYNCookie {
 
     enum Verdict: Equatable {
         case good(Contents)
-        /// The cookie is ours but the segment's first bytes are missing: another segment came before its predecessor.
+        /// The cookie is ours but this is not the first segment behind it: it has overtaken the one that is (data, a FIN, or the
+        /// acknowledgement of a repeated SYN-ACK).
         case early
         case bad
     }
@@ -78,7 +79,7 @@ struct SYNCookie {
                     segmentSize: Self.classes[Int(data >> 5)], windowScale: scale == 15 ? nil : min(scale, 14),
                     sackPermitted: data & 1 == 1, clientInitial: clientInitial))
         }
-        return firstWrong == 0 && segment.length > 0 ? .early : .bad
+        return firstWrong == 0 ? .early : .bad
     }
 }
 
