@@ -145,11 +145,12 @@ struct NotifyTests {
 
     @Test("Past the rate of a client: 429 with Retry-After, before anything else")
     func rate() async throws {
-        try await withApplication(configure: { $0.notifyRate = RateLimit(rate: 0.5, burst: 1) }) { harness, _, url in
+        try await withApplication(configure: { $0.notifyRate = RateLimit(rate: 0.01, burst: 1) }) { harness, _, url in
             try await harness.push("one", to: url)
             let answer = try await harness.request("POST", "/other", front: .applicationServers)
             try expect(answer, 429, "Try again later")
-            #expect(answer.headers.first(name: "Retry-After") == "2")
+            let seconds = try #require(answer.headers.first(name: "Retry-After").flatMap { Int($0) })
+            #expect((50...100).contains(seconds))
         }
     }
 

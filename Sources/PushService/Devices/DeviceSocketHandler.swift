@@ -208,8 +208,8 @@ extension DeviceSocketHandler: DeviceOutput {
         session.ended()
         write(.connectionClose, ByteBuffer(integer: code))
         resumeReading()
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(in: Self.closingTime) { bound.value.close(promise: nil) }
+        let channel = context.channel
+        context.eventLoop.scheduleTask(in: Self.closingTime) { channel.close(promise: nil) }
     }
 
     func setPinging(_ isOn: Bool) {
