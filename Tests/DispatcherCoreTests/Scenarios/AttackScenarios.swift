@@ -121,6 +121,24 @@ struct AttackScenarios {
         splice.world.check()
     }
 
+    @Test("H10 nor when each answers the other's old number: toward the client, and toward the server")
+    func h10OldNumbers() throws {
+        for side in Side.allCases {
+            let splice = try #require(Spliced())
+            let peer = side == .client ? splice.client : splice.server
+            var turns = 0
+            splice.world.dispatcher.onEmit = { at, segment in
+                guard at == side, segment.payload.isEmpty, turns < 5_000 else { return }
+                turns += 1
+                peer.send(.ack) { $0.sequence &-= 100 }
+            }
+            peer.send(.ack) { $0.sequence &-= 100 }
+            peer.run(.milliseconds(500))
+            #expect(turns < 200, "\(turns) rounds in half a second on the \(side) side")
+            splice.world.check()
+        }
+    }
+
     @Test("H11 a client that acknowledges nothing for send-idle is reset and its slot freed")
     func h11() throws {
         let splice = try #require(Spliced { $0.services[0].limits.sendIdle = .seconds(5) })

@@ -118,13 +118,13 @@ struct FrontOpenScenarios {
         world.check()
     }
 
-    @Test("B06 a bare FIN that overtakes the request is dropped in silence too")
-    func earlyFin() throws {
+    @Test("B06 a bare FIN or ACK that overtakes the request is dropped in silence too", arguments: [[.ack, .fin], .ack] as [TCPFlags])
+    func earlyBare(flags: TCPFlags) throws {
         let (world, client, server) = World.raw()
         client.send(.syn)
         client.sequence &+= 1
         client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
-        client.send([.ack, .fin]) { $0.sequence &+= UInt32(World.get.count) }
+        client.send(flags) { $0.sequence &+= UInt32(World.get.count) }
         #expect(client.arrivals().isEmpty)
         client.advance([.ack, .psh], World.get)
         #expect(server.accept() != nil)
@@ -141,7 +141,10 @@ struct FrontOpenScenarios {
         client.followsPeer = false
         client.send(.ack)
         let answer = client.arrivals()
-        #expect(answer.count == 1 && answer[0].flags == .rst && answer[0].sequence == client.acknowledgement)
+        // So near the cookie that its first part holds: silence is right as well, as for what overtook the first segment.
+        let mayBeSilent = abs(offset) < 1_024
+        #expect(
+            answer.isEmpty && mayBeSilent || answer.count == 1 && answer[0].flags == .rst && answer[0].sequence == client.acknowledgement)
         #expect(world.frontConnections == 0)
         world.check()
     }

@@ -99,7 +99,7 @@ final class SimulatedDispatcher {
             if rounds > 10_000 {
                 simulation.violation(
                     "M08: advance(to:) does not move nextDeadline (\(engine.nextDeadline.nanoseconds - simulation.now.nanoseconds) ns)")
-                preconditionFailure("seed \(simulation.seed): \(simulation.violations)")
+                break
             }
         } while engine.nextDeadline <= simulation.now
         idleWakes = sentAny ? 0 : idleWakes + 1

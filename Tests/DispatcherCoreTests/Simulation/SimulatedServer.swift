@@ -151,7 +151,7 @@ final class ServerConnection {
     }
 
     private func writePiece() {
-        guard let exchange = current else { return }
+        guard let exchange = current, !endpoint.finishQueued else { return }
         let plan = exchange.response
         let count = plan.pieces == 0 ? output.count : min(plan.pieces, output.count)
         let piece = Array(output.prefix(count))

@@ -22,7 +22,7 @@ final class Simulation {
     /// What was found wrong, in order; a run is good when this is empty.
     private(set) var violations: [String] = []
     /// A run with more events than this does not end by itself.
-    var eventLimit = 20_000_000
+    var eventLimit = 5_000_000
 
     init(seed: UInt64) {
         self.seed = seed
@@ -93,7 +93,12 @@ final class Simulation {
         let event = pop()
         now = event.time
         eventsRun += 1
-        precondition(eventsRun < eventLimit, "seed \(seed): \(eventLimit) events and no end")
+        guard eventsRun < eventLimit else {
+            // Two ends that answer each other for ever, or time that stands still: the rest of the run is given up.
+            if eventsRun == eventLimit { violation("\(eventLimit) events and no end") }
+            heap.removeAll()
+            return
+        }
         event.action()
     }
 

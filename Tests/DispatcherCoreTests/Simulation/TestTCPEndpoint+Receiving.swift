@@ -49,7 +49,11 @@ extension TestTCPEndpoint {
         }
         checkRange(segment, start)
         guard isAcceptable(start, segment) else {
-            acknowledgeNow = true
+            // As Linux (tcp_invalid_ratelimit): what carries no data is answered at most twice a second.
+            if !segment.payload.isEmpty || segment.flags.contains(.fin) || simulation.now - lastInvalidAnswer >= .milliseconds(500) {
+                acknowledgeNow = true
+                if segment.payload.isEmpty { lastInvalidAnswer = simulation.now }
+            }
             duplicateSegments += 1
             if acknowledged > unacknowledged { takeAcknowledgement(acknowledged, segment, start) }
             if state == .timeWait { lingerTimer.arm(after: options.timeWait) }
@@ -99,6 +103,8 @@ extension TestTCPEndpoint {
     }
 
     func challenge() {
+        guard simulation.now - lastInvalidAnswer >= .milliseconds(500) else { return }
+        lastInvalidAnswer = simulation.now
         challenges += 1
         sendAcknowledgement()
     }

@@ -94,6 +94,7 @@ final class TestTCPEndpoint {
     /// The largest acknowledgement that was ever sent.
     var acknowledgedSent = 0
     var acknowledgeNow = false
+    var lastInvalidAnswer = Instant.distantPast
     var unacknowledgedBytes = 0
     var quickLeft: Int
     let delayTimer: SimulationTimer
