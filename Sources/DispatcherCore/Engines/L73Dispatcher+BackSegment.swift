@@ -18,7 +18,7 @@ extension L73Dispatcher {
         }
         guard segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }
         if segment.acknowledgement.isAfter(back.pointee.sender.highest) {
-            acknowledge(back, kind: .challenge, into: &egress)
+            challenge(back, at: now, into: &egress)
             return .dropped(.acknowledgesUnsent)
         }
         if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - 65_535) { return .dropped(.oldAcknowledgement) }
@@ -42,7 +42,7 @@ extension L73Dispatcher {
         guard segment.sequence == back.pointee.receiveNext || segment.sequence == back.pointee.told else {
             let isInside = segment.sequence.isAfter(back.pointee.told) && segment.sequence.isBefore(back.pointee.shownEdge)
             guard isInside else { return .dropped(.resetOutOfWindow) }
-            acknowledge(back, kind: .challenge, into: &egress)
+            challenge(back, at: now, into: &egress)
             return .dropped(.resetInexact)
         }
         // A RST shows what the server has of the request only if it carries an acknowledgement.
@@ -90,8 +90,13 @@ extension L73Dispatcher {
                 front, sequence: front.pointee.sender.unacknowledged - 1, flags: .ack, kind: .forwarded, into: &egress)
             return .forwarded
         }
-        acknowledge(back, into: &egress)
+        challenge(back, at: now, into: &egress)
         return .consumed
+    }
+
+    /// An acknowledgement in answer to what does not fit, as far as the connection's budget goes.
+    mutating func challenge(_ back: BackRef, at now: Instant, into egress: inout Egress) {
+        if back.pointee.challenges.allows(at: now) { acknowledge(back, kind: .challenge, into: &egress) }
     }
 
     /// On an idle connection: the server's FIN, an old response's tail, or bytes that nobody asked for.

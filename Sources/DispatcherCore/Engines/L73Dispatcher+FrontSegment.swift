@@ -16,11 +16,11 @@ extension L73Dispatcher {
         // Acceptability: at most the shown window ahead; what ends before RCV.NXT is an old segment or a keep-alive, answered here.
         let receiveNext = front.pointee.receiveNext
         if segment.sequence.isAfter(front.pointee.shownEdge) {
-            acknowledge(front, into: &egress)
+            answerMisfit(segment, front, at: now, into: &egress)
             return .dropped(.outOfWindow)
         }
         if segment.end.isBefore(receiveNext) || (segment.length > 0 && segment.end == receiveNext) {
-            acknowledge(front, into: &egress)
+            answerMisfit(segment, front, at: now, into: &egress)
             if segment.acknowledgement.isAfter(front.pointee.sender.highest) { return .dropped(.acknowledgesUnsent) }
             _ = takeAcknowledgement(segment, front, index, at: now, into: &egress)
             return .consumed
@@ -63,16 +63,14 @@ extension L73Dispatcher {
         return .dropped(.resetInexact)
     }
 
-    /// A challenge acknowledgement, at most ten a second on one connection (RFC 5961 section 7; a common budget would be a side channel).
+    /// An acknowledgement in answer to what does not fit, as far as the connection's budget goes.
     mutating func challenge(_ front: FrontRef, at now: Instant, into egress: inout Egress) {
-        let second = UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000_000)
-        if front.pointee.challengeSecond != second {
-            front.pointee.challengeSecond = second
-            front.pointee.challenges = 0
-        }
-        guard front.pointee.challenges < 10 else { return }
-        front.pointee.challenges += 1
-        acknowledge(front, kind: .challenge, into: &egress)
+        if front.pointee.challenges.allows(at: now) { acknowledge(front, kind: .challenge, into: &egress) }
+    }
+
+    /// An old or early segment: what carries data is always acknowledged again, else its sender would be stuck.
+    private mutating func answerMisfit(_ segment: Segment, _ front: FrontRef, at now: Instant, into egress: inout Egress) {
+        if segment.length > 0 { acknowledge(front, into: &egress) } else { challenge(front, at: now, into: &egress) }
     }
 
     /// Payload and FIN.

@@ -117,7 +117,7 @@ extension L73Dispatcher {
         guard let (front, index) = front(of: back) else { preconditionFailure("a tunnel without a client") }
         let splice = back.pointee.splice
         if segment.flags.contains(.syn) {
-            acknowledge(back, kind: .challenge, into: &egress)
+            challenge(back, at: now, into: &egress)
             return .dropped(.synInConnection)
         }
         guard segment.flags.contains(.ack) || segment.flags.contains(.rst) else { return .dropped(.noAcknowledgement) }
@@ -128,7 +128,7 @@ extension L73Dispatcher {
         }
         if segment.flags.contains(.ack) {
             guard !segment.acknowledgement.isAfter(back.pointee.sender.highest) else {
-                acknowledge(back, kind: .challenge, into: &egress)
+                challenge(back, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
             _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))

@@ -49,6 +49,7 @@ struct BackConnection {
     var shownEdge = SequenceNumber(0)
     var finReceived = false
     var acknowledgeBy = Instant.distantFuture
+    var challenges = ChallengeBudget()
     /// When opening, the response, or closing must be over.
     var phaseDeadline = Instant.distantFuture
     var openedAt = Instant.distantPast

@@ -48,9 +48,7 @@ struct FrontConnection {
     var unacknowledgedSegments: UInt8 = 0
     /// When an acknowledgement must go out by itself.
     var acknowledgeBy = Instant.distantFuture
-    /// Challenge acknowledgements in the current second (RFC 5961 section 7).
-    var challengeSecond: UInt32 = 0
-    var challenges: UInt8 = 0
+    var challenges = ChallengeBudget()
 
     // MARK: The request that is being read
     var input = Buffer.none
