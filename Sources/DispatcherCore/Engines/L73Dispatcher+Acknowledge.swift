@@ -20,8 +20,7 @@ extension L73Dispatcher {
 
         if front.pointee.phase == .closing {
             if front.pointee.sender.finAcknowledged, progress.bytes > 0 {
-                front.pointee.phaseDeadline =
-                    now + (front.pointee.discarded > 0 || front.pointee.status >= 400 ? .seconds(2) : .seconds(10))
+                front.pointee.phaseDeadline = now + front.pointee.lingers
                 closeIfDone(front, index, at: now)
             }
             return false

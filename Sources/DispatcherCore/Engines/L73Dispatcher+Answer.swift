@@ -46,7 +46,7 @@ extension L73Dispatcher {
                 status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
                 retryAfter: status == 503 ? 1 : nil, into: room)
         }
-        beginClosing(front, index, discards: true, at: now, into: &egress)
+        beginClosing(front, index, refusing: true, at: now, into: &egress)
     }
 
     /// `100 Continue`: the request may be read (RFC 9110 10.1.1).
@@ -91,9 +91,12 @@ extension L73Dispatcher {
     }
 
     /// Our FIN goes behind our last byte.
-    /// - Parameter discards: whether unread bytes of the client may still come, as after a refusal.
-    mutating func beginClosing(_ front: FrontRef, _ index: Int, discards: Bool, at now: Instant, into egress: inout Egress) {
+    /// - Parameter refusing: after a refusal a client that does not close is given 2 s once it has our answer, else 10 s.
+    mutating func beginClosing(
+        _ front: FrontRef, _ index: Int, refusing: Bool = false, at now: Instant, into egress: inout Egress
+    ) {
         front.pointee.phase = .closing
+        front.pointee.lingers = refusing ? .seconds(2) : .seconds(10)
         front.pointee.discarded = 0
         if front.pointee.received.end > 0 {
             front.pointee.received = Reassembly()

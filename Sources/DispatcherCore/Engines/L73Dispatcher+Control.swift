@@ -27,7 +27,7 @@ extension L73Dispatcher {
             let front = fronts.pointer(index)
             guard front.pointee.isOpen else { continue }
             if front.pointee.phase == .idle {
-                beginClosing(front, index, discards: false, at: now, into: &egress)
+                beginClosing(front, index, at: now, into: &egress)
                 armFront(front, index)
             } else {
                 front.pointee.keepAlive = front.pointee.keepAlive && front.pointee.phase == .reading

@@ -39,10 +39,10 @@ extension L73Dispatcher {
             if front.pointee.isOpen, front.pointee.finReceived, front.pointee.phase == .idle || front.pointee.phase == .reading {
                 clientFinished(front, index, wasQueued: false, at: now, into: &egress)
             } else if front.pointee.isOpen, isStopping, front.pointee.phase == .idle {
-                beginClosing(front, index, discards: false, at: now, into: &egress)
+                beginClosing(front, index, at: now, into: &egress)
             }
         } else {
-            beginClosing(front, index, discards: false, at: now, into: &egress)
+            beginClosing(front, index, at: now, into: &egress)
         }
     }
 
@@ -66,7 +66,7 @@ extension L73Dispatcher {
     /// FIN for FIN.
     private mutating func acknowledgeWithFin(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
         front.pointee.acknowledgeBy = now
-        beginClosing(front, index, discards: false, at: now, into: &egress)
+        beginClosing(front, index, at: now, into: &egress)
     }
 
     /// Writes the record of a request that ends.

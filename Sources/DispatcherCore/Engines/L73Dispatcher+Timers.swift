@@ -48,7 +48,7 @@ extension L73Dispatcher {
         let limits = self.limits[Int(front.pointee.service)]
         switch front.pointee.phase {
         case .idle:
-            beginClosing(front, index, discards: false, at: now, into: &egress)
+            beginClosing(front, index, at: now, into: &egress)
         case .reading:
             refuse(front, index, status: 408, .headTime, at: now, into: &egress)
         case .queued:

@@ -98,6 +98,8 @@ struct FrontConnection {
     var bytesToClient: UInt64 = 0
     var status: UInt16 = 0
     var queuePosition: UInt32 = 0
+    /// How long the client may take to close after it has acknowledged our FIN.
+    var lingers = Interval.zero
     /// Bytes discarded while closing.
     var discarded: UInt32 = 0
 
