@@ -134,6 +134,10 @@ struct RandomScenarios {
     @Test("M01 streams are exact and nothing is left, whatever the network does", arguments: SimulationSeed.many(200))
     func m01(seed: UInt64) { RandomRun(seed: seed).finish() }
 
+    /// Seeds that once found something: 415 a FIN before bytes cut at the client's edge, 696 and 5564 a later segment taken for the first.
+    @Test("M01 seeds that found faults before", arguments: SimulationSeed.number("SLUICE_SEED") == nil ? [328, 415, 696] as [UInt64] : [])
+    func found(seed: UInt64) { RandomRun(seed: seed).finish() }
+
     @Test("M01 the same under heavy loss on both legs", arguments: SimulationSeed.many(20, from: 5_000))
     func heavyLoss(seed: UInt64) {
         RandomRun(seed: seed) { impairments in
