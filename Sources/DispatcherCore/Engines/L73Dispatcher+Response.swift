@@ -104,6 +104,7 @@ extension L73Dispatcher {
         let goesOn =
             back.pointee.generation == generation && back.pointee.state == .open && back.pointee.hasFront && back.pointee.gap.isNone
             && !(back.pointee.use == .body && back.pointee.splice.endKnown)
+            && back.pointee.receiveNext == back.pointee.gapBase + contiguous
         if hasMore, goesOn {
             kept.base!.copyMemory(from: kept.base! + contiguous, byteCount: back.pointee.beyondGap.end - contiguous)
             back.pointee.beyondGap.consume(contiguous)
@@ -162,7 +163,8 @@ extension L73Dispatcher {
                 return .consumed
             }
             let part = length - held
-            if head.isInterim || head.switchesProtocols || held > 0 {
+            let fits = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd) >= length
+            if head.isInterim || head.switchesProtocols || held > 0 || !fits {
                 return takeHeldHead(
                     head, UnsafeRawBufferPointer(rebasing: seen[0..<length]),
                     rest: UnsafeRawBufferPointer(rebasing: bytes[part...]), part: part, pushes: pushes, back, place, front, index, at: now,
@@ -174,7 +176,7 @@ extension L73Dispatcher {
         }
     }
 
-    /// A head that becomes ours to deliver: one that came in pieces, an interim response, a 101.
+    /// A head that becomes ours to deliver: one that came in pieces or that the client has no room for, an interim response, a 101.
     /// - Parameter part: how many of its bytes came just now.
     private mutating func takeHeldHead(
         _ head: ResponseHead, _ whole: UnsafeRawBufferPointer, rest: UnsafeRawBufferPointer, part: Int, pushes: Bool, _ back: BackRef,
@@ -288,6 +290,11 @@ extension L73Dispatcher {
         _ bytes: UnsafeRawBufferPointer, at sequence: SequenceNumber, head: Int = 0, sum: UInt16?, pushes: Bool, _ back: BackRef,
         _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        // Beyond the client's window nothing goes, and what does not go has not come: the server, which did not know that window yet, sends
+        // it again. One byte passes as a probe.
+        let room = max(front.pointee.sender.farthestEdge.distance(from: back.pointee.splice.toClient(sequence)), 1)
+        let sum = bytes.count <= room ? sum : nil
+        let bytes = bytes.count <= room ? bytes : UnsafeRawBufferPointer(rebasing: bytes[0..<room])
         var count = bytes.count
         let known = back.pointee.receiveNext.distance(from: sequence)
         var fault: ResponseFault?
@@ -327,15 +334,6 @@ extension L73Dispatcher {
         let hasArrived = back.pointee.splice.endKnown && back.pointee.splice.remaining == 0
         if hasArrived { responseArrived(front) }
         let first = back.pointee.splice.toClient(sequence)
-        // Beyond the client's window nothing goes: what the server sent before it knew that window it sends again. One byte is a probe.
-        let room = front.pointee.sender.farthestEdge.distance(from: first)
-        if count > max(room, 1) {
-            guard room > 0 else {
-                armFront(front, index)
-                return .dropped(.outOfWindow)
-            }
-            count = room
-        }
         let last = first + count
         // Our FIN rides on the last segment when nothing of ours is still to be sent before it.
         let fin =

@@ -2,8 +2,9 @@
 /// until the handshake completes.
 ///
 /// From the high bits down: 2 bits of a counter of 64 s ticks, 3 bits MSS class, 4 bits the client's window scale (15 = none), 1 bit
-/// SACK permitted, then 22 bits of keyed hash in two halves of 11: over (addresses, ports, full tick, those 10 bits), and over the same
-/// and the client's initial sequence number.
+/// SACK permitted, then 22 bits of keyed hash in two parts: 8 over (addresses, ports, full tick, those 10 bits), and 14 over the same and the
+/// client's initial sequence number. The first part alone tells an early segment from a foreign one; the second must be the longer one,
+/// because an early segment that passed it would begin the stream in the wrong place.
 struct SYNCookie {
     /// The MSS classes; a client's MSS is rounded down to one. An absent one counts as 536 (RFC 9293 MUST-15).
     static let classes: InlineArray<8, UInt16> = [48, 536, 1220, 1360, 1400, 1440, 1460, 8960]
@@ -46,7 +47,7 @@ struct SYNCookie {
         let first = key.hash24(
             client.address.high, client.address.low, service.address.high, service.address.low, ports, tick)
         let second = key.hash24(first, client.address.low, service.address.low, ports, tick, UInt64(clientInitial.value) | 1 << 63)
-        return (UInt32(truncatingIfNeeded: first) & 0x7FF, UInt32(truncatingIfNeeded: second) & 0x7FF)
+        return (UInt32(truncatingIfNeeded: first) & 0xFF, UInt32(truncatingIfNeeded: second) & 0x3FFF)
     }
 
     /// The number to answer a SYN with.
@@ -56,7 +57,7 @@ struct SYNCookie {
         let data = Self.sizeClass(segment.options.maximumSegmentSize) << 5 | scale << 1 | (segment.options.sackPermitted ? 1 : 0)
         let (first, second) = halves(
             client: segment.source, service: segment.destination, tick: tick, data: data, clientInitial: segment.sequence)
-        return SequenceNumber(UInt32(tick & 3) << 30 | data << 22 | first << 11 | second)
+        return SequenceNumber(UInt32(tick & 3) << 30 | data << 22 | first << 14 | second)
     }
 
     /// Judges the ACK that should complete a handshake; its tick must be this one or the last.
@@ -70,8 +71,8 @@ struct SYNCookie {
         let (first, second) = halves(
             client: segment.source, service: segment.destination, tick: current - age, data: data, clientInitial: clientInitial)
         // Both differences are formed before any is judged: the time taken says nothing about which half was wrong.
-        let firstWrong = (cookie >> 11 & 0x7FF) ^ first
-        let secondWrong = (cookie & 0x7FF) ^ second
+        let firstWrong = (cookie >> 14 & 0xFF) ^ first
+        let secondWrong = (cookie & 0x3FFF) ^ second
         if firstWrong | secondWrong == 0 {
             let scale = UInt8(data >> 1 & 15)
             return .good(
