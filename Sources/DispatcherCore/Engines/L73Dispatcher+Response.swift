@@ -291,8 +291,13 @@ extension L73Dispatcher {
         _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         // Beyond the client's window nothing goes, and what does not go has not come: the server, which did not know that window yet, sends
-        // it again. One byte passes as a probe.
-        let room = max(front.pointee.sender.farthestEdge.distance(from: back.pointee.splice.toClient(sequence)), 1)
+        // it again. A single byte at a closed window is a probe, and passes.
+        var room = front.pointee.sender.farthestEdge.distance(from: back.pointee.splice.toClient(sequence))
+        if room == 0, bytes.count == 1 { room = 1 }
+        guard room > 0 else {
+            acknowledge(back, into: &egress)
+            return .dropped(.outOfWindow)
+        }
         let sum = bytes.count <= room ? sum : nil
         let bytes = bytes.count <= room ? bytes : UnsafeRawBufferPointer(rebasing: bytes[0..<room])
         var count = bytes.count
