@@ -93,11 +93,16 @@ public final class WebSocketClient: Sendable {
     /// Whether the connection is still open.
     public var isOpen: Bool { channel.isActive }
 
-    /// Closes with a close frame.
+    /// How long ``close()`` waits for the server.
+    private static let closingTime = TimeAmount.seconds(2)
+
+    /// Closes with a close frame and waits until the server has answered it: by then it has done what it was asked before.
     public func close() async {
         let frame = WebSocketFrame(fin: true, opcode: .connectionClose, maskKey: .random(), data: ByteBuffer(integer: CloseCode.normal))
         try? await channel.writeAndFlush(frame)
-        try? await channel.close()
+        let late = channel.eventLoop.scheduleTask(in: Self.closingTime) { self.channel.close(promise: nil) }
+        try? await channel.closeFuture.get()
+        late.cancel()
     }
 
     /// Closes without one, as a device does that loses its network.
@@ -113,12 +118,14 @@ extension WebSocketClient {
     }
 }
 
-private final class EventHandler: ChannelInboundHandler {
+private final class EventHandler: ChannelDuplexHandler {
     typealias InboundIn = WebSocketFrame
+    typealias OutboundIn = WebSocketFrame
     typealias OutboundOut = WebSocketFrame
 
     private let mailbox: Mailbox<WebSocketEvent>
     private let answersPings: Bool
+    private var hasSentClose = false
 
     init(mailbox: Mailbox<WebSocketEvent>, answersPings: Bool) {
         self.mailbox = mailbox
@@ -132,7 +139,7 @@ private final class EventHandler: ChannelInboundHandler {
         case .text: mailbox.put(.text(String(decoding: payload.readableBytesView, as: UTF8.self)))
         case .connectionClose:
             mailbox.put(.closed(payload.readInteger(as: UInt16.self)))
-            answer(.connectionClose, frame.unmaskedData, context)
+            if !hasSentClose { answer(.connectionClose, frame.unmaskedData, context) }
             context.close(promise: nil)
         case .ping:
             mailbox.put(.ping)
@@ -140,6 +147,11 @@ private final class EventHandler: ChannelInboundHandler {
         case .pong: mailbox.put(.pong)
         default: break
         }
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        if unwrapOutboundIn(data).opcode == .connectionClose { hasSentClose = true }
+        context.write(data, promise: promise)
     }
 
     private func answer(_ opcode: WebSocketOpcode, _ payload: ByteBuffer, _ context: ChannelHandlerContext) {

@@ -97,6 +97,35 @@ struct SharedDirectoryTests {
         }
     }
 
+    @Test("Acknowledged, then closed: the other worker has nothing for the device", arguments: [true, false])
+    func acknowledgedThenClosed(withHandshake: Bool) async throws {
+        // What is acknowledged would not be written by itself during the test.
+        try await withTwo(first: { $0.acknowledgementDelay = .hours(1) }) { one, two in
+            let (first, token) = try await one.device()
+            let url = try await first.registerApplication("w")
+            for round in 0..<5 {
+                let (device, _) = try await one.device(token: token)
+                try await two.push("\(round)", to: url)
+                let notification = try await device.notification()
+                #expect(notification.message == "\(round)")
+                device.acknowledge(notification.messageID)
+                if withHandshake {
+                    // What follows the acknowledgement is done too before the close frame is answered.
+                    let application: JSONValue = ["watoken": .text("\(round)"), "pbkbase64": .text(TestKeys.two.pbkbase64)]
+                    device.send(["messageType": "registerWA", "data": application])
+                    await device.close()
+                    #expect(try await two.pending(token) == 0)
+                } else {
+                    try await device.expectQuiet()
+                    await device.socket.drop()
+                    try await eventually { try await two.pending(token) == 0 }
+                }
+            }
+            let (other, _) = try await two.device(token: token)
+            #expect(try await other.ask(#"{"messageType":"getRegisteredWA"}"#)["urls"]?.array?.count == (withHandshake ? 6 : 1))
+        }
+    }
+
     @Test("The order of a device is that of acceptance, whichever worker took the message")
     func order() async throws {
         try await withTwo { one, two in

@@ -90,6 +90,14 @@ struct WorkerHarness {
         return (device, token)
     }
 
+    /// How many messages a device would get now; asked on a connection of its own.
+    func pending(_ token: String) async throws -> Int? {
+        let device = try await connect()
+        let all = try await device.ask(#"{"messageType":"getAllMessages","data":{"uatoken":"\#(token)"}}"#)
+        await device.close()
+        return all["messages"]?.array?.count
+    }
+
     // MARK: Application servers
 
     /// An application server for a public URL.

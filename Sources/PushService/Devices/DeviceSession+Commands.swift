@@ -176,6 +176,7 @@ extension DeviceSession {
             context.counters.add(.acknowledgementsUnknown)
             return
         }
+        hasAcknowledged = true
         context.acknowledgements.add(Acknowledgement(device: device, sequence: messageID.sequence))
         delivery.acknowledged(messageID.sequence)
         deliver()

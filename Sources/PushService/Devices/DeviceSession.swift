@@ -34,6 +34,10 @@ final class DeviceSession {
     private var waiting: [ByteBuffer] = []
     private var isBusy = false
     private var isEnding = false
+    /// The device has closed; called when all that it said before is done.
+    private var finished: (@Sendable () -> Void)?
+    /// The device has acknowledged something on this connection.
+    var hasAcknowledged = false
 
     init(context: WorkerContext, eventLoop: any EventLoop) {
         self.context = context
@@ -52,9 +56,17 @@ final class DeviceSession {
         context.sockets.add(socket)
     }
 
+    /// The device closes: `then` is called on the event loop when the commands that came before are done and its acknowledgements are
+    /// written. Whoever waits for it does not get an acknowledged message again, whichever worker it goes to next.
+    func finish(then: @escaping @Sendable () -> Void) {
+        finished = then
+        handleWaiting()
+    }
+
     /// The socket is gone.
     func closed() {
         context.sockets.remove(socket)
+        if hasAcknowledged { context.acknowledgements.flush() }
         if case .registered(let device, let connection) = stage {
             context.sockets.release(device, by: socket)
             context.store.disconnect(device, connection: connection.number)
@@ -67,6 +79,7 @@ final class DeviceSession {
     func ended() {
         isEnding = true
         waiting = []
+        finished = nil
         delivery.redelivery?.cancel()
         delivery.redelivery = nil
     }
@@ -104,6 +117,10 @@ final class DeviceSession {
 
     private func handleWaiting() {
         while !isBusy, !isEnding, !waiting.isEmpty { handle(waiting.removeFirst()) }
+        guard !isBusy, !isEnding, let then = finished.take() else { return }
+        guard hasAcknowledged else { return then() }
+        let eventLoop = eventLoop
+        context.acknowledgements.flush { eventLoop.execute(then) }
     }
 
     private func handle(_ text: ByteBuffer) {

@@ -22,7 +22,7 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     typealias OutboundIn = WebSocketFrame
     typealias OutboundOut = WebSocketFrame
 
-    /// How long a close frame waits for its answer.
+    /// How long a close frame waits for its answer, and for what the device asked before it.
     private static let closingTime = TimeAmount.seconds(2)
 
     private let messageLimit: Int
@@ -133,12 +133,21 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     }
 
     private func receiveClose(_ frame: WebSocketFrame, _ context: ChannelHandlerContext) {
-        if !isClosing {
-            isClosing = true
-            var payload = frame.unmaskedData
-            write(.connectionClose, ByteBuffer(integer: Self.answer(toClose: &payload)))
+        guard !isClosing else { return context.close(promise: nil) }
+        isClosing = true
+        var payload = frame.unmaskedData
+        let code = Self.answer(toClose: &payload)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        closeAfterClosingTime(context.channel)
+        session.finish {
+            bound.value.write(.connectionClose, ByteBuffer(integer: code))
+            bound.value.context?.close(promise: nil)
         }
-        context.close(promise: nil)
+        resumeReading()
+    }
+
+    private func closeAfterClosingTime(_ channel: any Channel) {
+        channel.eventLoop.scheduleTask(in: Self.closingTime) { channel.close(promise: nil) }
     }
 
     /// The code that answers a close frame: its own when it is well formed, 1000 when it has none.
@@ -195,7 +204,7 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
 }
 
 extension DeviceSocketHandler: DeviceOutput {
-    var isWritable: Bool { context?.channel.isWritable ?? false }
+    var isWritable: Bool { !isClosing && (context?.channel.isWritable ?? false) }
 
     func send(_ text: [UInt8]) {
         guard !isClosing else { return }
@@ -208,8 +217,7 @@ extension DeviceSocketHandler: DeviceOutput {
         session.ended()
         write(.connectionClose, ByteBuffer(integer: code))
         resumeReading()
-        let channel = context.channel
-        context.eventLoop.scheduleTask(in: Self.closingTime) { channel.close(promise: nil) }
+        closeAfterClosingTime(context.channel)
     }
 
     func setPinging(_ isOn: Bool) {
