@@ -45,7 +45,10 @@ let package = Package(
             swiftSettings: core),
         .executableTarget(
             name: "sluice-dispatcher",
-            dependencies: ["DispatcherService", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "DispatcherCore", "PacketIO", "DispatcherService",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: ours),
 
         // MARK: The workers
@@ -64,7 +67,7 @@ let package = Package(
         .executableTarget(
             name: "sluice-worker",
             dependencies: [
-                "PushService", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "PushProtocol", "PushStore", "PushService", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: ours),
@@ -78,16 +81,20 @@ let package = Package(
             ],
             swiftSettings: ours),
         .executableTarget(
-            name: "sluice", dependencies: ["Lab", .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: ours),
+            name: "sluice",
+            dependencies: ["PushProtocol", "Lab", .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: ours),
 
-        // MARK: Tests
+        // MARK: Tests. Each names all of our targets beneath it: SwiftPM rebuilds a target only when one that it names has changed, and
+        // optimized code has the layouts of values from further below compiled in.
         .testTarget(
             name: "DispatcherCoreTests", dependencies: ["DispatcherCore"], exclude: ["Resources"], swiftSettings: core),
-        .testTarget(name: "PacketIOTests", dependencies: ["PacketIO"], swiftSettings: core),
-        .testTarget(name: "DispatcherServiceTests", dependencies: ["DispatcherService"], swiftSettings: core),
+        .testTarget(name: "PacketIOTests", dependencies: ["DispatcherCore", "PacketIO"], swiftSettings: core),
+        .testTarget(
+            name: "DispatcherServiceTests", dependencies: ["DispatcherCore", "PacketIO", "DispatcherService"], swiftSettings: core),
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
-        .testTarget(name: "PushStoreTests", dependencies: ["PushStore"], swiftSettings: ours),
-        .testTarget(name: "PushServiceTests", dependencies: ["PushService", "Lab"], swiftSettings: ours),
+        .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
+        .testTarget(
+            name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
         .testTarget(name: "TidyTests", swiftSettings: ours),
     ]
 )

@@ -86,5 +86,12 @@ struct AccessLogFormatTests {
         #expect(line.filter { $0 == "\n" }.count == 1)
     }
 
+    @Test func theEndOfATunnelRepeatsNoRequest() throws {
+        let closed = try line {
+            $0.lineLength = 0
+            $0.kind = .tunnelClosed
+        }
+        #expect(closed.hasSuffix("\"<TUNNEL>\"\n"))
+    }
     @Test func aRequestThatWasNeverReadIsBad() throws { #expect(try line { $0.lineLength = 0 }.hasSuffix("\"<BADREQ>\"\n")) }
 }

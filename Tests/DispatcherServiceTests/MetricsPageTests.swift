@@ -81,7 +81,7 @@ struct MetricsPageTests {
         "sluice_dropped_frames_total{side=\"client\",reason=\"bad-tcp-checksum\"} 4",
         "sluice_dropped_frames_total{side=\"server\",reason=\"bad-tcp-checksum\"} 0", "sluice_refused_total{reason=\"queue-full\"} 2",
         "sluice_retransmitted_segments_total{side=\"server\",kind=\"request\"} 6", "sluice_capture_drops_total{side=\"server\"} 9",
-        "sluice_egress_errors_total{side=\"client\"} 3", "sluice_controller_state{state=\"fixed\"} 1", "sluice_staging_bytes 0",
+        "sluice_egress_errors_total{side=\"client\"} 7", "sluice_controller_state{state=\"fixed\"} 1", "sluice_staging_bytes 0",
         "sluice_build_info{version=\"0.1.0\"} 1", "sluice_request_duration_seconds_bucket{phase=\"receive\",le=\"0.0001\"} 0",
         "sluice_request_duration_seconds_bucket{phase=\"receive\",le=\"0.00025\"} 1",
         "sluice_request_duration_seconds_bucket{phase=\"receive\",le=\"+Inf\"} 1",

@@ -21,6 +21,7 @@ struct StatusDocumentTests {
         let client = try #require((document["sides"] as? [String: [String: Any]])?["client"])
         #expect((client["dropped"] as? [String: Int]) == ["bad-tcp-checksum": 4])
         #expect((client["egressErrors"] as? [String: Int]) == ["EMSGSIZE": 2, "ENOBUFS": 1])
+        #expect(client["egressLost"] as? Int == 4)
         #expect((document["requestFaults"] as? [String: Int]) == ["bare-cr": 1])
         for key in ["timers", "bufferBytes", "timeWaits"] { #expect(document[key] as? Int == 0) }
         #expect(document["stopping"] as? Bool == false)

@@ -26,6 +26,7 @@ enum TestReports {
         report.snapshot.counters.requestFaults = [("bare-cr", 1), ("bare-lf", 0)]
         report.captures[1].dropped = 9
         report.transmits[0].errors = [(90, 2), (105, 1)]
+        report.snapshot.counters.egressLost = [4, 0]
         return report
     }
 }

@@ -6,13 +6,14 @@ struct EngineCounters: ~Copyable {
     private static let refusals = RefusalReason.allCases.count
     private static let requestFaults = RequestFault.allCases.count
     private static let responseFaults = ResponseFault.allCases.count
-    // Per side: frames in, consumed, forwarded, drops, emissions, retransmissions. Then refusals, faults.
-    private static let side = 3 + drops + 2 * kinds
+    // Per side: frames in, consumed, forwarded, drops, emissions, retransmissions, lost in the egress. Then refusals, faults.
+    private static let side = 3 + drops + 2 * kinds + 1
     private static let total = 2 * side + refusals + requestFaults + responseFaults
 
     var repeatedRequests: UInt64 = 0
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
+    var answersOmitted: UInt64 = 0
 
     init() {
         cells = .allocate(capacity: Self.total)
@@ -37,6 +38,7 @@ struct EngineCounters: ~Copyable {
     func retransmitted(_ kind: EmissionKind, _ side: Side) {
         cells[base(side) + 3 + Self.drops + Self.kinds + Int(kind.rawValue)] &+= 1
     }
+    func lostInEgress(_ side: Side) { cells[base(side) + Self.side - 1] &+= 1 }
     func refused(_ reason: RefusalReason) { cells[2 * Self.side + Int(reason.rawValue)] &+= 1 }
     func fault(_ fault: RequestFault) { cells[2 * Self.side + Self.refusals + Int(fault.rawValue)] &+= 1 }
     func fault(_ fault: ResponseFault) { cells[2 * Self.side + Self.refusals + Self.requestFaults + Int(fault.rawValue)] &+= 1 }
@@ -49,6 +51,7 @@ struct EngineCounters: ~Copyable {
             out.framesIn[index] = cells[at]
             out.consumed[index] = cells[at + 1]
             out.forwarded[index] = cells[at + 2]
+            out.egressLost[index] = cells[at + Self.side - 1]
             for reason in 0..<Self.drops { out.dropped[index][reason] = cells[at + 3 + reason] }
             for kind in 0..<Self.kinds {
                 out.emitted[index][kind] = cells[at + 3 + Self.drops + kind]
@@ -64,6 +67,7 @@ struct EngineCounters: ~Copyable {
         out.repeatedRequests = repeatedRequests
         out.overLimit = overLimit
         out.recordsLost = recordsLost
+        out.answersOmitted = answersOmitted
         return out
     }
 }

@@ -55,10 +55,14 @@ extension L73Dispatcher {
         pump(front, at: now, into: &egress)
     }
 
-    /// Adds bytes of ours to the stream to the client. They are left out when there is no memory or no place for them.
+    /// Adds bytes of ours to the stream to the client. They are left out, and counted, when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
-        guard let offset = front.pointee.sender.beginOwn() else { return }
-        guard buffers.grow(&front.pointee.own, to: offset + OwnAnswer.capacity, keeping: offset) else { return }
+        guard let offset = front.pointee.sender.beginOwn(),
+            buffers.grow(&front.pointee.own, to: offset + OwnAnswer.capacity, keeping: offset)
+        else {
+            counters.answersOmitted &+= 1
+            return
+        }
         let room = UnsafeMutableRawBufferPointer(rebasing: front.pointee.own.bytes[offset..<offset + OwnAnswer.capacity])
         front.pointee.sender.appendOwn(write(room))
     }

@@ -5,7 +5,7 @@ extension L73Dispatcher {
         _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool = false, into egress: inout Egress
     ) {
         // A full egress is a full link: the segment is lost, and whoever cares sends it again.
-        _ = egress.append(segment, payload: payload)
+        guard egress.append(segment, payload: payload) else { return counters.lostInEgress(segment.side) }
         if again { counters.retransmitted(kind, segment.side) } else { counters.emitted(kind, segment.side) }
     }
 

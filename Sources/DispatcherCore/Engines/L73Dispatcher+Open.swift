@@ -112,7 +112,7 @@ extension L73Dispatcher {
         }
         let front = fronts.pointer(index)
         let outcome = receive(segment, frame, front: front, index: index, at: now, into: &egress)
-        settle(front: front, index: index)
+        armFront(front, index)
         return outcome
     }
 

@@ -58,7 +58,7 @@ extension L73Dispatcher {
             let front = fronts.pointer(index)
             front.pointee.neighbour = segment.sender
             let outcome = receive(segment, frame, front: front, index: index, at: now, into: &egress)
-            settle(front: front, index: index)
+            armFront(front, index)
             return outcome
         }
         return receiveWithoutConnection(segment, frame, listener: listener, at: now, into: &egress)
@@ -73,7 +73,7 @@ extension L73Dispatcher {
         }
         let back = backs.pointer(index)
         let outcome = receive(segment, frame, back: back, index: index, at: now, into: &egress)
-        settle(back: back, index: index)
+        armBack(back, index)
         return outcome
     }
 

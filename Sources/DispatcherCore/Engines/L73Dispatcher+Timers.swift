@@ -13,9 +13,6 @@ extension L73Dispatcher {
         if deadline != .distantFuture { timers.arm(backTimer(place), by: deadline) }
     }
 
-    mutating func settle(front: FrontRef, index: Int) { armFront(front, index) }
-    mutating func settle(back: BackRef, index: Int) { armBack(back, index) }
-
     /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
     public mutating func advance(to now: Instant, into egress: inout Egress) {
         start(at: now, into: &egress)

@@ -66,7 +66,7 @@ extension L73Dispatcher {
             _ = front.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
             let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, at: now)
             if progress.bytes > 0 {
-                noteProgress(front, at: now)
+                front.pointee.progress = now
                 front.pointee.bytesToClient &+= UInt64(progress.bytes)
                 if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
             }
@@ -132,7 +132,7 @@ extension L73Dispatcher {
                 return .dropped(.acknowledgesUnsent)
             }
             _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
-            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { noteProgress(front, at: now) }
+            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
         var outgoing = OutgoingSegment(
@@ -186,8 +186,6 @@ extension L73Dispatcher {
         back.pointee.receiveNext += bytes.count
         back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
     }
-
-    private func noteProgress(_ front: FrontRef, at now: Instant) { front.pointee.progress = now }
 
     // MARK: The end
 

@@ -80,6 +80,8 @@ public struct Counters: Sendable {
     public var emitted = [[UInt64]](repeating: [UInt64](repeating: 0, count: EmissionKind.allCases.count), count: 2)
     /// Retransmitted packets by side and `EmissionKind`.
     public var retransmitted = [[UInt64]](repeating: [UInt64](repeating: 0, count: EmissionKind.allCases.count), count: 2)
+    /// Packets that found no room in the egress: lost, as on a full link.
+    public var egressLost = [UInt64](repeating: 0, count: 2)
     public var refused = [UInt64](repeating: 0, count: RefusalReason.allCases.count)
     /// Requests refused or responses refused, by the framing's own reason.
     public var requestFaults: [(label: String, count: UInt64)] = []
@@ -90,6 +92,8 @@ public struct Counters: Sendable {
     public var overLimit: UInt64 = 0
     /// Records lost because nobody drained them.
     public var recordsLost: UInt64 = 0
+    /// Answers of our own that were left out for want of memory: the client sees its connection close.
+    public var answersOmitted: UInt64 = 0
 
     public init() {}
 }

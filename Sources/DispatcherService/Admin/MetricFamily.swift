@@ -40,7 +40,8 @@ struct MetricFamily: Sendable {
     static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
     static let captureDrops = MetricFamily(
         "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
-    static let egressErrors = MetricFamily("egress_errors_total", .counter, ["side"], "Packets that the kernel did not take.")
+    static let egressErrors = MetricFamily(
+        "egress_errors_total", .counter, ["side"], "Packets that the kernel did not take, or that found no room on the way to it.")
     static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
     static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
 

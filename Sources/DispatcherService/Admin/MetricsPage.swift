@@ -131,6 +131,9 @@ struct MetricsPage {
         begin(.captureDrops)
         for side in Side.allCases { add(.captureDrops, ["\(side)"], report.captures[Int(side.rawValue)].dropped) }
         begin(.egressErrors)
-        for side in Side.allCases { add(.egressErrors, ["\(side)"], report.transmits[Int(side.rawValue)].failed) }
+        for side in Side.allCases {
+            let index = Int(side.rawValue)
+            add(.egressErrors, ["\(side)"], report.transmits[index].failed + report.snapshot.counters.egressLost[index])
+        }
     }
 }

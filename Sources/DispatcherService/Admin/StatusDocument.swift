@@ -54,6 +54,7 @@ struct StatusDocument: Encodable {
         var packetsSent: UInt64
         var sendCalls: UInt64
         var egressErrors: [String: UInt64]
+        var egressLost: UInt64
         var arpAnswered: UInt64
         var arpConflicts: UInt64
     }
@@ -75,6 +76,7 @@ struct StatusDocument: Encodable {
     var repeatedRequests: UInt64
     var overLimit: UInt64
     var recordsLost: UInt64
+    var answersOmitted: UInt64
     var unwrittenLogLines: UInt64
     var turns: UInt64
 
@@ -107,6 +109,7 @@ struct StatusDocument: Encodable {
         repeatedRequests = snapshot.counters.repeatedRequests
         overLimit = snapshot.counters.overLimit
         recordsLost = snapshot.counters.recordsLost + report.recordsLost
+        answersOmitted = snapshot.counters.answersOmitted
         self.unwrittenLogLines = unwrittenLogLines
         turns = report.turns
     }
@@ -134,6 +137,7 @@ struct StatusDocument: Encodable {
             captureDrops: report.captures[index].dropped, truncated: report.captures[index].truncated,
             packetsSent: report.transmits[index].packets, sendCalls: report.transmits[index].calls,
             egressErrors: Dictionary(report.transmits[index].errors.map { (ErrorName.text($0.code), $0.count) }, uniquingKeysWith: +),
+            egressLost: counters.egressLost[index],
             arpAnswered: report.arp[index].requestsAnswered, arpConflicts: report.arp[index].conflicts)
     }
 

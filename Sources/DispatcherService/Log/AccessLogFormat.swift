@@ -51,9 +51,10 @@ struct AccessLogFormat {
         return "\(shown(record.receive))/\(shown(record.queue))/\(shown(record.connect))/\(shown(record.response))/\(total)"
     }
 
-    /// HAProxy's encoding: what is not printable, quotes and # become #XX. A request that was never read is <BADREQ>.
+    /// HAProxy's encoding: what is not printable, quotes and # become #XX. A request that was never read is <BADREQ>; the end of a tunnel
+    /// is <TUNNEL>: its request is in the line of its 101, by the client's address and port.
     private func appendRequest(_ record: borrowing RequestRecord, to line: inout [UInt8]) {
-        guard record.lineLength > 0 else { return line.append(text: "<BADREQ>") }
+        guard record.lineLength > 0 else { return line.append(text: record.kind == .tunnelClosed ? "<TUNNEL>" : "<BADREQ>") }
         for index in 0..<min(record.lineLength, RequestRecord.lineCapacity) {
             let byte = record.line[index]
             if byte < 0x20 || byte >= 0x7F || byte == 0x22 || byte == 0x23 {

@@ -119,4 +119,25 @@ struct EgressTests {
         let largest = [UInt8](repeating: 1, count: 65_495).withUnsafeBytes { small.append(outgoing(), payload: $0) }
         #expect(!tooLarge && largest)
     }
+
+    @Test("what the engine writes into a full egress is counted as lost, not as sent")
+    func engine() {
+        var configuration = EngineConfiguration()
+        configuration.sourceAddress = World.sourceAddress
+        configuration.services = [ServiceConfiguration(name: "web", listen: [World.service], routes: [RouteConfiguration(pool: 0)])]
+        configuration.pools = [PoolConfiguration(name: "pool", servers: [ServerConfiguration(endpoint: World.serverEndpoint(0))])]
+        var engine = L73Dispatcher(configuration: configuration, seed: 1)
+        var egress = Egress(packets: 2, bytes: 1 << 20)
+        let hardware = SimulatedDispatcher.clientSideHardware
+        for port in UInt16(1)...5 {
+            var syn = TestSegment(source: Endpoint(address: IPAddress(v4: 0x0A4D_010B), port: port), destination: World.service)
+            syn.flags = .syn
+            let frame = syn.frame(from: HardwareAddress(bits: 1), to: hardware)
+            engine.receive(frame.span.bytes, on: .client, at: Instant(nanoseconds: 1), into: &egress)
+        }
+        let counters = engine.snapshot(at: Instant(nanoseconds: 1)).counters
+        let sent = counters.emitted[0][Int(EmissionKind.handshake.rawValue)]
+        let (count, lost) = (egress.count, counters.egressLost)
+        #expect(count == 2 && sent == 2 && lost == [3, 0])
+    }
 }
