@@ -27,6 +27,10 @@ public struct TCPSettings: Sendable {
     /// The window shown to a server at the start of a response: clamped to 10 segments, or the client's.
     public enum InitialWindow: String, Sendable { case clamped, client }
 
+    /// The options in our SYNs beside the MSS: window scale and SACK permitted, or none.
+    public enum Options: String, Sendable { case all, mss }
+
+    public var options = Options.all
     public var acknowledge = Acknowledge.withResponse
     public var initialWindow = InitialWindow.clamped
     /// How long a front-end connection that we closed is remembered ([0064]).

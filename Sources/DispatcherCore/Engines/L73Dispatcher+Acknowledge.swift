@@ -3,9 +3,9 @@ extension L73Dispatcher {
     /// ([0062] steps 5 and 6, [0063]).
     /// - Returns: whether something went on to the server.
     mutating func takeAcknowledgement(
-        _ segment: Segment, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
+        _ segment: Segment, _ frame: RawSpan, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> Bool {
-        let windowMoved = front.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+        let windowMoved = front.pointee.sender.noteWindow(segment, bytes: front.pointee.options.bytes(segment.window))
         let isBare = segment.length == 0 && !windowMoved
         let isDuplicate =
             isBare && segment.acknowledgement == front.pointee.sender.unacknowledged
@@ -46,10 +46,18 @@ extension L73Dispatcher {
         // A segment of the client with data and nothing new to acknowledge would look like a duplicate acknowledgement: it stays here.
         let concernsServer = reached.isAtOrAfter(back.pointee.splice.floor)
         if progress.bytes > 0 || windowMoved || (isDuplicate && concernsServer) {
-            acknowledge(back, kind: .forwarded, into: &egress)
+            acknowledge(back, kind: .forwarded, sack: epochBlocks(segment, frame, back), into: &egress)
             armBack(back, place)
             return true
         }
         return false
+    }
+
+    /// The client's SACK blocks in the server's numbers; what lies outside of the epoch is left out (I2).
+    func epochBlocks(_ segment: Segment, _ frame: RawSpan, _ back: BackRef) -> SACKBlocks {
+        guard segment.options.sackCount > 0, back.pointee.options.sackPermitted else { return SACKBlocks() }
+        return SACKBlocks(segment, in: frame).translated(
+            by: 0 &- back.pointee.splice.delta,
+            within: SACKBlocks.Block(start: back.pointee.splice.start, end: back.pointee.receiveHighest))
     }
 }

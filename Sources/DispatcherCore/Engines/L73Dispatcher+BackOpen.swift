@@ -64,6 +64,10 @@ extension L73Dispatcher {
             side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: back.pointee.sender.unacknowledged,
             acknowledgement: SequenceNumber(0), flags: .syn, window: 65_535, segmentSize: serverSegment)
         segment.maximumSegmentSize = UInt16(serverMSS)
+        if configuration.tcp.options == .all {
+            segment.windowScale = NegotiatedOptions.ourShift
+            segment.sackPermitted = true
+        }
         back.pointee.sender.armTimer(at: now)
         send(segment, Self.noPayload, .connect, again: again, into: &egress)
     }
@@ -134,6 +138,10 @@ extension L73Dispatcher {
         let size = min(max(offered, 48), UInt16(serverSegment))
         back.pointee.state = .open
         back.pointee.sender = Sender(initial: initial + 1, segmentSize: size)
+        let offers = configuration.tcp.options == .all
+        back.pointee.options = NegotiatedOptions(
+            peerScale: offers && segment.options.windowScale != 255 ? segment.options.windowScale : nil,
+            sackPermitted: offers && segment.options.sackPermitted)
         back.pointee.sender.setWindow(segment, bytes: Int(segment.window))
         back.pointee.receiveNext = segment.sequence + 1
         back.pointee.receiveHighest = segment.sequence + 1

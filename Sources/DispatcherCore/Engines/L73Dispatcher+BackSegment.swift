@@ -21,9 +21,11 @@ extension L73Dispatcher {
             challenge(back, at: now, into: &egress)
             return .dropped(.acknowledgesUnsent)
         }
-        if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - 65_535) { return .dropped(.oldAcknowledgement) }
+        if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - back.pointee.sender.largestWindow) {
+            return .dropped(.oldAcknowledgement)
+        }
 
-        let windowMoved = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+        let windowMoved = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
         let progress = back.pointee.sender.acknowledge(
             segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, at: now)
         if progress.resend, let piece = back.pointee.sender.firstMissing(at: now) { sendPiece(piece, back, into: &egress) }

@@ -11,8 +11,9 @@ extension L73Dispatcher {
 
     // MARK: Toward clients
 
-    /// The window to show a client, bytes: the room for its request, never taking back what it was told ([0057] a).
-    private func clientWindow(_ front: FrontRef) -> Int {
+    /// The window to show a client: the room for its request, never taking back what it was told ([0057] a). What the field cannot
+    /// say exactly is shown a step too large rather than taken back (RFC 7323 section 2.4); what comes beyond is not taken.
+    private func clientWindow(_ front: FrontRef) -> UInt16 {
         let room: Int
         switch front.pointee.phase {
         case .closing, .tunnel: room = 65_535
@@ -20,18 +21,24 @@ extension L73Dispatcher {
             let limits = self.limits[Int(front.pointee.service)]
             room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
         }
-        let edge = front.pointee.receiveNext + min(max(room, 0), 65_535)
+        let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
         if edge.isAfter(front.pointee.shownEdge) { front.pointee.shownEdge = edge }
-        return min(max(front.pointee.shownEdge.distance(from: front.pointee.receiveNext), 0), 65_535)
+        let told = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
+        let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
+        front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
+        return field
     }
 
     /// What to acknowledge to a client, and the window to show it. In a tunnel both are the server's: nothing is ours to acknowledge.
-    private func clientAcknowledgement(_ front: FrontRef) -> (number: SequenceNumber, window: Int) {
-        guard front.pointee.phase == .tunnel, front.pointee.hasSlot else { return (front.pointee.receiveNext, clientWindow(front)) }
+    private func clientAcknowledgement(_ front: FrontRef) -> (number: SequenceNumber, window: UInt16) {
+        let options = front.pointee.options
+        guard front.pointee.phase == .tunnel, front.pointee.hasSlot else {
+            return (front.pointee.receiveNext, clientWindow(front))
+        }
         let back = backs.pointer(Int(front.pointee.back))
         let splice = back.pointee.splice
         let translated = SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta)
-        return (SequenceNumber.later(translated, splice.clientStart), min(back.pointee.sender.window, 65_535))
+        return (SequenceNumber.later(translated, splice.clientStart), options.field(atMost: back.pointee.sender.window))
     }
 
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
@@ -43,10 +50,13 @@ extension L73Dispatcher {
         let acknowledgement = clientAcknowledgement(front)
         var segment = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
-            acknowledgement: acknowledgement.number, flags: flags, window: UInt16(acknowledgement.window),
+            acknowledgement: acknowledgement.number, flags: flags, window: acknowledgement.window,
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
+        if front.pointee.options.sackPermitted, front.pointee.received.hasGap {
+            segment.sack = front.pointee.received.blocks(from: front.pointee.inputStart)
+        }
         front.pointee.acknowledgeBy = .distantFuture
         front.pointee.unacknowledgedSegments = 0
         send(segment, payload, kind, again: again, into: &egress)
@@ -84,7 +94,7 @@ extension L73Dispatcher {
             return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
         }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
-            return (connection.receiveNext, min(10 * serverMSS, 65_535))
+            return (connection.receiveNext, 10 * serverMSS)
         }
         if connection.use == .awaitingHead {
             return (connection.splice.floor, initialWindow(front))
@@ -106,33 +116,51 @@ extension L73Dispatcher {
     /// which is ours to hold.
     private func initialWindow(_ front: FrontRef) -> Int {
         let room = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
-        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : 65_535
+        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : room
         return min(max(room, 2 * serverMSS), most)
     }
 
     /// A segment to a server; it carries our acknowledgement.
+    /// - Parameter sack: the client's blocks, in the server's numbers.
     mutating func sendToServer(
         _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload, kind: EmissionKind,
-        again: Bool = false, into egress: inout Egress
+        again: Bool = false, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
     ) {
         let (number, room) = serverAcknowledgement(back)
-        // A client that takes back what it offered is obeyed (RFC 9293 3.8.6, SHLD-14 binds the client); our clamp only grows.
-        let edge = number + min(max(room, 0), 65_535)
+        let window = serverWindow(back, number: number, room: room)
+        let edge = number + Int(window) << Int(back.pointee.options.shift)
         back.pointee.shownEdge = SequenceNumber.later(back.pointee.shownEdge, edge)
         back.pointee.told = number
         var acknowledgement = number
         if back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }
         var segment = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: sequence,
-            acknowledgement: acknowledgement, flags: flags, window: UInt16(min(max(edge.distance(from: number), 0), 65_535)),
+            acknowledgement: acknowledgement, flags: flags, window: window,
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
-        if flags.contains(.syn) { segment.maximumSegmentSize = UInt16(serverMSS) }
+        if back.pointee.options.sackPermitted {
+            segment.sack = back.pointee.gap.isNone ? sack : back.pointee.beyondGap.blocks(from: back.pointee.gapBase)
+        }
         back.pointee.acknowledgeBy = .distantFuture
         send(segment, payload, kind, again: again, into: &egress)
     }
 
-    mutating func acknowledge(_ back: BackRef, kind: EmissionKind = .acknowledgement, into egress: inout Egress) {
-        sendToServer(back, sequence: back.pointee.sender.highest, flags: .ack, kind: kind, into: &egress)
+    /// The window field for a server. A client that takes back what it offered is obeyed (RFC 9293 3.8.6, SHLD-14 binds the client); what
+    /// the field cannot say exactly takes nothing back, and shows up to a step more: `pass` holds the client's true edge.
+    private func serverWindow(_ back: BackRef, number: SequenceNumber, room: Int) -> UInt16 {
+        let options = back.pointee.options
+        let field = options.field(atMost: room)
+        let shown = number + Int(field) << Int(options.shift)
+        guard field > 0, shown.isBefore(back.pointee.shownEdge), back.pointee.shownEdge.isBefore(number + room + 1 << Int(options.shift))
+        else {
+            return field
+        }
+        return options.field(atLeast: room)
+    }
+
+    mutating func acknowledge(
+        _ back: BackRef, kind: EmissionKind = .acknowledgement, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
+    ) {
+        sendToServer(back, sequence: back.pointee.sender.highest, flags: .ack, kind: kind, sack: sack, into: &egress)
     }
 
     /// Sends what of the request may be sent now.

@@ -22,20 +22,20 @@ extension L73Dispatcher {
         if segment.end.isBefore(receiveNext) || (segment.length > 0 && segment.end == receiveNext) {
             answerMisfit(segment, front, at: now, into: &egress)
             if segment.acknowledgement.isAfter(front.pointee.sender.highest) { return .dropped(.acknowledgesUnsent) }
-            _ = takeAcknowledgement(segment, front, index, at: now, into: &egress)
+            _ = takeAcknowledgement(segment, frame, front, index, at: now, into: &egress)
             return .consumed
         }
         if segment.acknowledgement.isAfter(front.pointee.sender.highest) {
             challenge(front, at: now, into: &egress)
             return .dropped(.acknowledgesUnsent)
         }
-        if segment.acknowledgement.isBefore(front.pointee.sender.unacknowledged - 65_535) {
+        if segment.acknowledgement.isBefore(front.pointee.sender.unacknowledged - front.pointee.sender.largestWindow) {
             challenge(front, at: now, into: &egress)
             return .dropped(.oldAcknowledgement)
         }
 
         let generation = front.pointee.generation
-        let forwarded = takeAcknowledgement(segment, front, index, at: now, into: &egress)
+        let forwarded = takeAcknowledgement(segment, frame, front, index, at: now, into: &egress)
         // The acknowledgement may have ended the connection.
         guard isAlive(front, generation) else { return forwarded ? .forwarded : .consumed }
         var outcome: FrameOutcome = forwarded ? .forwarded : .consumed

@@ -62,6 +62,10 @@ extension L73Dispatcher {
             side: .client, source: segment.destination, destination: segment.source, sequence: cookie.make(for: segment, at: now),
             acknowledgement: segment.sequence + 1, flags: [.syn, .ack], window: 65_535, segmentSize: clientSegment)
         answer.maximumSegmentSize = UInt16(clientMSS)
+        if configuration.tcp.options == .all {
+            if segment.options.windowScale != 255 { answer.windowScale = NegotiatedOptions.ourShift }
+            answer.sackPermitted = segment.options.sackPermitted
+        }
         answer.nextHop = .neighbour(segment.sender)
         send(answer, Self.noPayload, .handshake, into: &egress)
         return .consumed
@@ -90,10 +94,14 @@ extension L73Dispatcher {
         generation &+= 1
         let size = min(max(contents.segmentSize, 48), UInt16(clientSegment))
         var sender = Sender(initial: segment.acknowledgement, segmentSize: size)
-        sender.setWindow(segment, bytes: Int(segment.window))
+        let offers = configuration.tcp.options == .all
+        let options = NegotiatedOptions(
+            peerScale: offers ? contents.windowScale : nil, sackPermitted: offers && contents.sackPermitted)
+        sender.setWindow(segment, bytes: options.bytes(segment.window))
         var connection = FrontConnection(
             generation: generation, listener: UInt16(listener), service: UInt16(service), client: segment.source,
-            neighbour: segment.sender, sender: sender, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535)
+            neighbour: segment.sender, sender: sender, options: options, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535
+        )
         connection.progress = now
         connection.phaseDeadline = now + limits[service].idle
         guard let index = fronts.insert(connection) else {

@@ -63,7 +63,7 @@ extension L73Dispatcher {
                 challenge(front, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
-            _ = front.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+            _ = front.pointee.sender.noteWindow(segment, bytes: front.pointee.options.bytes(segment.window))
             let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, at: now)
             if progress.bytes > 0 {
                 front.pointee.progress = now
@@ -85,8 +85,10 @@ extension L73Dispatcher {
         var outgoing = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back),
             sequence: SequenceNumber((segment.sequence + skip).value &+ splice.clientDelta), acknowledgement: acknowledgement,
-            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
+            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
+            window: back.pointee.options.field(atMost: front.pointee.options.bytes(segment.window)),
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
+        outgoing.sack = epochBlocks(segment, frame, back)
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
         forward(outgoing, segment, frame, skip: skip, into: &egress)
 
@@ -131,7 +133,7 @@ extension L73Dispatcher {
                 challenge(back, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
-            _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
+            _ = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
             if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
@@ -139,8 +141,13 @@ extension L73Dispatcher {
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client,
             sequence: splice.toClient(segment.sequence + skip),
             acknowledgement: SequenceNumber.later(translated, splice.clientStart),
-            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
+            flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
+            window: front.pointee.options.field(atMost: back.pointee.options.bytes(segment.window)),
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+        if segment.options.sackCount > 0, front.pointee.options.sackPermitted {
+            outgoing.sack = SACKBlocks(segment, in: frame).translated(
+                by: 0 &- splice.clientDelta, within: SACKBlocks.Block(start: splice.clientStart, end: front.pointee.receiveNext))
+        }
         outgoing.nextHop = .neighbour(front.pointee.neighbour)
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
         forward(outgoing, segment, frame, skip: skip, into: &egress)
@@ -178,7 +185,7 @@ extension L73Dispatcher {
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
             acknowledgement: front.pointee.receiveNext, flags: pushes ? [.ack, .psh] : .ack,
-            window: UInt16(min(back.pointee.sender.window, 65_535)),
+            window: front.pointee.options.field(atMost: back.pointee.sender.window),
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         outgoing.nextHop = .neighbour(front.pointee.neighbour)
         send(outgoing, bytes, .forwarded, into: &egress)

@@ -40,6 +40,7 @@ struct BackConnection {
 
     // MARK: TCP
     var sender = Sender(initial: SequenceNumber(0), segmentSize: 536)
+    var options = NegotiatedOptions()
     /// B: the next number expected, everything before it is there.
     var receiveNext = SequenceNumber(0)
     /// The end of the highest byte that came.

@@ -38,9 +38,12 @@ struct FrontConnection {
 
     // MARK: TCP
     var sender: Sender
+    let options: NegotiatedOptions
     var receiveNext: SequenceNumber
-    /// The right edge that the client was told last: it never moves back.
+    /// The right edge of what is taken from the client: it never moves back.
     var shownEdge: SequenceNumber
+    /// The right edge that the client was told last: `shownEdge`, or beyond it what a scaled window cannot say exactly.
+    var toldEdge: SequenceNumber
     var finReceived = false
     /// Whether the client closed before we did: then it has the last word, and there is no TIME_WAIT.
     var closedByClient = false
@@ -105,7 +108,7 @@ struct FrontConnection {
 
     init(
         generation: UInt32, listener: UInt16, service: UInt16, client: Endpoint, neighbour: HardwareAddress, sender: Sender,
-        receiveNext: SequenceNumber, shownEdge: SequenceNumber
+        options: NegotiatedOptions, receiveNext: SequenceNumber, shownEdge: SequenceNumber
     ) {
         self.generation = generation
         self.listener = listener
@@ -113,8 +116,10 @@ struct FrontConnection {
         self.client = client
         self.neighbour = neighbour
         self.sender = sender
+        self.options = options
         self.receiveNext = receiveNext
         self.shownEdge = shownEdge
+        toldEdge = shownEdge
     }
 
     /// The earliest of its deadlines.

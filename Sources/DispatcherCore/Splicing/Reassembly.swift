@@ -9,6 +9,8 @@ struct Reassembly {
     private var starts = InlineArray<4, UInt32>(repeating: 0)
     private var ends = InlineArray<4, UInt32>(repeating: 0)
     private var pieces = 0
+    /// Where the bytes that came last begin.
+    private var latest: UInt32 = 0
 
     init() {}
 
@@ -35,6 +37,7 @@ struct Reassembly {
         }
         if cursor < end { copy(bytes, offset, cursor, end, buffer) }
 
+        latest = start
         let mergedStart = first < last ? min(start, starts[first]) : start
         let mergedEnd = first < last ? max(end, ends[last - 1]) : end
         if start == contiguous {
@@ -82,10 +85,23 @@ struct Reassembly {
     mutating func consume(_ count: Int) {
         let shift = UInt32(count)
         contiguous -= shift
+        latest -= min(latest, shift)
         for index in 0..<pieces {
             starts[index] -= shift
             ends[index] -= shift
         }
+    }
+
+    /// The pieces beyond gaps as SACK blocks, the one that came last first (RFC 2018 section 4).
+    /// - Parameter start: the number of the buffer's first byte.
+    func blocks(from start: SequenceNumber) -> SACKBlocks {
+        var result = SACKBlocks()
+        for pass in 0..<2 {
+            for index in 0..<pieces where (starts[index] <= latest && latest < ends[index]) == (pass == 0) {
+                result.append(SACKBlocks.Block(start: start + Int(starts[index]), end: start + Int(ends[index])))
+            }
+        }
+        return result
     }
 
     /// Where the last byte that is there ends.

@@ -22,6 +22,8 @@ struct Sender {
     var edge: SequenceNumber
     /// The farthest right edge that the peer has offered: it must take what was sent before it shrank its window.
     private(set) var farthestEdge: SequenceNumber
+    /// The largest window that the peer has offered, bytes (MAX.SND.WND of RFC 5961 section 5.2); at least what a field without scale says.
+    private(set) var largestWindow = 65_535
     /// SND.WL1, SND.WL2: of the segment that set the window last.
     private var windowSequence: SequenceNumber
     private var windowAcknowledgement: SequenceNumber
@@ -86,6 +88,7 @@ struct Sender {
         guard isNewer else { return false }
         windowSequence = segment.sequence
         windowAcknowledgement = segment.acknowledgement
+        largestWindow = max(largestWindow, bytes)
         let edge = segment.acknowledgement + bytes
         guard edge != self.edge else { return false }
         self.edge = edge
@@ -97,6 +100,7 @@ struct Sender {
     mutating func setWindow(_ segment: Segment, bytes: Int) {
         windowSequence = segment.sequence
         windowAcknowledgement = segment.acknowledgement
+        largestWindow = max(largestWindow, bytes)
         edge = segment.acknowledgement + bytes
         farthestEdge = edge
     }

@@ -24,10 +24,37 @@ public struct OutgoingSegment: Sendable {
     public var window: UInt16
     /// The option MSS; 0 = none.
     public var maximumSegmentSize: UInt16 = 0
-    /// The most payload bytes a segment on the wire may have; a longer payload is split by whoever transmits.
+    /// The option window scale (RFC 7323 section 2.2); nil = none.
+    public var windowScale: UInt8?
+    public var sackPermitted = false
+    public var sack = SACKBlocks()
+    /// The most payload bytes a segment on the wire may have beside no option; a longer payload is split by whoever transmits.
     public var segmentSize: Int
     /// The folded sum of the payload, where it is known from a verified checksum; nil = compute it.
     public var payloadSum: UInt16?
+
+    /// Bytes of the options.
+    var optionLength: Int {
+        (maximumSegmentSize == 0 ? 0 : 4) + (sackPermitted ? 4 : 0) + (windowScale == nil ? 0 : 4) + sack.optionLength
+    }
+
+    /// Writes the options, each padded with NOPs to four bytes.
+    func writeOptions(at start: UnsafeMutableRawPointer) {
+        var at = start
+        if maximumSegmentSize != 0 {
+            at.store(0x0204_0000 | UInt32(maximumSegmentSize), at: 0)
+            at += 4
+        }
+        if sackPermitted {
+            at.store(UInt32(0x0101_0402), at: 0)
+            at += 4
+        }
+        if let windowScale {
+            at.store(0x0103_0300 | UInt32(windowScale), at: 0)
+            at += 4
+        }
+        if sack.count > 0 { sack.write(at: at) }
+    }
 
     public init(
         side: Side, source: Endpoint, destination: Endpoint, sequence: SequenceNumber, acknowledgement: SequenceNumber, flags: TCPFlags,
@@ -127,12 +154,14 @@ public struct Egress: ~Copyable {
     /// Writes a TCP segment.
     /// - Returns: false when there is no room: the segment is lost, as on a full link.
     mutating func append(_ segment: OutgoingSegment, payload: UnsafeRawBufferPointer) -> Bool {
-        let tcpHeader = segment.maximumSegmentSize == 0 ? 20 : 24
+        let optionLength = segment.optionLength
+        let tcpHeader = 20 + optionLength
         let length = 20 + tcpHeader + payload.count
+        let segmentSize = segment.segmentSize - optionLength
         guard
             let packet = reserve(
                 length, side: segment.side, nextHop: segment.nextHop, destination: segment.destination.address,
-                segmentSize: segment.segmentSize)
+                segmentSize: segmentSize)
         else { return false }
         IPv4Header.write(
             at: packet, source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: length)
@@ -144,13 +173,13 @@ public struct Egress: ~Copyable {
         tcp.store(UInt16(tcpHeader / 4) << 12 | UInt16(segment.flags.rawValue), at: 12)
         tcp.store(segment.window, at: 14)
         tcp.store(UInt32(0), at: 16)
-        if segment.maximumSegmentSize != 0 { tcp.store(0x0204_0000 | UInt32(segment.maximumSegmentSize), at: 20) }
+        if optionLength > 0 { segment.writeOptions(at: tcp + 20) }
         if let bytes = payload.baseAddress { (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count) }
 
         var sum = Checksum()
         sum.addPseudoHeader(
             source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: tcpHeader + payload.count)
-        if payload.count > segment.segmentSize {
+        if payload.count > segmentSize {
             tcp.store(sum.folded, at: 16)
         } else {
             sum.add(UnsafeRawBufferPointer(start: tcp, count: tcpHeader))

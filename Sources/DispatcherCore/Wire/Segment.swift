@@ -35,6 +35,9 @@ public struct TCPOptions: Equatable, Sendable {
     /// Window scale (RFC 7323 2.2), above 14 read as 14; 255 = absent.
     public var windowScale: UInt8 = 255
     public var sackPermitted = false
+    /// The SACK option (RFC 2018 section 3): how many whole blocks it has, at most four, and where the first lies in the frame.
+    public var sackCount: UInt8 = 0
+    public var sackOffset: UInt16 = 0
 
     public init() {}
 
@@ -56,6 +59,9 @@ public struct TCPOptions: Equatable, Sendable {
             case (2, 4): options.maximumSegmentSize = bytes.uint16(at + 2)
             case (3, 3): options.windowScale = min(bytes.byte(at + 2), 14)
             case (4, 2): options.sackPermitted = true
+            case (5, 10...) where (length - 2) % 8 == 0:
+                options.sackCount = UInt8(min((length - 2) / 8, SACKBlocks.most))
+                options.sackOffset = UInt16(at + 2)
             default: break
             }
             at += length

@@ -114,6 +114,7 @@ struct ConfigurationDecoder {
 
     private mutating func decodeTCP(_ tcp: ConfigurationSection) {
         result.tcp.acknowledge = tcp.choice("acknowledge", TCPSettings.Acknowledge.self)
+        result.tcp.options = tcp.choice("options", TCPSettings.Options.self)
         result.tcp.initialWindow = tcp.choice("initial-window", TCPSettings.InitialWindow.self)
         result.tcp.timeWait = tcp.interval("time-wait")
         result.tcp.serverTimeWait = tcp.interval("server-time-wait")

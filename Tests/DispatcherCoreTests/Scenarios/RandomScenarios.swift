@@ -30,7 +30,13 @@ struct RandomRun {
         let clientSide = impairments(&random, 20...30_000)
         let serverSide = impairments(&random, 20...1_000)
         let limit = random.within(1...8)
-        let world = World(seed: seed, servers: random.within(1...3), client: clientSide, server: serverSide) { configuration in
+        var serverOptions = TestTCPOptions()
+        if random.chance(0.7) { serverOptions.windowScale = [0, 3, 7, 14][random.below(4)] }
+        serverOptions.sackPermitted = random.chance(0.7)
+        let world = World(
+            seed: seed, servers: random.within(1...3), client: clientSide, server: serverSide, serverOptions: serverOptions
+        ) { configuration in
+            configuration.tcp.options = random.chance(0.1) ? .mss : .all
             configuration.tcp.acknowledge = random.chance(0.3) ? .immediate : .withResponse
             configuration.tcp.initialWindow = random.chance(0.3) ? .client : .clamped
             configuration.pools[0].open = [.onConnection, .onRequest, .atStart][random.below(3)]
@@ -69,6 +75,9 @@ struct RandomRun {
         var options = TestTCPOptions()
         options.maximumSegmentSize = [1_460, 1_460, 536, 1_220, 300, 8_960][random.below(6)]
         if random.chance(0.2) { options.receiveBuffer = random.within(20_000...65_535) }
+        if random.chance(0.7) { options.windowScale = [0, 1, 7, 9, 14][random.below(5)] }
+        if options.windowScale != nil, random.chance(0.5) { options.receiveBuffer = random.within(65_536...1_000_000) }
+        options.sackPermitted = random.chance(0.7)
         if random.chance(0.2) {
             options.reader = .paced(bytes: random.within(500...20_000), interval: .milliseconds(Int64(random.within(5...100))))
         }

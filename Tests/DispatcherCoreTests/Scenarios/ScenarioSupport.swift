@@ -65,15 +65,18 @@ struct Spliced {
     var serverStart: UInt32
 
     init?(
-        request bytes: [UInt8] = World.get, clientWindow: UInt16 = 65_535, options: [UInt8]? = nil,
-        configure: (inout EngineConfiguration) -> Void = { _ in }
+        request bytes: [UInt8] = World.get, clientWindow: UInt16 = 65_535, options: [UInt8]? = nil, serverOptions: [UInt8]? = nil,
+        clientSequence: UInt32 = 1_000, serverSequence: UInt32 = 500_000, configure: (inout EngineConfiguration) -> Void = { _ in }
     ) {
-        let (world, client, server) = World.raw(configure: configure)
-        self.init(world, client, server, request: bytes, clientWindow: clientWindow, options: options)
+        let world = World(servers: 0, rawServers: 1, configure: configure)
+        self.init(
+            world, world.rawClient(sequence: clientSequence), world.rawServer(sequence: serverSequence), request: bytes,
+            clientWindow: clientWindow, options: options, serverOptions: serverOptions)
     }
 
     init?(
-        _ world: World, _ client: RawPeer, _ server: RawPeer, request bytes: [UInt8], clientWindow: UInt16 = 65_535, options: [UInt8]? = nil
+        _ world: World, _ client: RawPeer, _ server: RawPeer, request bytes: [UInt8], clientWindow: UInt16 = 65_535,
+        options: [UInt8]? = nil, serverOptions: [UInt8]? = nil
     ) {
         self.world = world
         self.client = client
@@ -89,7 +92,7 @@ struct Spliced {
             return nil
         }
         let isOpen = server.remote.port != 0
-        if !isOpen, server.accept() == nil { return nil }
+        if !isOpen, server.accept(options: serverOptions) == nil { return nil }
         server.skip()
         let from = server.acknowledgement
         client.advance([.ack, .psh], bytes)

@@ -173,4 +173,117 @@ struct WindowScenarios {
         #expect(passed.allSatisfy { edge($0) == splice.server.sequence &+ 3_000 })
         splice.world.check()
     }
+
+    // MARK: Window scale
+
+    /// A client and a server whose SYNs have the option window scale, or not, with a long response under way: everything acknowledged.
+    private func scaled(client: Int?, server: Int?, window: UInt16) throws -> Spliced {
+        let opened = Spliced(
+            clientWindow: window, options: TestSegment.maximumSegmentSize(1_460) + (client.map { [1, 3, 3, UInt8($0)] } ?? []),
+            serverOptions: TestSegment.maximumSegmentSize(1_460) + (server.map { [1, 3, 3, UInt8($0)] } ?? [])
+        ) { $0.tcp.initialWindow = .client }
+        let splice = try #require(opened)
+        splice.server.advance([.ack, .psh], RawPeer.head(length: 5_000_000))
+        splice.client.run()
+        splice.client.acknowledge()
+        splice.server.run()
+        return splice
+    }
+
+    private func scale(_ segment: TestSegment?) -> UInt8? { segment?.optionValue(of: 3)?.first }
+
+    @Test(
+        "F06 a scale is offered exactly when the client offers one; to servers always; never with options: mss",
+        arguments: [(nil, false), (UInt8(0), false), (7, false), (14, false), (7, true)] as [(UInt8?, Bool)])
+    func f06(offered: UInt8?, isOff: Bool) throws {
+        let (world, client, server) = World.raw { if isOff { $0.tcp.options = .mss } }
+        client.send(.syn) { segment in
+            if let offered { segment.options += [1, 3, 3, offered, 1, 1, 4, 2] }
+        }
+        let answer = try #require(client.arrivals().last)
+        #expect((scale(answer) != nil) == (offered != nil && !isOff))
+        #expect((answer.optionValue(of: 4) != nil) == (offered != nil && !isOff))
+        #expect(answer.window == 65_535)
+        client.sequence &+= 1
+        client.acknowledgement = answer.sequence &+ 1
+        client.send(.ack)
+        let syn = try #require(server.accept())
+        #expect((scale(syn) != nil) == !isOff && (syn.optionValue(of: 4) != nil) == !isOff)
+        world.check()
+    }
+
+    @Test(
+        "F01 F05 the client's window in bytes is the server's in bytes; a scale above 14 counts as 14; one side may have no scale",
+        arguments: [
+            (7, 500, 7, 64_000), (5, 2_000, 7, 64_000), (15, 3, 7, 49_152), (14, 60, 2, 983_040), (nil, 64_000, 7, 64_000),
+            (10, 60, nil, 61_440), (12, 100, nil, 65_535),
+        ] as [(Int?, Int, Int?, Int)])
+    func f01(client: Int?, field: Int, server: Int?, bytes: Int) throws {
+        let splice = try scaled(client: client, server: server, window: UInt16(field))
+        let told = try #require(splice.server.received.last)
+        #expect(Int(told.window) << (server == nil ? 0 : 7) == bytes)
+        // The server's window for the request is scaled as well.
+        splice.world.check()
+    }
+
+    @Test("F03 a window smaller than a step is shown as closed; the server's probe passes; no deadlock")
+    func f03() throws {
+        let splice = try scaled(client: 0, server: 7, window: 20)
+        #expect(splice.server.received.last?.window == 0)
+        splice.client.skip()
+        splice.server.send(.ack, [88]) { _ in }
+        #expect(splice.clientArrivals().contains { $0.payload == [88] })
+        splice.client.window = 30_000
+        splice.client.acknowledge()
+        splice.server.run()
+        #expect(splice.server.received.last?.window == UInt16(30_000 >> 7))
+        splice.world.check()
+    }
+
+    @Test("F07 while the client's edge stays, the one shown to the server does not move left by rounding")
+    func f07() throws {
+        let splice = try scaled(client: 0, server: 7, window: 20_000)
+        var edges: [UInt32] = []
+        for step in 1...300 {
+            splice.server.advance(.ack, [88])
+            splice.client.run(.milliseconds(1))
+            splice.client.window = UInt16(20_000 - step)
+            splice.client.acknowledge()
+            splice.server.run(.milliseconds(1))
+            let told = try #require(splice.server.received.last)
+            edges.append(told.acknowledgement &+ UInt32(told.window) << 7)
+        }
+        for (one, next) in zip(edges, edges.dropFirst()) { #expect(Int32(bitPattern: next &- one) >= 0) }
+        // And it is at most a step too far, of which the client sees nothing.
+        let clientEdge = splice.serverStart &+ UInt32(RawPeer.head(length: 5_000_000).count) &+ 20_000
+        #expect(edges.allSatisfy { Int32(bitPattern: $0 &- clientEdge) < 128 })
+        splice.world.check()
+    }
+
+    @Test("F14 with a scale, our own window to a client that sends single bytes never moves back either")
+    func f14Scaled() throws {
+        let (world, client, server) = World.raw()
+        client.send(.syn) { $0.options += [1, 3, 3, 9] }
+        client.sequence &+= 1
+        client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
+        client.send(.ack)
+        #expect(server.accept() != nil)
+        var edges: [UInt32] = []
+        for byte in [UInt8](text: "POST /x/1 HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n") + Tagged.bytes(1, count: 300) {
+            client.advance(.ack, [byte])
+            edges += client.arrivals(after: .milliseconds(45)).map { $0.acknowledgement &+ UInt32($0.window) << 7 }
+        }
+        #expect(edges.count > 300)
+        for (one, next) in zip(edges, edges.dropFirst()) { #expect(Int32(bitPattern: next &- one) >= 0) }
+        world.check()
+    }
+
+    @Test("long responses fill a large window: the clamp grows until the client's scale decides")
+    func largeWindow() {
+        let world = World(serverOptions: TestTCPOptions(windowScale: 7, sackPermitted: true))
+        let options = TestTCPOptions(windowScale: 7, sackPermitted: true, receiveBuffer: 1_000_000)
+        world.client([world.exchange(.get(), .length(3_000_000))], options: options)
+        world.finish()
+        #expect(world.servers[0].largestPeerWindow > 500_000)
+    }
 }

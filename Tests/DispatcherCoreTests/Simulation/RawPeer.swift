@@ -103,12 +103,12 @@ final class RawPeer {
 
     /// Waits for a SYN and answers it as a server; returns the SYN.
     @discardableResult
-    func accept(within time: Interval = .seconds(2)) -> TestSegment? {
+    func accept(within time: Interval = .seconds(2), options: [UInt8]? = nil) -> TestSegment? {
         simulation.run(atMost: time) { received[looked...].contains { $0.flags == .syn } }
         guard let syn = received[looked...].first(where: { $0.flags == .syn }) else { return nil }
         remote = syn.source
         acknowledgement = syn.sequence &+ 1
-        send([.syn, .ack])
+        send([.syn, .ack]) { if let options { $0.options = options } }
         sequence &+= 1
         run()
         return syn

@@ -61,11 +61,47 @@ extension TestSegment {
         if !flags.isDisjoint(with: [.urg, .ece, .cwr]) || reserved != 0 { return "URG, ECN or reserved bits" }
         if flags.contains(.rst), !payload.isEmpty { return "RST with data" }
         if flags.contains(.syn), !payload.isEmpty { return "SYN with data" }
-        if !flags.contains(.syn), !options.isEmpty { return "options outside of a SYN" }
-        if flags.contains(.syn), options.count != 4 || options[0] != 2 || options[1] != 4 { return "SYN without exactly the option MSS" }
+        if let text = optionFault() { return text }
         if !dontFragment || moreFragments || fragmentOffset != 0 { return "no DF, or a fragment" }
         if timeToLive == 0 { return "TTL 0" }
         if !source.address.isUnicastSource { return "source \(source)" }
         return nil
+    }
+
+    /// In a SYN the MSS, and window scale and SACK permitted at most; elsewhere SACK blocks at most. Each once, aligned, and NOPs only to
+    /// align.
+    private func optionFault() -> String? {
+        var kinds: [UInt8] = []
+        var index = 0
+        while index < options.count {
+            if options[index] == 1 {
+                index += 1
+                continue
+            }
+            guard index + 1 < options.count, options[index + 1] >= 2, index + Int(options[index + 1]) <= options.count else {
+                return "options \(options)"
+            }
+            kinds.append(options[index])
+            let lengths: [UInt8: [UInt8]] = [2: [4], 3: [3], 4: [2], 5: [10, 18, 26, 34]]
+            guard lengths[options[index]]?.contains(options[index + 1]) == true else { return "option \(options[index]) of \(options[index + 1])" }
+            index += Int(options[index + 1])
+        }
+        if Set(kinds).count != kinds.count { return "an option twice: \(kinds)" }
+        if flags.contains(.syn) { return kinds.contains(2) && Set(kinds).isSubset(of: [2, 3, 4]) ? nil : "a SYN with options \(kinds)" }
+        if flags.contains(.rst), !kinds.isEmpty { return "a RST with options \(kinds)" }
+        return kinds.isEmpty || kinds == [5] ? nil : "options \(kinds) outside of a SYN"
+    }
+
+    /// The blocks of the SACK option.
+    var sackBlocks: [ClosedRange<UInt32>] {
+        guard let bytes = optionValue(of: 5), bytes.count % 8 == 0 else { return [] }
+        let edges = stride(from: 0, to: bytes.count, by: 4).map { at in bytes[at..<at + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) } }
+        return stride(from: 0, to: edges.count, by: 2).compactMap { edges[$0] <= edges[$0 + 1] ? edges[$0]...edges[$0 + 1] : nil }
+    }
+
+    /// A SACK option, NOPs in front.
+    static func sack(_ blocks: [(UInt32, UInt32)]) -> [UInt8] {
+        let edges = blocks.flatMap { [$0.0, $0.1] }
+        return [1, 1, 5, UInt8(2 + 4 * edges.count)] + edges.flatMap { [UInt8($0 >> 24), UInt8($0 >> 16 & 255), UInt8($0 >> 8 & 255), UInt8($0 & 255)] }
     }
 }

@@ -18,7 +18,14 @@ extension TestTCPEndpoint {
     private func takeSYN(_ segment: TestSegment) {
         initialReceive = segment.sequence
         receiveNext = 1
-        advertisedEdge = 1 + options.receiveBuffer
+        advertisedEdge = 1 + min(65_535, options.receiveBuffer)
+        let scale = segment.optionValue(of: 3)?.first
+        if let scale, isClient, options.windowScale == nil { violation("a window scale of \(scale) that nobody offered") }
+        peerOffersScale = scale != nil
+        if let scale, let ours = options.windowScale { (peerShift, shift) = (min(Int(scale), 14), min(ours, 14)) }
+        let permits = segment.optionValue(of: 4) != nil
+        if permits, isClient, !options.sackPermitted { violation("SACK permitted, which nobody offered") }
+        usesSACK = permits && options.sackPermitted
         if let size = segment.maximumSegmentSize { peerSegmentSize = size }
         if segment.maximumSegmentSize == nil { violation("a SYN without the option MSS") }
         peerWindow = Int(segment.window)
@@ -143,17 +150,18 @@ extension TestTCPEndpoint {
     private func takeAcknowledgement(_ acknowledged: Int, _ segment: TestSegment, _ start: Int) {
         if state == .synReceived {
             state = .established
-            largestPeerWindow = max(largestPeerWindow, Int(segment.window))
-            peerWindow = Int(segment.window)
+            peerWindow = Int(segment.window) << peerShift
+            largestPeerWindow = max(largestPeerWindow, peerWindow)
             advance(to: 1)
             onConnected()
         }
         let windowBefore = peerWindow
+        let hasNews = takeSACK(segment)
         if acknowledged >= unacknowledged,
             start > windowSequence || (start == windowSequence && acknowledged >= windowAcknowledgement)
                 || acknowledged > windowAcknowledgement
         {
-            peerWindow = Int(segment.window)
+            peerWindow = Int(segment.window) << peerShift
             largestPeerWindow = max(largestPeerWindow, peerWindow)
             windowSequence = start
             windowAcknowledgement = acknowledged
@@ -163,7 +171,7 @@ extension TestTCPEndpoint {
             advance(to: acknowledged)
             finishAcknowledged()
         } else if acknowledged == unacknowledged, segment.payload.isEmpty, !segment.flags.contains(.fin), unacknowledged < sendHighest,
-            peerWindow == windowBefore, start == receiveNext
+            peerWindow == windowBefore || hasNews, start == receiveNext
         {
             duplicateAcknowledgement()
         }
@@ -204,6 +212,7 @@ extension TestTCPEndpoint {
             start = receiveNext
         }
         if start > receiveNext || !outOfOrder.isEmpty { acknowledgeNow = true }
+        if start > receiveNext { latestOutOfOrder = start }
         let at = outOfOrder.firstIndex { $0.position >= start } ?? outOfOrder.count
         outOfOrder.insert((start, bytes), at: at)
     }
@@ -273,15 +282,19 @@ extension TestTCPEndpoint {
     private var freeBuffer: Int { max(0, options.receiveBuffer - (received.count - consumed)) }
     /// The right edge that may be told: it never moves left, and right only in steps that are worth it (RFC 9293 3.8.6.2.2).
     private var edgeToAdvertise: Int {
-        let edge = receiveNext + min(65_535, freeBuffer)
+        let edge = receiveNext + min(65_535 << shift, freeBuffer)
         return edge - advertisedEdge >= min(receiveSegmentSize, options.receiveBuffer / 2) ? edge : max(advertisedEdge, receiveNext)
     }
     var windowIncrease: Int { edgeToAdvertise - advertisedEdge }
 
-    func windowToAdvertise() -> Int {
-        let edge = edgeToAdvertise
-        advertisedEdge = max(advertisedEdge, edge)
-        return min(65_535, edge - receiveNext)
+    /// The window field: rounded down, but never so that the right edge moves left (as Linux does).
+    func windowToAdvertise() -> UInt16 {
+        let bytes = edgeToAdvertise - receiveNext
+        var field = bytes >> shift
+        if receiveNext + field << shift < advertisedEdge { field = (bytes + (1 << shift) - 1) >> shift }
+        field = min(65_535, field)
+        advertisedEdge = max(advertisedEdge, receiveNext + field << shift)
+        return UInt16(field)
     }
 
     func sendAcknowledgement() {

@@ -65,10 +65,17 @@ extension TestTCPEndpoint {
         segment.sequence = initialSend &+ UInt32(truncatingIfNeeded: position)
         segment.flags = flags
         if length > 0 { segment.payload = Array(sendBuffer[position - 1..<position - 1 + length]) }
-        if flags.contains(.syn), let size = options.maximumSegmentSize { segment.options = TestSegment.maximumSegmentSize(size) }
+        if flags.contains(.syn) {
+            if let size = options.maximumSegmentSize { segment.options = TestSegment.maximumSegmentSize(size) }
+            // A SYN-ACK has what the SYN had too.
+            if let scale = options.windowScale, isClient || shift > 0 || peerOffersScale { segment.options += [1, 3, 3, UInt8(scale)] }
+            if options.sackPermitted, isClient || usesSACK { segment.options += [1, 1, 4, 2] }
+        } else if usesSACK, !outOfOrder.isEmpty {
+            segment.options = sackOption()
+        }
         if flags.contains(.ack) {
             segment.acknowledgement = initialReceive &+ UInt32(truncatingIfNeeded: receiveNext)
-            segment.window = UInt16(windowToAdvertise())
+            segment.window = flags.contains(.syn) ? UInt16(min(65_535, options.receiveBuffer)) : windowToAdvertise()
             acknowledgedSent = max(acknowledgedSent, receiveNext)
             acknowledgeNow = false
             unacknowledgedBytes = 0
@@ -80,6 +87,77 @@ extension TestTCPEndpoint {
         host.send(segment)
     }
 
+    // MARK: SACK (RFC 2018)
+
+    private func sackOption() -> [UInt8] {
+        var ranges: [Range<Int>] = []
+        for piece in outOfOrder where piece.position + piece.bytes.count > receiveNext {
+            let range = max(piece.position, receiveNext)..<piece.position + piece.bytes.count
+            if let last = ranges.last, range.lowerBound <= last.upperBound {
+                ranges[ranges.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+            } else {
+                ranges.append(range)
+            }
+        }
+        guard !ranges.isEmpty else { return [] }
+        if let latest = ranges.firstIndex(where: { $0.contains(latestOutOfOrder) }) { ranges.swapAt(0, latest) }
+        let edges = ranges.prefix(4).flatMap { [$0.lowerBound, $0.upperBound] }.map { initialReceive &+ UInt32(truncatingIfNeeded: $0) }
+        return [1, 1, 5, UInt8(2 + 4 * edges.count)]
+            + edges.flatMap { [UInt8($0 >> 24), UInt8($0 >> 16 & 255), UInt8($0 >> 8 & 255), UInt8($0 & 255)] }
+    }
+
+    /// Notes the peer's blocks; complains about those that no correct peer would send.
+    /// - Returns: whether they say anything new.
+    func takeSACK(_ segment: TestSegment) -> Bool {
+        guard let option = segment.optionValue(of: 5) else { return false }
+        if !usesSACK { violation("SACK was not agreed upon: \(segment)") }
+        if option.isEmpty || option.count % 8 != 0 { violation("a SACK option of \(option.count + 2) bytes") }
+        var news = false
+        for (index, at) in stride(from: 0, to: option.count - 7, by: 8).enumerated() {
+            func edge(_ at: Int) -> Int {
+                let number = option[at..<at + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                return unacknowledged + Int(Int32(bitPattern: number &- (initialSend &+ UInt32(truncatingIfNeeded: unacknowledged))))
+            }
+            let (start, end) = (edge(at), edge(at + 4))
+            sackBlocksReceived += 1
+            guard start < end, end <= sendHighest else {
+                violation("SACK \(start)..<\(end) of \(sendHighest) sent: \(segment)")
+                continue
+            }
+            let acknowledged =
+                Int(Int32(bitPattern: segment.acknowledgement &- (initialSend &+ UInt32(truncatingIfNeeded: unacknowledged))))
+                + unacknowledged
+            if start <= acknowledged, index > 0 || end > acknowledged {
+                violation("SACK \(start)..<\(end) at acknowledgement \(acknowledged): \(segment)")
+            }
+            guard start >= unacknowledged else { continue }
+            if !sacked.contains(where: { $0.lowerBound <= start && end <= $0.upperBound }) { news = true }
+            var range = start..<end
+            sacked.removeAll { other in
+                guard other.lowerBound <= range.upperBound, range.lowerBound <= other.upperBound else { return false }
+                range = min(range.lowerBound, other.lowerBound)..<max(range.upperBound, other.upperBound)
+                return true
+            }
+            sacked.append(range)
+            sacked.sort { $0.lowerBound < $1.lowerBound }
+        }
+        return news
+    }
+
+    /// Sends the next hole below what the peer has, once in a recovery (RFC 6675, its rule 1).
+    private func retransmitHole() {
+        guard recoveryPoint != nil, let top = sacked.last?.lowerBound else { return }
+        var at = max(unacknowledged, holesSentThrough)
+        for range in sacked where range.contains(at) { at = range.upperBound }
+        guard at < top, at < dataEnd, at > 0 else { return }
+        let next = sacked.first { $0.lowerBound > at }?.lowerBound ?? top
+        let length = min(sendSegmentSize, min(next, dataEnd) - at)
+        retransmitted += 1
+        timed = nil
+        holesSentThrough = at + length
+        transmit(position: at, length: length, flags: [.ack, .psh])
+    }
+
     // MARK: Acknowledgements of the peer
 
     /// New data was acknowledged up to `position`.
@@ -88,6 +166,7 @@ extension TestTCPEndpoint {
         unacknowledged = position
         sendNext = max(sendNext, position)
         retransmissions = 0
+        sacked = sacked.compactMap { $0.upperBound <= position ? nil : max($0.lowerBound, position)..<$0.upperBound }
         if let timed, position >= timed.position {
             sample((simulation.now - timed.at).nanoseconds)
             self.timed = nil
@@ -98,7 +177,7 @@ extension TestTCPEndpoint {
                 congestionWindow = max(slowStartThreshold, sendSegmentSize)
             } else {
                 congestionWindow = max(congestionWindow - newly + sendSegmentSize, sendSegmentSize)
-                retransmitFirst()
+                if usesSACK, holesSentThrough > unacknowledged { retransmitHole() } else { retransmitFirst() }
             }
         } else if congestionWindow < slowStartThreshold {
             congestionWindow += min(newly, 2 * sendSegmentSize)
@@ -119,9 +198,11 @@ extension TestTCPEndpoint {
             congestionWindow = slowStartThreshold + 3 * sendSegmentSize
             timed = nil
             retransmitFirst()
+            holesSentThrough = unacknowledged + sendSegmentSize
             retransmissionTimer.arm(after: timeout)
         } else if duplicateAcknowledgements > 3, recoveryPoint != nil {
             congestionWindow += sendSegmentSize
+            if usesSACK { retransmitHole() }
         }
     }
 
@@ -133,7 +214,8 @@ extension TestTCPEndpoint {
             transmit(position: 0, length: 0, flags: state == .synSent ? .syn : [.syn, .ack])
             return
         }
-        let length = min(sendSegmentSize, min(dataEnd, sendHighest) - unacknowledged)
+        var length = min(sendSegmentSize, min(dataEnd, sendHighest) - unacknowledged)
+        if let first = sacked.first, first.lowerBound > unacknowledged { length = min(length, first.lowerBound - unacknowledged) }
         let finish = finishQueued && sendHighest > dataEnd && unacknowledged + length == dataEnd
         transmit(position: unacknowledged, length: length, flags: finish ? [.ack, .fin] : length > 0 ? [.ack, .psh] : .ack)
     }
@@ -165,6 +247,8 @@ extension TestTCPEndpoint {
         congestionWindow = sendSegmentSize
         recoveryPoint = nil
         duplicateAcknowledgements = 0
+        // What it was told may have been thrown away since (RFC 2018 section 8).
+        sacked = []
         retransmitFirst()
         // The rest is sent again as the window opens.
         if unacknowledged > 0 {

@@ -13,6 +13,9 @@ struct TestTCPOptions {
 
     /// The option MSS that it sends; nil = no option.
     var maximumSegmentSize: Int? = 1_460
+    /// The option window scale that it sends; nil = none.
+    var windowScale: Int?
+    var sackPermitted = false
     var receiveBuffer = 65_535
     var reader = Reader.immediate
     var delayedAcknowledgement = Interval.milliseconds(40)
@@ -28,6 +31,12 @@ struct TestTCPOptions {
     var initialWindow = 10
     /// The first sequence number; nil = random.
     var initialSequence: UInt32?
+
+    init(windowScale: Int? = nil, sackPermitted: Bool = false, receiveBuffer: Int = 65_535) {
+        self.windowScale = windowScale
+        self.sackPermitted = sackPermitted
+        self.receiveBuffer = receiveBuffer
+    }
 }
 
 /// A TCP connection by RFC 9293 with Linux's habits, written for tests only: strict about what it receives.
@@ -67,6 +76,15 @@ final class TestTCPEndpoint {
     var windowSequence = 0
     var windowAcknowledgement = 0
     var peerSegmentSize = 536
+    /// How far the peer's windows and ours are shifted, once both SYNs had the option.
+    var peerShift = 0
+    var shift = 0
+    var usesSACK = false
+    var peerOffersScale = false
+    /// What the peer has said it has beyond its acknowledgement; sorted, apart from each other.
+    var sacked: [Range<Int>] = []
+    /// In recovery: holes up to here were sent again.
+    var holesSentThrough = 0
     var congestionWindow = 0
     var slowStartThreshold = Int.max
     var duplicateAcknowledgements = 0
@@ -87,6 +105,8 @@ final class TestTCPEndpoint {
     var received: [UInt8] = []
     var consumed = 0
     var outOfOrder: [(position: Int, bytes: [UInt8])] = []
+    /// The bytes beyond a gap that came last.
+    var latestOutOfOrder = 0
     var peerFinish: Int?
     var peerFinishTold = false
     /// The largest right edge that was ever told to the peer.
@@ -112,6 +132,7 @@ final class TestTCPEndpoint {
     var challenges = 0
     var duplicateSegments = 0
     var acknowledgementsSent = 0
+    var sackBlocksReceived = 0
     /// Hears of each acknowledgement and window of the peer: (position acknowledged, right edge).
     var onAcknowledgement: ((Int, Int) -> Void)?
 
@@ -150,7 +171,7 @@ final class TestTCPEndpoint {
     func open() {
         isClient = true
         state = .synSent
-        advertisedEdge = options.receiveBuffer + 1
+        advertisedEdge = min(65_535, options.receiveBuffer) + 1
         transmit(position: 0, length: 0, flags: .syn)
         sendNext = 1
         sendHighest = 1
