@@ -26,7 +26,10 @@ extension L73Dispatcher {
             }
         }
         guard back.pointee.generation == generation, back.pointee.state == .open, back.pointee.hasFront else { return outcome }
-        if segment.flags.contains(.fin) { serverFinished(segment.payloadEnd, back, place, front, index, at: now, into: &egress) }
+        // A FIN behind a 101 concerns the tunnel: not acknowledged, it comes again and passes.
+        if segment.flags.contains(.fin), back.pointee.use != .tunnel {
+            serverFinished(segment.payloadEnd, back, place, front, index, at: now, into: &egress)
+        }
         guard back.pointee.generation == generation, back.pointee.state == .open else { return outcome }
         armBack(back, place)
         return outcome
@@ -103,7 +106,7 @@ extension L73Dispatcher {
             into: &egress)
         let goesOn =
             back.pointee.generation == generation && back.pointee.state == .open && back.pointee.hasFront && back.pointee.gap.isNone
-            && !(back.pointee.use == .body && back.pointee.splice.endKnown)
+            && back.pointee.use != .tunnel && !(back.pointee.use == .body && back.pointee.splice.endKnown)
             && back.pointee.receiveNext == back.pointee.gapBase + contiguous
         if hasMore, goesOn {
             kept.base!.copyMemory(from: kept.base! + contiguous, byteCount: back.pointee.beyondGap.end - contiguous)

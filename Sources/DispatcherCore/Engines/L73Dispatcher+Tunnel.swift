@@ -84,7 +84,7 @@ extension L73Dispatcher {
 
         var outgoing = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back),
-            sequence: SequenceNumber((segment.sequence + skip).value &+ splice.clientDelta), acknowledgement: acknowledgement,
+            sequence: SequenceNumber((segment.sequence + cut(skip, segment)).value &+ splice.clientDelta), acknowledgement: acknowledgement,
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
@@ -137,7 +137,7 @@ extension L73Dispatcher {
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client,
-            sequence: splice.toClient(segment.sequence + skip),
+            sequence: splice.toClient(segment.sequence + cut(skip, segment)),
             acknowledgement: SequenceNumber.later(translated, splice.clientStart),
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
@@ -163,6 +163,9 @@ extension L73Dispatcher {
 
     private mutating func forward(
         _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
+    /// How far the beginning of a segment moves on. A keep-alive or a probe names the number before the first, and must go on naming it.
+    private func cut(_ skip: Int, _ segment: Segment) -> Int { segment.length == 0 && skip == 1 ? 0 : skip }
+
     ) {
         let from = segment.payloadOffset + min(skip, segment.payloadLength)
         frame.extracting(from..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes {
