@@ -70,6 +70,7 @@ extension L73Dispatcher {
                 front.pointee.bytesToClient &+= UInt64(progress.bytes)
                 if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
             }
+            back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
             if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
             pump(front, at: now, into: &egress)
         }
@@ -133,6 +134,7 @@ extension L73Dispatcher {
             }
             _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
             if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { noteProgress(front, at: now) }
+            back.pointee.splice.follow(clientNumber: SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta))
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
         var outgoing = OutgoingSegment(
