@@ -354,9 +354,16 @@ extension L73Dispatcher {
         let isNew = last.isAfter(front.pointee.sender.highest)
         front.pointee.sender.noteForwarded(upTo: last, fin: fin, at: now)
         if isNew { front.pointee.progress = now }
-        sendToClient(
-            front, sequence: first, flags: flags, payload: UnsafeRawBufferPointer(rebasing: bytes[0..<count]),
-            payloadSum: count == bytes.count ? sum : nil, kind: .forwarded, into: &egress)
+        // What was kept beyond a gap may be more than a packet takes.
+        var sent = 0
+        repeat {
+            let size = min(count - sent, Egress.mostPayload)
+            sendToClient(
+                front, sequence: first + sent, flags: sent + size == count ? flags : .ack,
+                payload: UnsafeRawBufferPointer(rebasing: bytes[sent..<sent + size]), payloadSum: size == bytes.count ? sum : nil,
+                kind: .forwarded, into: &egress)
+            sent += size
+        } while sent < count
         if front.pointee.sender.finQueued, !front.pointee.sender.finSent { pump(front, at: now, into: &egress) }
         armFront(front, index)
         return .forwarded

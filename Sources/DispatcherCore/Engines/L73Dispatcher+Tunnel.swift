@@ -163,11 +163,11 @@ extension L73Dispatcher {
         return .forwarded
     }
 
-    private mutating func forward(
-        _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
     /// How far the beginning of a segment moves on. A keep-alive or a probe names the number before the first, and must go on naming it.
     private func cut(_ skip: Int, _ segment: Segment) -> Int { segment.length == 0 && skip == 1 ? 0 : skip }
 
+    private mutating func forward(
+        _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
     ) {
         let from = segment.payloadOffset + min(skip, segment.payloadLength)
         frame.extracting(from..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes {
@@ -175,10 +175,12 @@ extension L73Dispatcher {
         }
     }
 
-    /// Bytes that came in one segment with the 101's head.
+    /// Bytes that came in one segment with the 101's head. Of those that were kept beyond a gap no more than fit one packet: the server
+    /// sends the rest again.
     mutating func forwardFirst(
         _ bytes: UnsafeRawBufferPointer, pushes: Bool, _ back: BackRef, _ front: FrontRef, at now: Instant, into egress: inout Egress
     ) {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Egress.mostPayload))
         let sequence = back.pointee.splice.toClient(back.pointee.receiveNext)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
