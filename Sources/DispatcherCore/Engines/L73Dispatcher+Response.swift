@@ -293,6 +293,10 @@ extension L73Dispatcher {
         _ bytes: UnsafeRawBufferPointer, at sequence: SequenceNumber, head: Int = 0, sum: UInt16?, pushes: Bool, _ back: BackRef,
         _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        let offered = bytes.count
+        if let end = back.pointee.splice.end(from: back.pointee.receiveNext), (sequence + offered).isAfter(end) {
+            back.pointee.resetsAfter = true
+        }
         // Beyond the client's window nothing goes, and what does not go has not come: the server, which did not know that window yet, sends
         // it again. A single byte at a closed window is a probe, and passes.
         var room = front.pointee.sender.farthestEdge.distance(from: back.pointee.splice.toClient(sequence))
@@ -309,7 +313,6 @@ extension L73Dispatcher {
         if back.pointee.splice.endKnown {
             if let end = back.pointee.splice.end(from: back.pointee.receiveNext), (sequence + count).isAfter(end) {
                 count = max(0, end.distance(from: sequence))
-                back.pointee.resetsAfter = true
             }
             let new = count - known
             if known >= 0, new > 0 {
@@ -326,7 +329,7 @@ extension L73Dispatcher {
             case .more: break
             case .ended:
                 back.pointee.splice.endKnown = true
-                if progress.belongs < fresh.count { back.pointee.resetsAfter = true }
+                if count < offered { back.pointee.resetsAfter = true }
             case .bad(let reason): fault = reason
             }
         } else if head > 0 {
