@@ -32,8 +32,9 @@ extension L73Dispatcher {
         front.pointee.bytesToClient &+= UInt64(progress.bytes)
         back.pointee.splice.acknowledged &+= UInt64(progress.bytes)
 
-        // With a known length segments pass beyond gaps; where the client has them all, so have we.
         let reached = back.pointee.splice.toServer(front.pointee.sender.unacknowledged)
+        back.pointee.splice.follow(serverNumber: reached)
+        // With a known length segments pass beyond gaps; where the client has them all, so have we.
         if back.pointee.splice.endKnown, reached.isAfter(back.pointee.receiveNext), reached.isAtOrBefore(back.pointee.receiveHighest) {
             back.pointee.splice.remaining -= min(
                 back.pointee.splice.remaining, UInt64(reached.distance(from: back.pointee.receiveNext)))

@@ -205,6 +205,10 @@ extension L73Dispatcher {
             refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
             return
         }
+        if request.upgradesToWebSocket, front.pointee.received.end > 0, !handBack(front) {
+            refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
+            return
+        }
         guard let pool else {
             refuse(front, index, status: 503, .noRoute, at: now, into: &egress)
             return
@@ -213,6 +217,17 @@ extension L73Dispatcher {
         front.pointee.queued = now
         if configuration.tcp.acknowledge == .immediate { acknowledge(front, into: &egress) }
         enqueue(front, index, at: now, into: &egress)
+    }
+
+    /// Nothing behind an upgrade is taken before its 101 (tcp.md "Tunnels"): what came with it has not come, and comes again.
+    /// - Returns: false when it was acknowledged already.
+    private mutating func handBack(_ front: FrontRef) -> Bool {
+        let start = front.pointee.inputStart
+        guard front.pointee.told.isAtOrBefore(start) else { return false }
+        front.pointee.receiveNext = start
+        front.pointee.received = Reassembly()
+        buffers.give(&front.pointee.input)
+        return true
     }
 
     /// The pool of the first route that matches; the path is that of the request as it goes on.

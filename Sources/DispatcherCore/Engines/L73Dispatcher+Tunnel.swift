@@ -70,6 +70,7 @@ extension L73Dispatcher {
                 front.pointee.bytesToClient &+= UInt64(progress.bytes)
                 if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
             }
+            back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
             if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
             pump(front, at: now, into: &egress)
         }
@@ -84,7 +85,7 @@ extension L73Dispatcher {
 
         var outgoing = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back),
-            sequence: SequenceNumber((segment.sequence + skip).value &+ splice.clientDelta), acknowledgement: acknowledgement,
+            sequence: SequenceNumber((segment.sequence + cut(skip, segment)).value &+ splice.clientDelta), acknowledgement: acknowledgement,
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
@@ -133,11 +134,12 @@ extension L73Dispatcher {
             }
             _ = back.pointee.sender.noteWindow(segment, bytes: Int(segment.window))
             if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
+            back.pointee.splice.follow(clientNumber: SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta))
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client,
-            sequence: splice.toClient(segment.sequence + skip),
+            sequence: splice.toClient(segment.sequence + cut(skip, segment)),
             acknowledgement: SequenceNumber.later(translated, splice.clientStart),
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]), window: segment.window,
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
@@ -161,6 +163,9 @@ extension L73Dispatcher {
         return .forwarded
     }
 
+    /// How far the beginning of a segment moves on. A keep-alive or a probe names the number before the first, and must go on naming it.
+    private func cut(_ skip: Int, _ segment: Segment) -> Int { segment.length == 0 && skip == 1 ? 0 : skip }
+
     private mutating func forward(
         _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
     ) {
@@ -170,10 +175,12 @@ extension L73Dispatcher {
         }
     }
 
-    /// Bytes that came in one segment with the 101's head.
+    /// Bytes that came in one segment with the 101's head. Of those that were kept beyond a gap no more than fit one packet: the server
+    /// sends the rest again.
     mutating func forwardFirst(
         _ bytes: UnsafeRawBufferPointer, pushes: Bool, _ back: BackRef, _ front: FrontRef, at now: Instant, into egress: inout Egress
     ) {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Egress.mostPayload))
         let sequence = back.pointee.splice.toClient(back.pointee.receiveNext)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,

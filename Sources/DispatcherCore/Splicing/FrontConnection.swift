@@ -41,6 +41,8 @@ struct FrontConnection {
     var receiveNext: SequenceNumber
     /// The right edge that the client was told last: it never moves back.
     var shownEdge: SequenceNumber
+    /// The acknowledgement that the client was told last.
+    var told: SequenceNumber
     var finReceived = false
     /// Whether the client closed before we did: then it has the last word, and there is no TIME_WAIT.
     var closedByClient = false
@@ -115,6 +117,7 @@ struct FrontConnection {
         self.sender = sender
         self.receiveNext = receiveNext
         self.shownEdge = shownEdge
+        told = receiveNext
     }
 
     /// The earliest of its deadlines.

@@ -173,4 +173,38 @@ struct WindowScenarios {
         #expect(passed.allSatisfy { edge($0) == splice.server.sequence &+ 3_000 })
         splice.world.check()
     }
+
+    @Test("bytes behind the end reset the server's connection where the response just fills the client's window", arguments: [true, false])
+    func surplus(inOneSegment: Bool) throws {
+        let answer = RawPeer.head(length: 100) + Tagged.bytes(1, count: 100)
+        let opened = Spliced(clientWindow: UInt16(answer.count))
+        let splice = try #require(opened)
+        let surplus = RawPeer.head(length: 4) + [UInt8](text: "evil")
+        splice.server.skip()
+        if inOneSegment {
+            splice.server.advance([.ack, .psh], answer + surplus)
+        } else {
+            splice.server.advance([.ack, .psh], answer)
+            splice.server.advance([.ack, .psh], surplus)
+        }
+        #expect(splice.clientArrivals().flatMap(\.payload) == answer)
+        splice.client.window = 65_535
+        splice.client.acknowledge()
+        #expect(splice.serverArrivals().contains { $0.flags.contains(.rst) })
+        splice.world.check()
+    }
+
+    @Test("a client that has acknowledged everything and closed its window is given send-idle, not the server's time")
+    func closedWindow() throws {
+        let splice = try inBody()
+        splice.server.advance(.ack, Tagged.bytes(1, count: 1_000))
+        splice.client.run()
+        splice.client.window = 0
+        splice.client.acknowledge()
+        splice.client.run(.seconds(45))
+        #expect(splice.world.frontConnections == 1)
+        splice.client.run(.seconds(45))
+        #expect(splice.world.frontConnections == 0)
+        splice.world.check()
+    }
 }
