@@ -47,6 +47,7 @@ extension L73Dispatcher {
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
+        front.pointee.told = acknowledgement.number
         front.pointee.acknowledgeBy = .distantFuture
         front.pointee.unacknowledgedSegments = 0
         send(segment, payload, kind, again: again, into: &egress)

@@ -39,6 +39,8 @@ struct FrontConnection {
     // MARK: TCP
     var sender: Sender
     var receiveNext: SequenceNumber
+    /// The acknowledgement that the client was told last.
+    var told: SequenceNumber
     /// The right edge that the client was told last: it never moves back.
     var shownEdge: SequenceNumber
     var finReceived = false
@@ -114,6 +116,7 @@ struct FrontConnection {
         self.neighbour = neighbour
         self.sender = sender
         self.receiveNext = receiveNext
+        told = receiveNext
         self.shownEdge = shownEdge
     }
 
