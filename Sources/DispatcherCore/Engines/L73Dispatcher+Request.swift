@@ -200,12 +200,8 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
         }
-        if request.upgradesToWebSocket, front.pointee.finReceived {
-            // A tunnel that the client has closed already.
-            refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
-            return
-        }
-        if request.upgradesToWebSocket, front.pointee.received.end > 0, !handBack(front) {
+        if request.upgradesToWebSocket, front.pointee.finReceived || !dropBytesBehind(front) {
+            // A tunnel that the client has closed already, or whose first bytes it will not send again.
             refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
             return
         }
@@ -219,12 +215,12 @@ extension L73Dispatcher {
         enqueue(front, index, at: now, into: &egress)
     }
 
-    /// Nothing behind an upgrade is taken before its 101 (tcp.md "Tunnels"): what came with it has not come, and comes again.
-    /// - Returns: false when it was acknowledged already.
-    private mutating func handBack(_ front: FrontRef) -> Bool {
-        let start = front.pointee.inputStart
-        guard front.pointee.told.isAtOrBefore(start) else { return false }
-        front.pointee.receiveNext = start
+    /// Forgets the bytes behind an upgrade: they come again, into the tunnel or as the next request.
+    /// - Returns: false when the client was told already that they are there.
+    private mutating func dropBytesBehind(_ front: FrontRef) -> Bool {
+        guard front.pointee.told.isAtOrBefore(front.pointee.inputStart) else { return false }
+        front.pointee.bytesFromClient -= min(front.pointee.bytesFromClient, UInt64(front.pointee.received.contiguous))
+        front.pointee.receiveNext = front.pointee.inputStart
         front.pointee.received = Reassembly()
         buffers.give(&front.pointee.input)
         return true

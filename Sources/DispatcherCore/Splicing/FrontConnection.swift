@@ -116,8 +116,8 @@ struct FrontConnection {
         self.neighbour = neighbour
         self.sender = sender
         self.receiveNext = receiveNext
-        self.shownEdge = shownEdge
         told = receiveNext
+        self.shownEdge = shownEdge
     }
 
     /// The earliest of its deadlines.
