@@ -50,6 +50,14 @@ struct PollLoopTests {
         #expect(!report.isDrained)
     }
 
+    @Test func anAbortGoesOnUntilEverythingIsReset() throws {
+        let journal = ScriptedEngine.Journal()
+        var engine = ScriptedEngine(journal)
+        engine.toReset = 4_000
+        let report = try run(client: [], server: nil, engine: engine, journal: journal, before: [.command(.abort)])
+        #expect(report.transmits[0].packets == 4_000)
+    }
+
     @Test func aSharedInterfaceIsReadOnce() throws {
         let journal = ScriptedEngine.Journal()
         _ = try run(client: [TestFrames.frame(.client, payload: 6)], server: nil, engine: ScriptedEngine(journal), journal: journal)

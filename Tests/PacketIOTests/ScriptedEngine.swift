@@ -16,6 +16,8 @@ struct ScriptedEngine: PacketEngine, ~Copyable {
     var nextDeadline: Instant
     /// Packets that each frame causes.
     var echoes = 1
+    /// Packets that an abort still has to cause; at most 1,500 of them in one call.
+    var toReset = 0
     private var pending: [RequestRecord] = []
     private var isStopped = false
 
@@ -42,6 +44,9 @@ struct ScriptedEngine: PacketEngine, ~Copyable {
     mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         journal.note("\(command)")
         isStopped = true
+        guard case .abort = command else { return }
+        for _ in 0..<min(toReset, 1_500) { TestFrames.append(.client, 1, 0, 1_460, &egress) }
+        toReset -= min(toReset, 1_500)
     }
 
     mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {

@@ -32,8 +32,9 @@ extension L73Dispatcher {
         front.pointee.bytesToClient &+= UInt64(progress.bytes)
         back.pointee.splice.acknowledged &+= UInt64(progress.bytes)
 
-        // With a known length segments pass beyond gaps; where the client has them all, so have we.
         let reached = back.pointee.splice.toServer(front.pointee.sender.unacknowledged)
+        back.pointee.splice.follow(serverNumber: reached)
+        // With a known length segments pass beyond gaps; where the client has them all, so have we.
         if back.pointee.splice.endKnown, reached.isAfter(back.pointee.receiveNext), reached.isAtOrBefore(back.pointee.receiveHighest) {
             back.pointee.splice.remaining -= min(
                 back.pointee.splice.remaining, UInt64(reached.distance(from: back.pointee.receiveNext)))
@@ -53,9 +54,11 @@ extension L73Dispatcher {
         return false
     }
 
-    /// The client's SACK blocks in the server's numbers; what lies outside of the epoch is left out (I2).
+    /// The client's SACK blocks in the server's numbers; what lies outside of the epoch is left out (I2), and all of an old acknowledgement.
     func epochBlocks(_ segment: Segment, _ frame: RawSpan, _ back: BackRef) -> SACKBlocks {
-        guard segment.options.sackCount > 0, back.pointee.options.sackPermitted else { return SACKBlocks() }
+        guard segment.options.sackCount > 0, back.pointee.options.sackPermitted, let (front, _) = front(of: back),
+            segment.acknowledgement == front.pointee.sender.unacknowledged
+        else { return SACKBlocks() }
         return SACKBlocks(segment, in: frame).translated(
             by: 0 &- back.pointee.splice.delta,
             within: SACKBlocks.Block(start: back.pointee.splice.start, end: back.pointee.receiveHighest))

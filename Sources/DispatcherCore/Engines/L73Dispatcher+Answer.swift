@@ -109,6 +109,7 @@ extension L73Dispatcher {
         front.pointee.sender.finQueued = true
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].sendIdle
         pump(front, at: now, into: &egress)
+        if front.pointee.sender.finAcknowledged { front.pointee.phaseDeadline = now + front.pointee.lingers }
         if front.pointee.acknowledgeBy != .distantFuture { acknowledge(front, into: &egress) }
         closeIfDone(front, index, at: now)
     }

@@ -62,7 +62,9 @@ extension L73Dispatcher {
         let use = back.pointee.use
         let server = Int(back.pointee.server)
         let working = front(of: back)
-        let answered = back.pointee.heldCount > 0 || back.pointee.receiveNext != back.pointee.splice.start || back.pointee.interims > 0
+        let answered =
+            back.pointee.heldCount > 0 || back.pointee.receiveNext != back.pointee.splice.start || back.pointee.interims > 0
+            || !back.pointee.gap.isNone
         let received = requestReceived || back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }

@@ -4,6 +4,7 @@ extension L73Dispatcher {
         let pool = Int(front.pointee.pool)
         if queues[pool].count == 0, dispatch(front, index, at: now, into: &egress) { return }
         wait(front, index, atFront: false, at: now, into: &egress)
+        if let first = queues[pool].first, queues[pool][first].isUpgrade { serveQueue(pool, at: now, into: &egress) }
     }
 
     /// Puts the request into its pool's queue.
@@ -44,14 +45,33 @@ extension L73Dispatcher {
         pools[pool].noteQueueLength(queues[pool].count)
     }
 
-    /// Gives the queue's head to an idle server, as long as there are both.
+    /// Gives the queue's head to an idle server, as long as there are both. An upgrade that finds no room for its tunnel where a request
+    /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        while let entry = queues[pool].first {
+        var next = queues[pool].first
+        var passesUpgrades = false
+        while let entry = next {
+            next = queues[pool].next(after: entry)
+            let isUpgrade = queues[pool][entry].isUpgrade
             let index = Int(queues[pool][entry].front)
             let front = fronts.pointer(index)
-            guard dispatch(front, index, at: now, into: &egress) else { return }
+            if isUpgrade && passesUpgrades { continue }
+            if !dispatch(front, index, at: now, into: &egress) {
+                guard isUpgrade, mayTakeRequest(pool) else { return }
+                if tunnelLimitsLeaveRoom(pool) {
+                    passesUpgrades = true
+                    continue
+                }
+                leaveQueue(front)
+                refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
+            }
             armFront(front, index)
         }
+    }
+
+    private func mayTakeRequest(_ pool: Int) -> Bool {
+        for server in pools[pool].servers where servers[server].mayTakeRequest { return true }
+        return false
     }
 
     /// Finds the request an idle server and sends it there, or binds it to a connection that is being opened.

@@ -54,9 +54,10 @@ extension L73Dispatcher {
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
-        if front.pointee.options.sackPermitted, front.pointee.received.hasGap {
+        if front.pointee.options.sackPermitted, front.pointee.received.hasGap, !flags.contains(.rst) {
             segment.sack = front.pointee.received.blocks(from: front.pointee.inputStart)
         }
+        front.pointee.told = acknowledgement.number
         front.pointee.acknowledgeBy = .distantFuture
         front.pointee.unacknowledgedSegments = 0
         send(segment, payload, kind, again: again, into: &egress)
@@ -127,7 +128,9 @@ extension L73Dispatcher {
         again: Bool = false, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
     ) {
         let (number, room) = serverAcknowledgement(back)
-        let window = serverWindow(back, number: number, room: room)
+        // Rounded down: a client whose scale is smaller than ours sees its edge shown up to a step too near, never too far (RFC 7323 2.4).
+        // A client that takes back what it offered is obeyed (RFC 9293 3.8.6, SHLD-14 binds the client); our clamp only grows.
+        let window = back.pointee.options.field(atMost: room)
         let edge = number + Int(window) << Int(back.pointee.options.shift)
         back.pointee.shownEdge = SequenceNumber.later(back.pointee.shownEdge, edge)
         back.pointee.told = number
@@ -137,24 +140,11 @@ extension L73Dispatcher {
             side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: sequence,
             acknowledgement: acknowledgement, flags: flags, window: window,
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
-        if back.pointee.options.sackPermitted {
-            segment.sack = back.pointee.gap.isNone ? sack : back.pointee.beyondGap.blocks(from: back.pointee.gapBase)
+        if back.pointee.options.sackPermitted, !flags.contains(.rst) {
+            segment.sack = back.pointee.gap.isNone ? sack.beyond(number) : back.pointee.beyondGap.blocks(from: back.pointee.gapBase)
         }
         back.pointee.acknowledgeBy = .distantFuture
         send(segment, payload, kind, again: again, into: &egress)
-    }
-
-    /// The window field for a server. A client that takes back what it offered is obeyed (RFC 9293 3.8.6, SHLD-14 binds the client); what
-    /// the field cannot say exactly takes nothing back, and shows up to a step more: `pass` holds the client's true edge.
-    private func serverWindow(_ back: BackRef, number: SequenceNumber, room: Int) -> UInt16 {
-        let options = back.pointee.options
-        let field = options.field(atMost: room)
-        let shown = number + Int(field) << Int(options.shift)
-        guard field > 0, shown.isBefore(back.pointee.shownEdge), back.pointee.shownEdge.isBefore(number + room + 1 << Int(options.shift))
-        else {
-            return field
-        }
-        return options.field(atLeast: room)
     }
 
     mutating func acknowledge(

@@ -106,13 +106,16 @@ extension L73Dispatcher {
         }
         if isInOrder {
             front.pointee.bytesFromClient += UInt64(front.pointee.receiveNext.distance(from: before) - (finishes ? 1 : 0))
-            oweAcknowledgement(front, segment, at: now, into: &egress)
         } else if segment.payloadLength > 0 {
             acknowledge(front, into: &egress)
         }
         let phase = front.pointee.phase
         let generation = front.pointee.generation
         if isInOrder, phase == .idle || phase == .reading { readRequests(front, index, at: now, into: &egress) }
+        // Only now it is known what of it may be acknowledged: not what lies behind an upgrade.
+        if isInOrder, isAlive(front, generation), front.pointee.told != front.pointee.receiveNext {
+            oweAcknowledgement(front, segment, at: now, into: &egress)
+        }
         if finishes, isAlive(front, generation) { clientFinished(front, index, wasQueued: phase == .queued, at: now, into: &egress) }
         return nil
     }

@@ -200,8 +200,8 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
         }
-        if request.upgradesToWebSocket, front.pointee.finReceived {
-            // A tunnel that the client has closed already.
+        if request.upgradesToWebSocket, front.pointee.finReceived || !dropBytesBehind(front) {
+            // A tunnel that the client has closed already, or whose first bytes it will not send again.
             refuse(front, index, .bodyInUpgrade, at: now, into: &egress)
             return
         }
@@ -213,6 +213,17 @@ extension L73Dispatcher {
         front.pointee.queued = now
         if configuration.tcp.acknowledge == .immediate { acknowledge(front, into: &egress) }
         enqueue(front, index, at: now, into: &egress)
+    }
+
+    /// Forgets the bytes behind an upgrade: they come again, into the tunnel or as the next request.
+    /// - Returns: false when the client was told already that they are there.
+    private mutating func dropBytesBehind(_ front: FrontRef) -> Bool {
+        guard front.pointee.told.isAtOrBefore(front.pointee.inputStart) else { return false }
+        front.pointee.bytesFromClient -= min(front.pointee.bytesFromClient, UInt64(front.pointee.received.contiguous))
+        front.pointee.receiveNext = front.pointee.inputStart
+        front.pointee.received = Reassembly()
+        buffers.give(&front.pointee.input)
+        return true
     }
 
     /// The pool of the first route that matches; the path is that of the request as it goes on.

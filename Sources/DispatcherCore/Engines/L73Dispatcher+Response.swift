@@ -26,7 +26,10 @@ extension L73Dispatcher {
             }
         }
         guard back.pointee.generation == generation, back.pointee.state == .open, back.pointee.hasFront else { return outcome }
-        if segment.flags.contains(.fin) { serverFinished(segment.payloadEnd, back, place, front, index, at: now, into: &egress) }
+        // A FIN behind a 101 concerns the tunnel: not acknowledged, it comes again and passes.
+        if segment.flags.contains(.fin), back.pointee.use != .tunnel {
+            serverFinished(segment.payloadEnd, back, place, front, index, at: now, into: &egress)
+        }
         guard back.pointee.generation == generation, back.pointee.state == .open else { return outcome }
         armBack(back, place)
         return outcome
@@ -103,7 +106,7 @@ extension L73Dispatcher {
             into: &egress)
         let goesOn =
             back.pointee.generation == generation && back.pointee.state == .open && back.pointee.hasFront && back.pointee.gap.isNone
-            && !(back.pointee.use == .body && back.pointee.splice.endKnown)
+            && back.pointee.use != .tunnel && !(back.pointee.use == .body && back.pointee.splice.endKnown)
             && back.pointee.receiveNext == back.pointee.gapBase + contiguous
         if hasMore, goesOn {
             kept.base!.copyMemory(from: kept.base! + contiguous, byteCount: back.pointee.beyondGap.end - contiguous)
@@ -290,6 +293,10 @@ extension L73Dispatcher {
         _ bytes: UnsafeRawBufferPointer, at sequence: SequenceNumber, head: Int = 0, sum: UInt16?, pushes: Bool, _ back: BackRef,
         _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        let offered = bytes.count
+        if let end = back.pointee.splice.end(from: back.pointee.receiveNext), (sequence + offered).isAfter(end) {
+            back.pointee.resetsAfter = true
+        }
         // Beyond the client's window nothing goes, and what does not go has not come: the server, which did not know that window yet, sends
         // it again. A single byte at a closed window is a probe, and passes.
         var room = front.pointee.sender.farthestEdge.distance(from: back.pointee.splice.toClient(sequence))
@@ -306,7 +313,6 @@ extension L73Dispatcher {
         if back.pointee.splice.endKnown {
             if let end = back.pointee.splice.end(from: back.pointee.receiveNext), (sequence + count).isAfter(end) {
                 count = max(0, end.distance(from: sequence))
-                back.pointee.resetsAfter = true
             }
             let new = count - known
             if known >= 0, new > 0 {
@@ -323,7 +329,7 @@ extension L73Dispatcher {
             case .more: break
             case .ended:
                 back.pointee.splice.endKnown = true
-                if progress.belongs < fresh.count { back.pointee.resetsAfter = true }
+                if count < offered { back.pointee.resetsAfter = true }
             case .bad(let reason): fault = reason
             }
         } else if head > 0 {
@@ -351,9 +357,16 @@ extension L73Dispatcher {
         let isNew = last.isAfter(front.pointee.sender.highest)
         front.pointee.sender.noteForwarded(upTo: last, fin: fin, at: now)
         if isNew { front.pointee.progress = now }
-        sendToClient(
-            front, sequence: first, flags: flags, payload: UnsafeRawBufferPointer(rebasing: bytes[0..<count]),
-            payloadSum: count == bytes.count ? sum : nil, kind: .forwarded, into: &egress)
+        // What was kept beyond a gap may be more than a packet takes.
+        var sent = 0
+        repeat {
+            let size = min(count - sent, Egress.mostPayload)
+            sendToClient(
+                front, sequence: first + sent, flags: sent + size == count ? flags : .ack,
+                payload: UnsafeRawBufferPointer(rebasing: bytes[sent..<sent + size]), payloadSum: size == bytes.count ? sum : nil,
+                kind: .forwarded, into: &egress)
+            sent += size
+        } while sent < count
         if front.pointee.sender.finQueued, !front.pointee.sender.finSent { pump(front, at: now, into: &egress) }
         armFront(front, index)
         return .forwarded

@@ -59,7 +59,7 @@ extension L73Dispatcher {
                 front.pointee.phaseDeadline = min(due, now + shortestStall(front))
                 return
             }
-            let isServers = front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.highest)
+            let isServers = !isClientsTurn(front)
             finishRecord(front, cause: isServers ? .serverTimeout : .clientTimeout, phase: .data, at: now)
             dropSlot(front, at: now, into: &egress)
             resetClient(front, into: &egress)
@@ -83,11 +83,14 @@ extension L73Dispatcher {
         }
     }
 
-    /// How long a response may make no progress: `send-idle` while the client owes an acknowledgement, else the server's time.
-    func stallTime(_ front: FrontRef) -> Interval {
-        if front.pointee.sender.unacknowledged.isBefore(front.pointee.sender.highest) {
-            return limits[Int(front.pointee.service)].sendIdle
-        }
+    /// Whether a response waits for the client: for an acknowledgement, or because its window is closed.
+    private func isClientsTurn(_ front: FrontRef) -> Bool {
+        front.pointee.sender.unacknowledged.isBefore(front.pointee.sender.highest) || front.pointee.sender.window == 0
+    }
+
+    /// How long a response may make no progress: `send-idle` while it waits for the client, else the server's time.
+    private func stallTime(_ front: FrontRef) -> Interval {
+        if isClientsTurn(front) { return limits[Int(front.pointee.service)].sendIdle }
         return pools[Int(front.pointee.pool)].settings.responseTimeout
     }
 

@@ -44,6 +44,10 @@ extension L73Dispatcher {
 
     // MARK: Client to server
 
+    /// How far beyond the window that the other end has shown a segment may begin: what lies farther was not sent by the peer, and would
+    /// move our idea of the stream. The ends judge the rest.
+    private static var tunnelSlack: Int { 65_535 }
+
     mutating func receiveInTunnel(
         _ segment: Segment, _ frame: RawSpan, fromClient front: FrontRef, index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
@@ -53,6 +57,11 @@ extension L73Dispatcher {
         if segment.flags.contains(.syn) {
             challenge(front, at: now, into: &egress)
             return .dropped(.synInConnection)
+        }
+        let serverEdge = SequenceNumber(back.pointee.sender.farthestEdge.value &- splice.clientDelta)
+        guard !segment.sequence.isAfter(SequenceNumber.later(serverEdge, front.pointee.toldEdge) + Self.tunnelSlack) else {
+            challenge(front, at: now, into: &egress)
+            return .dropped(.outOfWindow)
         }
         // Bytes from before the tunnel: the request, which we acknowledged ourselves.
         let skip = max(0, splice.clientStart.distance(from: segment.sequence))
@@ -70,6 +79,7 @@ extension L73Dispatcher {
                 front.pointee.bytesToClient &+= UInt64(progress.bytes)
                 if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
             }
+            back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
             if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
             pump(front, at: now, into: &egress)
         }
@@ -84,7 +94,7 @@ extension L73Dispatcher {
 
         var outgoing = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back),
-            sequence: SequenceNumber((segment.sequence + skip).value &+ splice.clientDelta), acknowledgement: acknowledgement,
+            sequence: SequenceNumber((segment.sequence + cut(skip, segment)).value &+ splice.clientDelta), acknowledgement: acknowledgement,
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
             window: back.pointee.options.field(atMost: front.pointee.options.bytes(segment.window)),
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
@@ -122,6 +132,11 @@ extension L73Dispatcher {
             challenge(back, at: now, into: &egress)
             return .dropped(.synInConnection)
         }
+        let clientEdge = splice.toServer(front.pointee.sender.farthestEdge)
+        guard !segment.sequence.isAfter(SequenceNumber.later(clientEdge, back.pointee.shownEdge) + Self.tunnelSlack) else {
+            challenge(back, at: now, into: &egress)
+            return .dropped(.outOfWindow)
+        }
         guard segment.flags.contains(.ack) || segment.flags.contains(.rst) else { return .dropped(.noAcknowledgement) }
         let skip = max(0, splice.start.distance(from: segment.sequence))
         if segment.length > 0, skip >= segment.length {
@@ -135,11 +150,12 @@ extension L73Dispatcher {
             }
             _ = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
             if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
+            back.pointee.splice.follow(clientNumber: SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta))
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client,
-            sequence: splice.toClient(segment.sequence + skip),
+            sequence: splice.toClient(segment.sequence + cut(skip, segment)),
             acknowledgement: SequenceNumber.later(translated, splice.clientStart),
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
             window: front.pointee.options.field(atMost: back.pointee.options.bytes(segment.window)),
@@ -168,6 +184,9 @@ extension L73Dispatcher {
         return .forwarded
     }
 
+    /// How far the beginning of a segment moves on. A keep-alive or a probe names the number before the first, and must go on naming it.
+    private func cut(_ skip: Int, _ segment: Segment) -> Int { segment.length == 0 && skip == 1 ? 0 : skip }
+
     private mutating func forward(
         _ outgoing: OutgoingSegment, _ segment: Segment, _ frame: RawSpan, skip: Int, into egress: inout Egress
     ) {
@@ -177,10 +196,12 @@ extension L73Dispatcher {
         }
     }
 
-    /// Bytes that came in one segment with the 101's head.
+    /// Bytes that came in one segment with the 101's head. Of those that were kept beyond a gap no more than fit one packet: the server
+    /// sends the rest again.
     mutating func forwardFirst(
         _ bytes: UnsafeRawBufferPointer, pushes: Bool, _ back: BackRef, _ front: FrontRef, at now: Instant, into egress: inout Egress
     ) {
+        let bytes = UnsafeRawBufferPointer(rebasing: bytes.prefix(Egress.mostPayload))
         let sequence = back.pointee.splice.toClient(back.pointee.receiveNext)
         var outgoing = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,

@@ -49,7 +49,7 @@ struct RequestQueue: ~Copyable {
         return next == Self.none ? nil : next
     }
 
-    /// - Parameter atFront: for a request that is repeated: it has waited its turn already, so it is taken even when the queue is full.
+    /// - Parameter atFront: for a request that is repeated: it has waited its turn already.
     /// - Returns: the entry's index; nil when the queue is full.
     mutating func insert(front: UInt32, bytes size: Int, isUpgrade: Bool, at now: Instant, atFront: Bool = false) -> UInt32? {
         guard count < capacity, bytes + size <= memory else { return nil }

@@ -44,6 +44,8 @@ struct FrontConnection {
     var shownEdge: SequenceNumber
     /// The right edge that the client was told last: `shownEdge`, or beyond it what a scaled window cannot say exactly.
     var toldEdge: SequenceNumber
+    /// The acknowledgement that the client was told last.
+    var told: SequenceNumber
     var finReceived = false
     /// Whether the client closed before we did: then it has the last word, and there is no TIME_WAIT.
     var closedByClient = false
@@ -118,6 +120,7 @@ struct FrontConnection {
         self.sender = sender
         self.options = options
         self.receiveNext = receiveNext
+        told = receiveNext
         self.shownEdge = shownEdge
         toldEdge = shownEdge
     }

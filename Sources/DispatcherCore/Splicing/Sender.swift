@@ -219,6 +219,12 @@ struct Sender {
                 congestionWindow &+= max(1, UInt32(segmentSize) * UInt32(segmentSize) / max(congestionWindow, 1))
             }
             congestionWindow = min(congestionWindow, 1 << 24)
+            // What lies behind goes along: half of the sequence space later it would count as being ahead.
+            if end.isBefore(number) {
+                base = number
+                end = number
+            }
+            if recovery.isBefore(number) { recovery = number }
             if hasUnacknowledgedOwn { armTimer(at: now) } else { deadline = .distantFuture }
         } else if moved == 0, isBare, unacknowledged.isBefore(end), highest.isAfter(unacknowledged) {
             duplicates = min(duplicates + 1, 200)

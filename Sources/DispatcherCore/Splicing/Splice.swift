@@ -23,6 +23,20 @@ struct Splice {
     func toClient(_ number: SequenceNumber) -> SequenceNumber { SequenceNumber(number.value &+ delta) }
     func toServer(_ number: SequenceNumber) -> SequenceNumber { SequenceNumber(number.value &- delta) }
 
+    private static let reach = 1 << 30
+
+    /// Lets B0 and the floor follow what the client has acknowledged, and the tunnel's start what the server has: modular comparison does
+    /// not reach farther than 2 GiB, and what lies this far behind is past all doubt.
+    mutating func follow(serverNumber reached: SequenceNumber) {
+        guard reached.distance(from: start) > Self.reach else { return }
+        start = reached - Self.reach / 2
+        floor = SequenceNumber.later(floor, start)
+    }
+
+    mutating func follow(clientNumber reached: SequenceNumber) {
+        if reached.distance(from: clientStart) > Self.reach { clientStart = reached - Self.reach / 2 }
+    }
+
     /// Bend, when it is known and near enough for a sequence number to name it.
     func end(from receiveNext: SequenceNumber) -> SequenceNumber? {
         endKnown && remaining < 1 << 30 ? receiveNext + Int(remaining) : nil

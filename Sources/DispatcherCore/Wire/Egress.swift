@@ -93,6 +93,9 @@ public struct Egress: ~Copyable {
     /// An arena with fewer bytes free counts as full: the largest packet, its headroom and its alignment.
     static let largest = 65_535 + headroom + 16
 
+    /// TCP payload of the largest packet, without options; bytes.
+    static let mostPayload = 65_535 - 40
+
     private let arena: UnsafeMutableRawPointer
     private let capacity: Int
     private let packets: UnsafeMutablePointer<Packet>

@@ -53,6 +53,16 @@ public struct SACKBlocks: Sendable {
         return result
     }
 
+    /// The blocks that go with an acknowledgement of `number`: those that begin beyond it, and a first one that lies before it (a D-SACK, RFC
+    /// 2883). What begins at the number itself is behind a head that is ours to deliver.
+    func beyond(_ number: SequenceNumber) -> SACKBlocks {
+        var result = SACKBlocks()
+        for index in 0..<count where blocks[index].start.isAfter(number) || (index == 0 && blocks[index].end.isAtOrBefore(number)) {
+            result.append(blocks[index])
+        }
+        return result
+    }
+
     /// Bytes that the option takes in a header, padding included.
     var optionLength: Int { count == 0 ? 0 : 4 + 8 * count }
 

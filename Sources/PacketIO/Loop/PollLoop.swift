@@ -125,9 +125,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private mutating func readMailbox() {
         for message in mailbox.takeAll() {
             switch message {
-            case .command(let command):
-                engine.apply(command, at: now, into: &egress)
-                flush()
+            case .command(let command): apply(command)
             case .report(let receive): receive(report())
             case .announce: announce()
             case .quit: isRunning = false
@@ -135,6 +133,17 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         }
         engine.drainRecords { records.push($0) }
         records.publish()
+    }
+
+    /// A reset of everything may need several egresses: it goes on until one did not fill.
+    private mutating func apply(_ command: EngineCommand) {
+        var goesOn = true
+        while goesOn {
+            engine.apply(command, at: now, into: &egress)
+            if case .abort = command { goesOn = egress.wantsFlush } else { goesOn = false }
+            flush()
+            engine.drainRecords { records.push($0) }
+        }
     }
 
     // MARK: ARP

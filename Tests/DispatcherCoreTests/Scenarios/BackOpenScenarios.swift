@@ -17,12 +17,12 @@ struct BackOpenScenarios {
         #expect(world.firstServer.idle == 1 && world.firstServer.connects == 1)
     }
 
-    @Test("C01 the SYN: MSS only, a port of the plan, from the source address")
+    @Test("C01 the SYN: MSS, window scale, SACK permitted; a port of the plan, from the source address")
     func syn() throws {
         let (world, client, server) = World.raw()
         client.open()
         let syn = try #require(server.accept())
-        #expect(syn.options == TestSegment.maximumSegmentSize(1_460))
+        #expect(syn.options == TestSegment.maximumSegmentSize(1_460) + [1, 1, 4, 2, 1, 3, 3, 7])
         #expect(syn.source.address == World.sourceAddress && syn.source.port == 10_000)
         world.check()
     }

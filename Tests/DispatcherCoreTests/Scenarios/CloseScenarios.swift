@@ -229,4 +229,18 @@ struct CloseScenarios {
         world.finish()
         #expect(two.outcome == .complete)
     }
+
+    @Test("I15 a client that acknowledges our FIN with the end of its response and stays is given 10 s")
+    func lingers() throws {
+        let opened = Spliced()
+        let splice = try #require(opened)
+        splice.server.advance([.ack, .psh], [UInt8](text: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"))
+        #expect(splice.clientArrivals().last?.flags.contains(.fin) == true)
+        splice.client.acknowledge()
+        splice.client.run(.seconds(9))
+        #expect(splice.world.frontConnections == 1)
+        splice.client.run(.seconds(3))
+        #expect(splice.world.frontConnections == 0)
+        splice.world.check()
+    }
 }

@@ -3,7 +3,7 @@ import Testing
 
 @Suite("B. Front-end connections: open")
 struct FrontOpenScenarios {
-    @Test("B01 handshake: SYN-ACK with the option MSS only, state only after the third segment")
+    @Test("B01 handshake: SYN-ACK with the option MSS only when the client offers no other, state only after the third segment")
     func b01() throws {
         let (world, client, _) = World.raw()
         client.send(.syn)

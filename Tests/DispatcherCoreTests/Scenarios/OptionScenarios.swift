@@ -130,7 +130,8 @@ struct OptionScenarios {
         client.advance([.ack, .psh], upgrade)
         #expect(server.accept(options: Self.sackPermitted + [1, 3, 3, 9]) != nil)
         _ = server.arrivals()
-        server.advance([.ack, .psh], [UInt8](text: "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+        server.advance(
+            [.ack, .psh], [UInt8](text: "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
         client.run()
         client.acknowledge()
         client.run()

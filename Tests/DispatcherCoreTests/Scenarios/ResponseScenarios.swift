@@ -276,4 +276,23 @@ struct ResponseScenarios {
         #expect(splice.world.frontConnections == 1 && splice.world.firstServer.idle == 0)
         splice.world.check()
     }
+
+    @Test("E06 a gap before a whole window of a response of unknown length: everything that was kept passes")
+    func gapOfAWindow() throws {
+        let opened = Spliced { $0.tcp.initialWindow = .client }
+        let splice = try #require(opened)
+        splice.server.advance([.ack, .psh], [UInt8](text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        splice.client.run()
+        splice.client.acknowledge()
+        splice.server.run()
+        let (start, clientStart) = (splice.server.sequence, splice.client.acknowledgement)
+        let body = [UInt8](text: "ffffff\r\n") + Tagged.bytes(1, count: 65_527)
+        for at in stride(from: 1_000, to: body.count, by: 1_400) {
+            splice.server.send(.ack, Array(body[at..<min(at + 1_400, body.count)])) { $0.sequence = start &+ UInt32(at) }
+        }
+        splice.server.send(.ack, Array(body[..<1_000])) { $0.sequence = start }
+        splice.client.run()
+        #expect(splice.client.stream(from: clientStart) == body)
+        splice.world.check()
+    }
 }

@@ -105,4 +105,106 @@ struct TunnelScenarios {
         world.finish()
         #expect(client.end == .resetByPeer && world.servers[0].host.resetsReceived >= 1)
     }
+
+    // MARK: Segment by segment
+
+    private static let upgrade = [UInt8](
+        text: "GET /x/1 HTTP/1.1\r\nHost: test.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+    private static let switching = [UInt8](
+        text: "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+
+    /// A raw client and a raw server with an upgrade between them that is not answered yet.
+    private static func pending(request: [UInt8] = upgrade) throws -> (World, RawPeer, RawPeer) {
+        let (world, client, server) = World.raw { $0.pools[0].open = .onRequest }
+        try #require(client.open() != nil)
+        client.advance([.ack, .psh], request)
+        try #require(server.accept() != nil)
+        server.run()
+        return (world, client, server)
+    }
+
+    /// The same after the 101, of which both know.
+    static func raw() throws -> (World, RawPeer, RawPeer) {
+        let (world, client, server) = try pending()
+        server.advance([.ack, .psh], switching)
+        client.run()
+        client.acknowledge()
+        server.run()
+        client.skip()
+        server.skip()
+        return (world, client, server)
+    }
+
+    @Test("a keep-alive passes where no byte has followed the 101, in both directions")
+    func keepAlive() throws {
+        let (world, client, server) = try Self.raw()
+        client.send(.ack) { $0.sequence &-= 1 }
+        let atServer = server.arrivals()
+        #expect(atServer.count == 1 && atServer.first?.sequence == server.acknowledgement &- 1)
+        server.send(.ack) { $0.sequence &-= 1 }
+        let atClient = client.arrivals()
+        #expect(atClient.count == 1 && atClient.first?.sequence == client.acknowledgement &- 1)
+        world.check()
+    }
+
+    @Test(
+        "what begins far beyond the window was not sent by the peer: it neither passes nor moves anything",
+        arguments: [70_000, 1_000_000_000])
+    func farAway(offset: UInt32) throws {
+        let (world, client, server) = try Self.raw()
+        for flags: TCPFlags in [[.ack, .psh], .rst, [.ack, .fin]] {
+            let payload: [UInt8] = flags.contains(.psh) ? [88] : []
+            client.send(flags, payload) { $0.sequence &+= 65_535 &+ offset }
+            #expect(server.arrivals().isEmpty)
+            server.send(flags, payload) { $0.sequence &+= 65_535 &+ offset }
+            #expect(client.arrivals().allSatisfy { $0.payload.isEmpty && !$0.flags.contains(.rst) && !$0.flags.contains(.fin) })
+            server.skip()
+        }
+        #expect(world.dropped(.outOfWindow) == 3 && world.dropped(.outOfWindow, on: .server) == 3)
+        client.advance([.ack, .psh], [1, 2])
+        #expect(server.arrivals().contains { $0.payload == [1, 2] && $0.sequence == server.acknowledgement &- 2 })
+        server.advance(.rst)
+        #expect(client.arrivals().contains { $0.flags.contains(.rst) && $0.sequence == client.acknowledgement })
+        #expect(world.frontConnections == 0)
+        world.check()
+    }
+
+    @Test("bytes in the upgrade's own segment are not acknowledged before the 101, and pass when they come again")
+    func earlyInSegment() throws {
+        let early = [UInt8](text: "early")
+        let (world, client, server) = try Self.pending(request: Self.upgrade + early)
+        client.run(.milliseconds(100))
+        let start = client.sequence &- UInt32(early.count)
+        #expect(client.received.allSatisfy { Int32(bitPattern: $0.acknowledgement &- start) <= 0 })
+        server.advance([.ack, .psh], Self.switching)
+        client.run()
+        client.acknowledge()
+        server.run()
+        server.skip()
+        client.send([.ack, .psh], early) { $0.sequence = start }
+        #expect(server.arrivals().flatMap(\.payload) == early)
+        world.check()
+    }
+
+    @Test("a server that closes with its 101: the FIN passes when it comes again")
+    func finWithSwitching() throws {
+        let (world, client, server) = try Self.pending()
+        server.advance([.ack, .psh, .fin], Self.switching + [UInt8](text: "bye"))
+        client.run()
+        #expect(client.payloadReceived == Self.switching.count + 3)
+        client.acknowledge()
+        server.run()
+        client.advance([.ack, .psh], [UInt8](text: "and"))
+        #expect(server.arrivals().flatMap(\.payload).suffix(3) == [UInt8](text: "and"))
+        #expect(world.firstServer.tunnels == 1)
+        client.skip()
+        server.send([.ack, .fin]) { $0.sequence &-= 1 }
+        #expect(client.arrivals().contains { $0.flags.contains(.fin) })
+        client.advance([.ack, .fin])
+        server.run()
+        server.acknowledge()
+        client.run(.seconds(3))
+        #expect(world.firstServer.tunnels == 0 && world.frontConnections == 0)
+        world.check()
+    }
 }

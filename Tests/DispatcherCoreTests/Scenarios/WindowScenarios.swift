@@ -228,7 +228,10 @@ struct WindowScenarios {
 
     @Test("F03 a window smaller than a step is shown as closed; the server's probe passes; no deadlock")
     func f03() throws {
-        let splice = try scaled(client: 0, server: 7, window: 20)
+        let splice = try scaled(client: 0, server: 7, window: 30_000)
+        splice.client.window = 20
+        splice.client.acknowledge()
+        splice.server.run()
         #expect(splice.server.received.last?.window == 0)
         splice.client.skip()
         splice.server.send(.ack, [88]) { _ in }
@@ -240,23 +243,22 @@ struct WindowScenarios {
         splice.world.check()
     }
 
-    @Test("F07 while the client's edge stays, the one shown to the server does not move left by rounding")
-    func f07() throws {
-        let splice = try scaled(client: 0, server: 7, window: 20_000)
-        var edges: [UInt32] = []
-        for step in 1...300 {
-            splice.server.advance(.ack, [88])
+    @Test(
+        "F07 while the client's edge stays, the one shown to the server moves left by less than a step, and not at all for a scale like ours",
+        arguments: [(0, 1), (7, 128)])
+    func f07(scale: Int, bytes: Int) throws {
+        let splice = try scaled(client: scale, server: 7, window: UInt16(40_000 >> scale))
+        let clientEdge = splice.serverStart &+ UInt32(RawPeer.head(length: 5_000_000).count) &+ UInt32((40_000 >> scale) << scale)
+        for step in 1...200 {
+            splice.server.advance(.ack, [UInt8](repeating: 88, count: bytes))
             splice.client.run(.milliseconds(1))
-            splice.client.window = UInt16(20_000 - step)
+            splice.client.window = UInt16((40_000 - step * bytes) >> scale)
             splice.client.acknowledge()
             splice.server.run(.milliseconds(1))
             let told = try #require(splice.server.received.last)
-            edges.append(told.acknowledgement &+ UInt32(told.window) << 7)
+            let behind = Int(Int32(bitPattern: clientEdge &- (told.acknowledgement &+ UInt32(told.window) << 7)))
+            #expect(behind >= 0 && behind < (scale == 0 ? 128 : 1), "\(behind)")
         }
-        for (one, next) in zip(edges, edges.dropFirst()) { #expect(Int32(bitPattern: next &- one) >= 0) }
-        // And it is at most a step too far, of which the client sees nothing.
-        let clientEdge = splice.serverStart &+ UInt32(RawPeer.head(length: 5_000_000).count) &+ 20_000
-        #expect(edges.allSatisfy { Int32(bitPattern: $0 &- clientEdge) < 128 })
         splice.world.check()
     }
 
@@ -284,6 +286,39 @@ struct WindowScenarios {
         let options = TestTCPOptions(windowScale: 7, sackPermitted: true, receiveBuffer: 1_000_000)
         world.client([world.exchange(.get(), .length(3_000_000))], options: options)
         world.finish()
-        #expect(world.servers[0].largestPeerWindow > 500_000)
+        #expect(world.servers[0].connections.map(\.endpoint.largestPeerWindow).max() ?? 0 > 500_000)
+    }
+    @Test("bytes behind the end reset the server's connection where the response just fills the client's window", arguments: [true, false])
+    func surplus(inOneSegment: Bool) throws {
+        let answer = RawPeer.head(length: 100) + Tagged.bytes(1, count: 100)
+        let opened = Spliced(clientWindow: UInt16(answer.count))
+        let splice = try #require(opened)
+        let surplus = RawPeer.head(length: 4) + [UInt8](text: "evil")
+        splice.server.skip()
+        if inOneSegment {
+            splice.server.advance([.ack, .psh], answer + surplus)
+        } else {
+            splice.server.advance([.ack, .psh], answer)
+            splice.server.advance([.ack, .psh], surplus)
+        }
+        #expect(splice.clientArrivals().flatMap(\.payload) == answer)
+        splice.client.window = 65_535
+        splice.client.acknowledge()
+        #expect(splice.serverArrivals().contains { $0.flags.contains(.rst) })
+        splice.world.check()
+    }
+
+    @Test("a client that has acknowledged everything and closed its window is given send-idle, not the server's time")
+    func closedWindow() throws {
+        let splice = try inBody()
+        splice.server.advance(.ack, Tagged.bytes(1, count: 1_000))
+        splice.client.run()
+        splice.client.window = 0
+        splice.client.acknowledge()
+        splice.client.run(.seconds(45))
+        #expect(splice.world.frontConnections == 1)
+        splice.client.run(.seconds(45))
+        #expect(splice.world.frontConnections == 0)
+        splice.world.check()
     }
 }

@@ -73,7 +73,7 @@ struct SimulationTests {
     @Test(
         "the strict endpoint names what a peer does wrong",
         arguments: [
-            "acknowledges", "window ended", "are now others", "after its FIN", "checksum is bad", "URG", "RST with data", "options outside",
+            "acknowledges", "window ended", "are now others", "after its FIN", "checksum is bad", "URG", "RST with data", "outside of a SYN",
             "no ACK flag", "no DF",
             "link of",
         ])
@@ -92,7 +92,7 @@ struct SimulationTests {
         case "checksum is bad": deliver(data(endpoint) { $0.checksum = .bad })
         case "URG": deliver(data(endpoint) { $0.flags = [.ack, .urg] })
         case "RST with data": deliver(data(endpoint) { ($0.flags, $0.acknowledgement, $0.payload) = (.rst, 0, [1]) })
-        case "options outside": deliver(data(endpoint) { $0.options = [1, 1, 1, 1] })
+        case "outside of a SYN": deliver(data(endpoint) { $0.options = [1, 1, 1, 1] })
         case "no ACK flag": deliver(data(endpoint) { $0.flags = .psh })
         case "no DF": deliver(data(endpoint) { $0.dontFragment = false })
         default: deliver(data(endpoint) { $0.payload = [UInt8](repeating: 0, count: 1_461) })

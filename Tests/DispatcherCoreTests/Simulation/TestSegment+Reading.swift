@@ -83,13 +83,15 @@ extension TestSegment {
             }
             kinds.append(options[index])
             let lengths: [UInt8: [UInt8]] = [2: [4], 3: [3], 4: [2], 5: [10, 18, 26, 34]]
-            guard lengths[options[index]]?.contains(options[index + 1]) == true else { return "option \(options[index]) of \(options[index + 1])" }
+            guard lengths[options[index]]?.contains(options[index + 1]) == true else {
+                return "option \(options[index]) of \(options[index + 1])"
+            }
             index += Int(options[index + 1])
         }
         if Set(kinds).count != kinds.count { return "an option twice: \(kinds)" }
         if flags.contains(.syn) { return kinds.contains(2) && Set(kinds).isSubset(of: [2, 3, 4]) ? nil : "a SYN with options \(kinds)" }
         if flags.contains(.rst), !kinds.isEmpty { return "a RST with options \(kinds)" }
-        return kinds.isEmpty || kinds == [5] ? nil : "options \(kinds) outside of a SYN"
+        return options.isEmpty || kinds == [5] ? nil : "options \(kinds) outside of a SYN"
     }
 
     /// The blocks of the SACK option.
@@ -102,6 +104,7 @@ extension TestSegment {
     /// A SACK option, NOPs in front.
     static func sack(_ blocks: [(UInt32, UInt32)]) -> [UInt8] {
         let edges = blocks.flatMap { [$0.0, $0.1] }
-        return [1, 1, 5, UInt8(2 + 4 * edges.count)] + edges.flatMap { [UInt8($0 >> 24), UInt8($0 >> 16 & 255), UInt8($0 >> 8 & 255), UInt8($0 & 255)] }
+        return [1, 1, 5, UInt8(2 + 4 * edges.count)]
+            + edges.flatMap { [UInt8($0 >> 24), UInt8($0 >> 16 & 255), UInt8($0 >> 8 & 255), UInt8($0 & 255)] }
     }
 }
