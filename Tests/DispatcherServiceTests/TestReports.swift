@@ -26,6 +26,12 @@ enum TestReports {
         report.snapshot.counters.requestFaults = [("bare-cr", 1), ("bare-lf", 0)]
         report.captures[1].dropped = 9
         report.transmits[0].errors = [(90, 2), (105, 1)]
+        var hops = NextHopStatistics()
+        hops.dropped[Int(NextHopStatistics.Drop.unresolved.rawValue)] = 3
+        hops.neighbours = 2
+        hops.failures = 1
+        hops.lastFailure = IPAddress("10.77.2.99")
+        report.transmits[1].nextHops = hops
         return report
     }
 }

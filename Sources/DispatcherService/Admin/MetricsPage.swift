@@ -12,6 +12,7 @@ struct MetricsPage {
         page.addDurations(durations)
         page.addPools(report.snapshot)
         page.addCounters(report)
+        page.addNextHops(report)
         page.begin(.stagingBytes)
         page.add(.stagingBytes, [], 0)
         page.begin(.buildInfo)
@@ -132,5 +133,20 @@ struct MetricsPage {
         for side in Side.allCases { add(.captureDrops, ["\(side)"], report.captures[Int(side.rawValue)].dropped) }
         begin(.egressErrors)
         for side in Side.allCases { add(.egressErrors, ["\(side)"], report.transmits[Int(side.rawValue)].failed) }
+    }
+
+    /// With raw sockets the kernel finds the next hops, and all of these are 0.
+    private mutating func addNextHops(_ report: LoopReport) {
+        let figures = Side.allCases.map { report.transmits[Int($0.rawValue)].nextHops ?? NextHopStatistics() }
+        begin(.nextHopDrops)
+        for side in Side.allCases {
+            for reason in NextHopStatistics.Drop.allCases {
+                add(.nextHopDrops, ["\(side)", reason.label], figures[Int(side.rawValue)].dropped(reason))
+            }
+        }
+        begin(.neighbours)
+        for side in Side.allCases { add(.neighbours, ["\(side)"], figures[Int(side.rawValue)].neighbours) }
+        begin(.neighbourFailures)
+        for side in Side.allCases { add(.neighbourFailures, ["\(side)"], figures[Int(side.rawValue)].failures) }
     }
 }
