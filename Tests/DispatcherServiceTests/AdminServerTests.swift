@@ -26,7 +26,7 @@ private final class RunningService {
         precondition(pairs.withUnsafeMutableBufferPointer { socketpair(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0, $0.baseAddress! + 2) } == 0)
         peers = [pairs[1], pairs[3]]
         let relay = RecordRelay(capacity: 64)
-        let loop = LiveLoop(
+        let loop = PollLoop(
             engine: L73Dispatcher(configuration: configuration.engineConfiguration(client: interface, server: interface), seed: 1),
             sink: RawTransmitter(clientSocket: pairs[0], serverSocket: pairs[2], areAddressed: false), client: try Capture(file: path),
             server: nil, responder: configuration.responder(client: interface, server: interface), mailbox: mailbox, records: relay)
@@ -34,7 +34,7 @@ private final class RunningService {
         let answers = AdminAnswers(configuration: configuration, durations: { PhaseHistograms() }, unwrittenLogLines: { 3 })
         server = try AdminServer(
             listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailbox: mailbox)
-        try packets.start(loop)
+        try packets.start(.raw(loop))
     }
 
     deinit {

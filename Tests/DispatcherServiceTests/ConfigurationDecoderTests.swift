@@ -17,6 +17,7 @@ struct ConfigurationDecoderTests {
         #expect(configuration.sourceAddress == IPAddress("10.77.2.200"))
         #expect(configuration.ports == PortPlan())
         #expect(!configuration.sidesShareInterface)
+        #expect(configuration.transmit == .auto && configuration.replyTo == .sender)
 
         #expect(configuration.tcp.acknowledge == .withResponse)
         #expect(configuration.tcp.initialWindow == .clamped)
@@ -50,10 +51,10 @@ struct ConfigurationDecoderTests {
             log: { level: debug, access: /var/log/sluice/access.log }
             admin: { listen: "10.0.0.1:1" }
             stop: { drain: 250ms }
-            client-side: { interface: eth0, capture-memory: 1MiB, gateway: auto, reply-to: sender }
-            server-side: { interface: eth0, source-addresses: 10.77.2.201, capture-memory: 2MiB, first-port: 20000, last-port: 40000,
+            client-side: { interface: eth0, capture-memory: 1MiB, gateway: 10.77.1.254, reply-to: route }
+            server-side: { interface: eth0, gateway: auto, source-addresses: 10.77.2.201, capture-memory: 2MiB, first-port: 20000, last-port: 40000,
                            layers: 2, servers: 4, connections-per-server: 100 }
-            transmit: raw
+            transmit: packet
             shards: 1
             tcp: { options: mss, acknowledge: immediate, initial-window: client, time-wait: 5s, server-time-wait: 2s, server-mss: 1400,
                    tail-custody: 64KiB, staging-memory: 64MiB }
@@ -89,6 +90,8 @@ struct ConfigurationDecoderTests {
         #expect(configuration.adminListen.description == "10.0.0.1:1")
         #expect(configuration.drain == .milliseconds(250))
         #expect(configuration.sidesShareInterface)
+        #expect(configuration.transmit == .packet && configuration.replyTo == .route)
+        #expect(configuration.clientSide.gateway == IPAddress("10.77.1.254") && configuration.serverSide.gateway == nil)
         #expect(configuration.clientSide.captureMemory == 1 << 20 && configuration.serverSide.captureMemory == 2 << 20)
         #expect(configuration.ports == PortPlan(first: 20_000, last: 40_000, layers: 2, servers: 4, connections: 100))
         #expect(configuration.tcp.acknowledge == .immediate && configuration.tcp.initialWindow == .client)
@@ -140,6 +143,24 @@ struct ConfigurationDecoderTests {
         let responder = configuration.responder(client: client, server: server)
         #expect(responder.announcements(on: .client).map(\.senderAddress.description) == ["10.77.1.100"])
         #expect(responder.announcements(on: .server).map(\.senderHardware.bits) == [2])
+    }
+
+    @Test(arguments: ["auto", "raw", "packet"]) func framesAreSentWhereHostsHaveHardwareAddresses(_ mode: String) throws {
+        let configuration = try TestConfigurations.read("transmit: \(mode)\n" + TestConfigurations.least)
+        let ethernet = NetworkInterface(name: "fe0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 1))
+        let loopback = NetworkInterface(name: "lo", mtu: 65_536, hardwareAddress: HardwareAddress(bits: 0), hasNeighbours: false)
+        #expect(configuration.sendsFrames(client: ethernet, server: ethernet) == (mode != "raw"))
+        #expect(configuration.sendsFrames(client: ethernet, server: loopback) == (mode == "packet"))
+    }
+
+    @Test func theTransmitterIsToldOfBothSides() throws {
+        let links = try TestConfigurations.read(
+            TestConfigurations.least.replacingOccurrences(of: "  interface: be0", with: "  interface: be0\n  gateway: 10.77.2.1")
+        ).links
+        #expect(links.client.interface == "fe0" && links.client.repliesToSender && links.client.gateway == nil)
+        #expect(links.client.addresses.map(\.description) == ["10.77.1.100"])
+        #expect(links.server.interface == "be0" && links.server.gateway == IPAddress("10.77.2.1"))
+        #expect(links.server.addresses.map(\.description) == ["10.77.2.200"])
     }
 
     @Test func aSharedInterfaceAnswersForBothSides() throws {

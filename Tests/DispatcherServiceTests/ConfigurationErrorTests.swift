@@ -68,6 +68,16 @@ struct ConfigurationErrorTests {
             replace: "[10.77.2.200]", with: "[10.77.2.300]", said: ["@:5: server-side.source-addresses: 10.77.2.300 is not an IP address"]),
         Case(replace: "[10.77.2.200]", with: "[]", said: ["@:5: server-side.source-addresses: at least one is needed"]),
         top("tcp: { server-mss: 100 }", "tcp.server-mss: 100 is not auto or a number from 536 to 65495"),
+        top("transmit: pigeon", "transmit: pigeon is not one of auto, raw, packet"),
+        server("gateway: router", "server-side.gateway: router is not auto or an IP address"),
+        server("gateway: 10.77.2.200", "server-side.gateway: 10.77.2.200 is an address of the dispatcher itself"),
+        server("gateway: 224.0.0.1", "server-side.gateway: 224.0.0.1 is not an address that a host can have"),
+        Case(
+            replace: "  interface: fe0", with: "  interface: fe0\n  reply-to: nobody",
+            said: ["@:3: client-side.reply-to: nobody is not one of sender, route"]),
+        Case(
+            replace: "client-side:\n", with: "transmit: raw\nclient-side:\n  gateway: 10.77.1.254\n",
+            said: ["@:3: client-side.gateway: with transmit: raw the kernel finds the next hop; leave it out, or transmit: packet"]),
         top("shards: many", "shards: many is not auto or a number from 1 to 64"),
         pool(
             "balance: random",
@@ -81,19 +91,12 @@ struct ConfigurationErrorTests {
 
         // Not built.
         top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
-        top("transmit: packet", "not supported yet: transmit (packet)"),
         top("shards: 2", "not supported yet: shards (2)"),
         top("tcp: { tail-custody: 0B }", "not supported yet: tcp.tail-custody (0B)"),
         top("tcp: { staging-memory: 1MiB }", "not supported yet: tcp.staging-memory (1MiB)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         server("kernel-addresses: true", "not supported yet: server-side.kernel-addresses (true)"),
-        server("gateway: 10.77.2.1", "not supported yet: server-side.gateway (10.77.2.1)"),
-        Case(
-            replace: "  interface: fe0", with: "  interface: fe0\n  reply-to: route",
-            said: ["@:3: not supported yet: client-side.reply-to (route)"]),
-        Case(
-            replace: "  interface: fe0", with: "  interface: fe0\n  gateway: 10.77.1.254",
-            said: ["@:3: not supported yet: client-side.gateway (10.77.1.254)"]),
+        server("gateway: \"fd77:2::1\"", "not supported yet: server-side.gateway (fd77:2::1)"),
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]",
             said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::200)"]),

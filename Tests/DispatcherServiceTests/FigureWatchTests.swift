@@ -23,4 +23,22 @@ struct FigureWatchTests {
             ])
         #expect(watch.warnings(report) == [])
     }
+
+    @Test func namesTheNeighbourThatDoesNotAnswer() {
+        var watch = FigureWatch()
+        var report = LoopReport()
+        var hops = NextHopStatistics()
+        hops.failures = 2
+        hops.lastFailure = IPAddress("10.77.2.99")
+        hops.dropped[Int(NextHopStatistics.Drop.unresolved.rawValue)] = 6
+        hops.routesLeftOut = 4
+        report.transmits[1].nextHops = hops
+        #expect(
+            watch.warnings(report) == [
+                "10.77.2.99 on the server side does not answer ARP (2 failures in all)",
+                "packets of the server side had no next hop (in all unresolved: 6)",
+                "the server side has 4 routes more than are kept; the shortest prefixes are left out",
+            ])
+        #expect(watch.warnings(report) == [])
+    }
 }

@@ -42,6 +42,25 @@ struct HostCheckTests {
         #expect(error?.description.contains("server-side.interface: be0 is not an Ethernet device") == true)
     }
 
+    @Test func framesNeedNeighbours() {
+        let error = #expect(throws: ServiceError.self) {
+            _ = try host { $0.serverInterface.hasNeighbours = false }.judge(
+                TestConfigurations.read("transmit: packet\n" + TestConfigurations.least))
+        }
+        #expect(
+            error?.description
+                == "transmit: packet needs devices whose hosts answer ARP; be0 (server-side.interface) is none: say transmit: raw or auto")
+    }
+
+    @Test func aGatewayNeedsFrames() throws {
+        let yaml = TestConfigurations.least.replacingOccurrences(of: "  interface: fe0", with: "  interface: fe0\n  gateway: 10.77.1.254")
+        #expect(try host().judge(TestConfigurations.read(yaml)) == [])
+        let error = #expect(throws: ServiceError.self) {
+            _ = try host { $0.serverInterface.hasNeighbours = false }.judge(TestConfigurations.read(yaml))
+        }
+        #expect(error?.description.hasPrefix("client-side.gateway: hosts on fe0 or be0 do not answer ARP") == true)
+    }
+
     @Test func forwardingIsWarnedOf() throws {
         let warnings = try judge(host { $0.forwards = true })
         #expect(warnings.count == 1 && warnings[0].contains("ip_forward"))

@@ -22,6 +22,12 @@ struct StatusDocumentTests {
         #expect((client["dropped"] as? [String: Int]) == ["bad-tcp-checksum": 4])
         #expect((client["egressErrors"] as? [String: Int]) == ["EMSGSIZE": 2, "ENOBUFS": 1])
         #expect(client["egressLost"] as? Int == 4)
+        #expect(client["transmit"] as? String == "raw" && client["nextHops"] == nil)
+        let server = try #require((document["sides"] as? [String: [String: Any]])?["server"])
+        #expect(server["transmit"] as? String == "packet")
+        let hops = try #require(server["nextHops"] as? [String: Any])
+        #expect(hops["neighbours"] as? Int == 2 && hops["bypassesQueue"] as? Bool == false)
+        #expect((hops["dropped"] as? [String: Int]) == ["unresolved": 3])
         #expect((document["requestFaults"] as? [String: Int]) == ["bare-cr": 1])
         for key in ["timers", "bufferBytes", "timeWaits"] { #expect(document[key] as? Int == 0) }
         #expect(document["stopping"] as? Bool == false)

@@ -27,6 +27,12 @@ enum TestReports {
         report.captures[1].dropped = 9
         report.transmits[0].errors = [(90, 2), (105, 1)]
         report.snapshot.counters.egressLost = [4, 0]
+        var hops = NextHopStatistics()
+        hops.dropped[Int(NextHopStatistics.Drop.unresolved.rawValue)] = 3
+        hops.neighbours = 2
+        hops.failures = 1
+        hops.lastFailure = IPAddress("10.77.2.99")
+        report.transmits[1].nextHops = hops
         return report
     }
 }

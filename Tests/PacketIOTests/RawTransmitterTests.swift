@@ -48,7 +48,7 @@ struct RawTransmitterTests {
     @Test func eachSideLeavesThroughItsOwnSocketInOrder() throws {
         var wire = Wire()
         let egress = TestFrames.egress([(.client, 10), (.server, 20), (.client, 30), (.server, 40)])
-        wire.transmitter.send(egress)
+        wire.transmitter.send(egress, at: .distantPast)
         #expect(try wire.packets(.client).map { try segment($0).payload.count } == [10, 30])
         #expect(try wire.packets(.server).map { try segment($0).payload.count } == [20, 40])
         #expect(wire.transmitter.statistics(of: .client).packets == 2)
@@ -59,7 +59,7 @@ struct RawTransmitterTests {
         var wire = Wire()
         let egress = TestFrames.egress([(.client, length)])
         let whole = Array(egress.bytes(of: egress[0]))[40...]
-        wire.transmitter.send(egress)
+        wire.transmitter.send(egress, at: .distantPast)
         let pieces = try wire.packets(.client).map(segment)
         #expect(pieces.count == (length + 1_459) / 1_460)
         #expect(pieces.flatMap(\.payload) == Array(whole))
@@ -71,12 +71,12 @@ struct RawTransmitterTests {
 
     @Test func aBatchHas256PacketsAtMost() {
         var wire = Wire()
-        wire.transmitter.send(TestFrames.egress([(.client, 1_460 * 30)]))
+        wire.transmitter.send(TestFrames.egress([(.client, 1_460 * 30)]), at: .distantPast)
         #expect(wire.transmitter.statistics(of: .client).calls == 1)
         // More than fits at once: pieces of one segment lie in two batches.
         var sent = 30
         for _ in 0..<3 {
-            wire.transmitter.send(TestFrames.egress((0..<9).map { _ in (.client, 100 * 30) }, segmentSize: 100))
+            wire.transmitter.send(TestFrames.egress((0..<9).map { _ in (.client, 100 * 30) }, segmentSize: 100), at: .distantPast)
             sent += 270
             #expect(wire.packets(.client).count <= sent)
         }
@@ -93,7 +93,7 @@ struct RawTransmitterTests {
         var transmitter = RawTransmitter(clientSocket: sockets[0], serverSocket: other[0], areAddressed: false)
         defer { [sockets[1], other[1]].forEach { close($0) } }
         // Nobody reads: the buffer fills up.
-        for _ in 0..<40 { transmitter.send(TestFrames.egress((0..<50).map { _ in (.client, 1_000) })) }
+        for _ in 0..<40 { transmitter.send(TestFrames.egress((0..<50).map { _ in (.client, 1_000) }), at: .distantPast) }
         let statistics = transmitter.statistics(of: .client)
         #expect(statistics.packets + statistics.failed == 2_000)
         #expect(statistics.errors.map(\.code) == [EAGAIN])
@@ -108,7 +108,7 @@ struct RawTransmitterTests {
         setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &small, socklen_t(MemoryLayout<Int32>.size))
         var transmitter = RawTransmitter(clientSocket: sockets[0], serverSocket: dup(sockets[0]), areAddressed: false)
         defer { close(sockets[1]) }
-        transmitter.send(TestFrames.egress([(.client, 100), (.client, 60_000), (.client, 200)], segmentSize: 65_000))
+        transmitter.send(TestFrames.egress([(.client, 100), (.client, 60_000), (.client, 200)], segmentSize: 65_000), at: .distantPast)
         let statistics = transmitter.statistics(of: .client)
         #expect(statistics.packets == 2)
         #expect(statistics.errors.map(\.code) == [EMSGSIZE])
@@ -120,7 +120,7 @@ struct RawTransmitterTests {
         var egress = Egress()
         let packet = egress.reserve(40, side: .server, nextHop: .route, destination: IPAddress("fd77::1")!, segmentSize: 0)
         #expect(packet != nil)
-        wire.transmitter.send(egress)
+        wire.transmitter.send(egress, at: .distantPast)
         #expect(wire.transmitter.statistics(of: .server).errors.map(\.code) == [EAFNOSUPPORT])
     }
 

@@ -70,7 +70,7 @@ struct NotingSink: PacketSink, ~Copyable {
 
     init(_ journal: ScriptedEngine.Journal) { self.journal = journal }
 
-    mutating func send(_ egress: borrowing Egress) {
+    mutating func send(_ egress: borrowing Egress, at now: Instant) {
         for index in 0..<egress.count { journal.note("sent \(egress[index].side) \(egress[index].length)") }
         sent.packets += UInt64(egress.count)
         sent.calls += 1

@@ -41,6 +41,39 @@ int clinux_ignore_outgoing(int socket);
 int clinux_force_send_buffer(int socket, int bytes);
 int clinux_interface_query(const char *name, struct clinux_interface *result);
 
+/// A packet socket that sends whole frames through one interface, closed on exec, each frame behind the 10 bytes of a virtio header
+/// (PACKET_VNET_HDR). It receives nothing.
+int clinux_packet_socket(int index);
+/// Whether what a packet socket sends goes to the driver without a queueing discipline (PACKET_QDISC_BYPASS).
+int clinux_bypass_queue(int socket, int on);
+/// Whether the device segments TCP by itself, for IPv4 and for IPv6 (ETHTOOL_GFEATURES; needs no permission): 1 or 0.
+int clinux_segments_tcp(const char *name);
+/// The most bytes of a frame that the device segments, for IPv4 (IFLA_GSO_MAX_SIZE, IFLA_GSO_IPV4_MAX_SIZE; needs no permission):
+/// a frame must have fewer. 0 when the kernel does not say.
+int clinux_segmentation_limit(int index);
+
+/// A unicast route of the main table.
+struct clinux_route {
+    /// Addresses as on the wire; four bytes of them for IPv4.
+    uint8_t destination[16];
+    uint8_t gateway[16];
+    /// The address that the kernel would send from.
+    uint8_t source[16];
+    uint32_t metric;
+    /// Bits.
+    uint8_t prefix_length;
+    uint8_t has_gateway;
+    uint8_t has_source;
+};
+
+/// A socket that says when links or routes change, not blocking, closed on exec; needs no permission.
+int clinux_route_socket(void);
+/// Takes every notice that waits; whether there was one.
+int clinux_routes_changed(int socket);
+/// Reads the main table's routes of that family (AF_INET, AF_INET6) that leave by that interface.
+/// Yields how many there are; those that fit are in `routes`. errno EINTR: they changed meanwhile, so ask again.
+int clinux_routes(int family, int index, struct clinux_route *routes, int capacity);
+
 /// A counter that wakes a poll, not blocking, closed on exec.
 int clinux_eventfd(void);
 /// A descriptor that yields the signals of `set`, not blocking, closed on exec.

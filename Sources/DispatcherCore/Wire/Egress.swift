@@ -83,9 +83,11 @@ public struct Egress: ~Copyable {
         /// Where the IP header begins in the arena, and the packet's bytes.
         public var offset: Int
         public var length: Int
-        /// TCP payload bytes a segment on the wire may have; when the packet has more, its TCP checksum field holds only the
-        /// pseudo-header's sum and `SegmentSplitter` (or the device) cuts it. 0 = not a TCP segment.
+        /// TCP payload bytes a segment on the wire may have; when the packet has more, `SegmentSplitter` (or the device) cuts it.
+        /// 0 = not a TCP segment.
         public var segmentSize: Int
+        /// Whether the TCP checksum field holds only the pseudo-header's sum, for whoever cuts or sends to finish.
+        public var isChecksumPartial = false
     }
 
     /// Free bytes before each packet, for a virtio and an Ethernet header.
@@ -100,6 +102,7 @@ public struct Egress: ~Copyable {
     private let capacity: Int
     private let packets: UnsafeMutablePointer<Packet>
     private let packetCapacity: Int
+    private let leavesChecksums: Bool
     private var used = 0
     /// How many packets wait to be sent.
     public private(set) var count = 0
@@ -107,8 +110,11 @@ public struct Egress: ~Copyable {
     /// - Parameters:
     ///   - packets: how many packets it holds.
     ///   - bytes: how many bytes, headers and headroom included.
-    public init(packets packetCapacity: Int = 2_048, bytes: Int = 4 << 20) {
+    ///   - leavesChecksums: whether whoever sends finishes TCP checksums. One that a verified checksum gives is complete all the same,
+    ///     so that no device puts a right one on a payload that was damaged on its way through.
+    public init(packets packetCapacity: Int = 2_048, bytes: Int = 4 << 20, leavesChecksums: Bool = false) {
         precondition(packetCapacity > 0 && bytes >= 2 * Self.largest)
+        self.leavesChecksums = leavesChecksums
         self.packetCapacity = packetCapacity
         capacity = bytes
         arena = .allocate(byteCount: bytes, alignment: 64)
@@ -182,7 +188,8 @@ public struct Egress: ~Copyable {
         var sum = Checksum()
         sum.addPseudoHeader(
             source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: tcpHeader + payload.count)
-        if payload.count > segmentSize {
+        if payload.count > segmentSize || (leavesChecksums && segment.payloadSum == nil) {
+            packets[count - 1].isChecksumPartial = true
             tcp.store(sum.folded, at: 16)
         } else {
             sum.add(UnsafeRawBufferPointer(start: tcp, count: tcpHeader))

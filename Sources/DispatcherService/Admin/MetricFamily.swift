@@ -42,11 +42,16 @@ struct MetricFamily: Sendable {
         "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
     static let egressErrors = MetricFamily(
         "egress_errors_total", .counter, ["side"], "Packets that the kernel did not take, or that found no room on the way to it.")
+    static let nextHopDrops = MetricFamily(
+        "next_hop_drops_total", .counter, ["side", "reason"], "Packets dropped because nobody was found to send them to.")
+    static let neighbours = MetricFamily("neighbours", .gauge, ["side"], "Neighbours whose hardware addresses are known or asked for.")
+    static let neighbourFailures = MetricFamily("neighbour_failures_total", .counter, ["side"], "Neighbours that did not answer ARP.")
     static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
     static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
 
     static let all = [
         requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive, serverIdle,
-        serverConnects, serverUp, controllerState, dropped, retransmitted, repeated, captureDrops, egressErrors, stagingBytes, buildInfo,
+        serverConnects, serverUp, controllerState, dropped, retransmitted, repeated, captureDrops, egressErrors, nextHopDrops, neighbours,
+        neighbourFailures, stagingBytes, buildInfo,
     ]
 }

@@ -12,6 +12,7 @@ struct MetricsPage {
         page.addDurations(durations)
         page.addPools(report.snapshot)
         page.addCounters(report)
+        page.addNextHops(report)
         page.begin(.stagingBytes)
         page.add(.stagingBytes, [], 0)
         page.begin(.buildInfo)
@@ -135,5 +136,20 @@ struct MetricsPage {
             let index = Int(side.rawValue)
             add(.egressErrors, ["\(side)"], report.transmits[index].failed + report.snapshot.counters.egressLost[index])
         }
+    }
+
+    /// With raw sockets the kernel finds the next hops, and all of these are 0.
+    private mutating func addNextHops(_ report: LoopReport) {
+        let figures = Side.allCases.map { report.transmits[Int($0.rawValue)].nextHops ?? NextHopStatistics() }
+        begin(.nextHopDrops)
+        for side in Side.allCases {
+            for reason in NextHopStatistics.Drop.allCases {
+                add(.nextHopDrops, ["\(side)", reason.label], figures[Int(side.rawValue)].dropped(reason))
+            }
+        }
+        begin(.neighbours)
+        for side in Side.allCases { add(.neighbours, ["\(side)"], figures[Int(side.rawValue)].neighbours) }
+        begin(.neighbourFailures)
+        for side in Side.allCases { add(.neighbourFailures, ["\(side)"], figures[Int(side.rawValue)].failures) }
     }
 }

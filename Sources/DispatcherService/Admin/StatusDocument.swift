@@ -57,6 +57,22 @@ struct StatusDocument: Encodable {
         var egressLost: UInt64
         var arpAnswered: UInt64
         var arpConflicts: UInt64
+        /// `raw` or `packet`.
+        var transmit: String
+        /// Absent where the kernel finds them.
+        var nextHops: NextHops?
+    }
+
+    struct NextHops: Encodable {
+        var routes: Int
+        var neighbours: Int
+        var waiting: Int
+        var asked: UInt64
+        var failures: UInt64
+        /// By reason; only those that occurred.
+        var dropped: [String: UInt64]
+        /// Whether what is sent passes the device's queueing discipline by.
+        var bypassesQueue: Bool
     }
 
     var version = Version.text
@@ -138,7 +154,15 @@ struct StatusDocument: Encodable {
             packetsSent: report.transmits[index].packets, sendCalls: report.transmits[index].calls,
             egressErrors: Dictionary(report.transmits[index].errors.map { (ErrorName.text($0.code), $0.count) }, uniquingKeysWith: +),
             egressLost: counters.egressLost[index],
-            arpAnswered: report.arp[index].requestsAnswered, arpConflicts: report.arp[index].conflicts)
+            arpAnswered: report.arp[index].requestsAnswered, arpConflicts: report.arp[index].conflicts,
+            transmit: report.transmits[index].nextHops == nil ? "raw" : "packet", nextHops: report.transmits[index].nextHops.map(nextHops))
+    }
+
+    private static func nextHops(_ figures: NextHopStatistics) -> NextHops {
+        NextHops(
+            routes: figures.routes, neighbours: figures.neighbours, waiting: figures.waiting, asked: figures.asked,
+            failures: figures.failures, dropped: occurred(NextHopStatistics.Drop.allCases.map(\.label), figures.dropped),
+            bypassesQueue: figures.bypassesQueue)
     }
 
     private static func occurred(_ labels: [String], _ counts: [UInt64]) -> [String: UInt64] {

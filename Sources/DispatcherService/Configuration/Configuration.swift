@@ -14,6 +14,26 @@ public struct Configuration: Sendable {
         public var interface: String
         /// Bytes of the capture's ring.
         public var captureMemory: Int
+        /// Stands in for the gateways of the routing table; nil = auto.
+        public var gateway: IPAddress?
+    }
+
+    /// How packets leave.
+    public enum Transmit: String, Sendable {
+        /// As frames where the devices of both sides have neighbours, else as raw packets.
+        case auto
+        /// Through raw sockets; the kernel finds the next hop.
+        case raw
+        /// As frames through packet sockets; next hops are found here.
+        case packet
+    }
+
+    /// Where what answers a client goes.
+    public enum ReplyTo: String, Sendable {
+        /// To the hardware address that its last frame came from.
+        case sender
+        /// By the routing table.
+        case route
     }
 
     public var user = "nobody"
@@ -23,6 +43,8 @@ public struct Configuration: Sendable {
     public var drain = Interval.seconds(10)
     public var clientSide = SideSettings(interface: "", captureMemory: 256 << 20)
     public var serverSide = SideSettings(interface: "", captureMemory: 256 << 20)
+    public var transmit = Transmit.auto
+    public var replyTo = ReplyTo.sender
     public var sourceAddress = IPAddress(v4: 0)
     public var ports = PortPlan()
     public var tcp = TCPSettings()
@@ -54,6 +76,25 @@ public struct Configuration: Sendable {
         engine.services = services
         engine.pools = pools
         return engine
+    }
+
+    /// Whether packets leave as frames.
+    public func sendsFrames(client: NetworkInterface, server: NetworkInterface) -> Bool {
+        switch transmit {
+        case .auto: client.hasNeighbours && server.hasNeighbours
+        case .raw: false
+        case .packet: true
+        }
+    }
+
+    /// What the packet transmitter is told of each side.
+    public var links: (client: PacketTransmitter.Link, server: PacketTransmitter.Link) {
+        (
+            client: .init(
+                interface: clientSide.interface, addresses: serviceAddresses, gateway: clientSide.gateway,
+                repliesToSender: replyTo == .sender),
+            server: .init(interface: serverSide.interface, addresses: sourceAddresses, gateway: serverSide.gateway)
+        )
     }
 
     /// Who answers ARP for what.

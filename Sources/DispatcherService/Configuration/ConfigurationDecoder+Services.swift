@@ -60,7 +60,9 @@ extension ConfigurationDecoder {
     }
 
     /// No address may have two meanings.
-    mutating func checkAddresses(services: [ConfigurationSection], pools: [ConfigurationSection], serverSide: ConfigurationSection) {
+    mutating func checkAddresses(
+        services: [ConfigurationSection], pools: [ConfigurationSection], clientSide: ConfigurationSection, serverSide: ConfigurationSection
+    ) {
         var seen: [Endpoint: Int] = [:]
         for section in services {
             for item in section.each("listen") {
@@ -78,6 +80,10 @@ extension ConfigurationDecoder {
             }
         }
         let ours = Set(seen.keys.map(\.address))
+        for (path, side) in [("client-side", clientSide), ("server-side", serverSide)] {
+            guard let gateway = IPAddress(side.text("gateway")), ours.contains(gateway) || gateway == result.sourceAddress else { continue }
+            problems.report(side.line(of: "gateway"), "\(path).gateway: \(gateway) is an address of the dispatcher itself")
+        }
         for pool in pools {
             for server in pool.sections("servers") {
                 guard let endpoint = server.endpoint("address") else { continue }

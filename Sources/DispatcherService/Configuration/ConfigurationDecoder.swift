@@ -50,7 +50,8 @@ struct ConfigurationDecoder {
         decodePools(pools)
         let services = top.sections("services")
         decodeServices(services)
-        checkAddresses(services: services, pools: pools, serverSide: top.section("server-side"))
+        checkAddresses(
+            services: services, pools: pools, clientSide: top.section("client-side"), serverSide: top.section("server-side"))
         return result
     }
 
@@ -79,9 +80,13 @@ struct ConfigurationDecoder {
 
     private mutating func decodeSides(_ top: ConfigurationSection) {
         let client = top.section("client-side")
-        result.clientSide = .init(interface: interface(client), captureMemory: client.number("capture-memory"))
         let server = top.section("server-side")
-        result.serverSide = .init(interface: interface(server), captureMemory: server.number("capture-memory"))
+        result.transmit = top.choice("transmit", Configuration.Transmit.self)
+        result.replyTo = client.choice("reply-to", Configuration.ReplyTo.self)
+        result.clientSide = .init(
+            interface: interface(client), captureMemory: client.number("capture-memory"), gateway: gateway(client))
+        result.serverSide = .init(
+            interface: interface(server), captureMemory: server.number("capture-memory"), gateway: gateway(server))
 
         for (index, address) in server.each("source-addresses").enumerated() {
             guard case .address(let source) = address.value, source.isIPv4 else { continue }
@@ -110,6 +115,26 @@ struct ConfigurationDecoder {
         let name = side.text("interface")
         if name.utf8.count > 15 { problems.report(side.line(of: "interface"), "\(side.path).interface: \(name) is longer than 15 bytes") }
         return name
+    }
+
+    private func gateway(_ side: ConfigurationSection) -> IPAddress? {
+        let text = side.text("gateway")
+        guard text != "auto", !text.isEmpty else { return nil }
+        let line = side.line(of: "gateway")
+        guard let address = IPAddress(text) else {
+            problems.report(line, "\(side.path).gateway: \(text) is not auto or an IP address")
+            return nil
+        }
+        guard address.isIPv4 else {
+            problems.report(line, "not supported yet: \(side.path).gateway (\(text))")
+            return nil
+        }
+        requireUnicast(address, line, "\(side.path).gateway")
+        if result.transmit == .raw {
+            problems.report(
+                line, "\(side.path).gateway: with transmit: raw the kernel finds the next hop; leave it out, or transmit: packet")
+        }
+        return address
     }
 
     private mutating func decodeTCP(_ tcp: ConfigurationSection) {

@@ -37,6 +37,7 @@ struct HostCheck {
                     "\(side).interface: \(interface.name) is not an Ethernet device; name an Ethernet, veth, bridge or VLAN interface")
             }
         }
+        faults += transmitFaults(configuration)
         let ours = configuration.serviceAddresses.map { ("service", $0) } + configuration.sourceAddresses.map { ("source", $0) }
         for (kind, address) in ours {
             for owned in kernelAddresses where owned.address == address {
@@ -50,6 +51,22 @@ struct HostCheck {
         return [
             "this host forwards IPv4 packets (net.ipv4.ip_forward is 1): packets to our addresses that it has a route for may be forwarded as well as served; switch it off if this host is not a router"
         ]
+    }
+
+    /// What frames cannot be sent on, and what only they can do.
+    private func transmitFaults(_ configuration: Configuration) -> [String] {
+        let sides = [
+            ("client-side", clientInterface, configuration.clientSide), ("server-side", serverInterface, configuration.serverSide),
+        ]
+        if configuration.transmit == .packet {
+            return sides.filter { $0.1.isEthernet && !$0.1.hasNeighbours }.map { side, interface, _ in
+                "transmit: packet needs devices whose hosts answer ARP; \(interface.name) (\(side).interface) is none: say transmit: raw or auto"
+            }
+        }
+        guard !configuration.sendsFrames(client: clientInterface, server: serverInterface) else { return [] }
+        return sides.filter { $0.2.gateway != nil }.map { side, _, _ in
+            "\(side).gateway: hosts on \(clientInterface.name) or \(serverInterface.name) do not answer ARP, so the kernel finds the next hops; leave the gateway out"
+        }
     }
 
     private static func readAddresses() -> [(address: IPAddress, interface: String)] {

@@ -60,10 +60,8 @@ public struct DispatcherService {
     private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay) throws(ServiceError) -> LiveLoop {
         let client = configuration.clientSide
         let server = configuration.serverSide
-        var seed: UInt64 = 0
-        guard clinux_random(&seed, MemoryLayout<UInt64>.size) == 0 else {
-            throw ServiceError(.failed, "the kernel gives no random bytes: \(String(cString: strerror(errno)))")
-        }
+        let seed = try Self.randomBits()
+        let key = SipKey(try Self.randomBits(), try Self.randomBits())
         do throws(CaptureError) {
             let shared = configuration.sidesShareInterface
             let clientCapture = try Capture(
@@ -72,16 +70,34 @@ public struct DispatcherService {
             if !shared {
                 serverCapture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory)
             }
-            return LiveLoop(
-                engine: L73Dispatcher(
-                    configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed
-                ),
-                sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface), client: clientCapture,
-                server: serverCapture, responder: configuration.responder(client: host.clientInterface, server: host.serverInterface),
-                mailbox: mailbox, records: relay, recorder: try recorder(seed: seed))
+            let engine = L73Dispatcher(
+                configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed)
+            let responder = configuration.responder(client: host.clientInterface, server: host.serverInterface)
+            let recorder = try recorder(seed: seed)
+            if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {
+                let links = configuration.links
+                let sink = try PacketTransmitter(client: links.client, server: links.server, key: key)
+                return .packet(
+                    PollLoop(
+                        engine: engine, sink: sink, client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox,
+                        records: relay, recorder: recorder))
+            }
+            return .raw(
+                PollLoop(
+                    engine: engine, sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface),
+                    client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay,
+                    recorder: recorder))
         } catch {
             throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
         }
+    }
+
+    private static func randomBits() throws(ServiceError) -> UInt64 {
+        var bits: UInt64 = 0
+        guard clinux_random(&bits, MemoryLayout<UInt64>.size) == 0 else {
+            throw ServiceError(.failed, "the kernel gives no random bytes: \(String(cString: strerror(errno)))")
+        }
+        return bits
     }
 
     /// The two recordings of what came in, and the seed, make a replay.

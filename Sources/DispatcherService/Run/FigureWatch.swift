@@ -20,6 +20,7 @@ struct FigureWatch {
                 let reasons = report.transmits[index].errors.map { "\(ErrorName.text($0.code)): \($0.count)" }.joined(separator: ", ")
                 warnings.append("\(failed) packets of the \(side) side could not be sent (in all \(reasons))")
             }
+            warnings += warningsOfNextHops(side, report.transmits[index].nextHops, last.transmits[index].nextHops)
             if report.arp[index].conflicts > last.arp[index].conflicts, let conflict = report.lastConflict {
                 warnings.append("\(conflict.hardwareAddress) claims our address \(conflict.address) on the \(side) side")
             }
@@ -27,6 +28,23 @@ struct FigureWatch {
         let records = report.recordsLost + report.snapshot.counters.recordsLost - last.recordsLost - last.snapshot.counters.recordsLost
         if records > 0 {
             warnings.append("\(records) finished requests are missing in the log and the histograms: the log thread was behind")
+        }
+        return warnings
+    }
+
+    private func warningsOfNextHops(_ side: Side, _ now: NextHopStatistics?, _ before: NextHopStatistics?) -> [String] {
+        guard let now else { return [] }
+        var warnings: [String] = []
+        if now.failures > before?.failures ?? 0, let neighbour = now.lastFailure {
+            warnings.append("\(neighbour) on the \(side) side does not answer ARP (\(now.failures) failures in all)")
+        }
+        let lost = NextHopStatistics.Drop.allCases.filter { now.dropped($0) > before?.dropped($0) ?? 0 }
+        if !lost.isEmpty {
+            let reasons = lost.map { "\($0.label): \(now.dropped($0))" }.joined(separator: ", ")
+            warnings.append("packets of the \(side) side had no next hop (in all \(reasons))")
+        }
+        if now.routesLeftOut > before?.routesLeftOut ?? 0 {
+            warnings.append("the \(side) side has \(now.routesLeftOut) routes more than are kept; the shortest prefixes are left out")
         }
         return warnings
     }

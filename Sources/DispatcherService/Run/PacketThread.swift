@@ -30,9 +30,9 @@ final class PacketThread: Sendable {
         let handover = Handover(loop)
         mailbox.post(.announce)
         _ = try ServiceThread(named: "sluice-packets") { [self] in
-            var loop = handover.take()
+            let loop = handover.take()
             do throws(CaptureError) {
-                try loop.runLive()
+                try loop.run()
                 finish(.stopped)
             } catch {
                 finish(.failed(error.description))

@@ -10,13 +10,22 @@ public struct NetworkInterface: Sendable {
     public var hardwareAddress: HardwareAddress
     public var isUp: Bool
     public var isEthernet: Bool
+    /// Whether its hosts have hardware addresses that ARP finds out: not on a loopback device.
+    public var hasNeighbours: Bool
+    /// The kernel's number of it.
+    public var index: Int32
 
-    public init(name: String, mtu: Int, hardwareAddress: HardwareAddress, isUp: Bool = true, isEthernet: Bool = true) {
+    public init(
+        name: String, mtu: Int, hardwareAddress: HardwareAddress, isUp: Bool = true, isEthernet: Bool = true, hasNeighbours: Bool = true,
+        index: Int32 = 0
+    ) {
         self.name = name
         self.mtu = mtu
         self.hardwareAddress = hardwareAddress
         self.isUp = isUp
         self.isEthernet = isEthernet
+        self.hasNeighbours = hasNeighbours
+        self.index = index
     }
 
     /// Asks the kernel; needs no permission.
@@ -31,6 +40,7 @@ public struct NetworkInterface: Sendable {
         let bits = [bytes.0, bytes.1, bytes.2, bytes.3, bytes.4, bytes.5].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
         self.init(
             name: name, mtu: Int(found.mtu), hardwareAddress: HardwareAddress(bits: bits), isUp: found.flags & UInt32(IFF_UP) != 0,
-            isEthernet: found.hardware_type == 1 || found.hardware_type == 772)
+            isEthernet: found.hardware_type == 1 || found.hardware_type == 772,
+            hasNeighbours: found.hardware_type == 1 && found.flags & UInt32(IFF_NOARP) == 0, index: found.index)
     }
 }

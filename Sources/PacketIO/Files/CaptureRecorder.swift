@@ -2,7 +2,8 @@ public import DispatcherCore
 import Glibc
 
 /// Records a run: what an engine was handed and what it answered, by side and direction, each in a file of its own. The two `-in`
-/// files, the seed and the configuration are all that a `Replay` needs.
+/// files, the seed and the configuration are all that a `Replay` needs. With `transmit: packet` what went out has TCP checksums that
+/// the kernel finishes: in the file they are the pseudo-header's sums.
 public final class CaptureRecorder {
     private let incoming: [CaptureFileWriter]
     private let outgoing: [CaptureFileWriter]

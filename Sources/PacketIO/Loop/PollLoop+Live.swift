@@ -1,9 +1,17 @@
 public import DispatcherCore
 
-/// The loop as the dispatcher runs it.
-public typealias LiveLoop = PollLoop<L73Dispatcher, RawTransmitter>
+/// The loop as the dispatcher runs it, by the way that packets leave. Each is compiled for its types in this module: the packet path
+/// has no witness tables.
+public enum LiveLoop: ~Copyable {
+    case raw(PollLoop<L73Dispatcher, RawTransmitter>)
+    case packet(PollLoop<L73Dispatcher, PacketTransmitter>)
 
-extension PollLoop where Engine == L73Dispatcher, Sink == RawTransmitter {
-    /// `run`, compiled for these types in this module: the packet path has no witness tables.
-    public mutating func runLive() throws(CaptureError) { try run() }
+    /// Runs until the message `quit`, or until a capture fails.
+    /// - Throws: `CaptureError` of the capture that failed.
+    public consuming func run() throws(CaptureError) {
+        switch consume self {
+        case .raw(var loop): try loop.run()
+        case .packet(var loop): try loop.run()
+        }
+    }
 }

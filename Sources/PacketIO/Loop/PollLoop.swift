@@ -11,7 +11,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     private var engine: Engine
     private var sink: Sink
-    private var egress = Egress()
+    private var egress: Egress
     /// The captures are owned here and used through their reading ends.
     private let clientCapture: Capture
     private let serverCapture: Capture?
@@ -35,6 +35,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     ) {
         self.engine = engine
         self.sink = sink
+        egress = Egress(leavesChecksums: Sink.finishesChecksums)
         self.client = client.frames
         self.clientCapture = client
         if let server = consume server {
@@ -53,15 +54,16 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     /// Runs until the message `quit`, or until a capture fails.
     /// - Throws: `CaptureError` of the capture that failed.
     public mutating func run() throws(CaptureError) {
-        let descriptors = UnsafeMutablePointer<pollfd>.allocate(capacity: 3)
+        let descriptors = UnsafeMutablePointer<pollfd>.allocate(capacity: 4)
         defer { descriptors.deallocate() }
         descriptors[0] = pollfd(fd: client.descriptor, events: Int16(POLLIN), revents: 0)
         descriptors[1] = pollfd(fd: server?.descriptor ?? -1, events: Int16(POLLIN), revents: 0)
         descriptors[2] = pollfd(fd: mailbox.descriptor, events: Int16(POLLIN), revents: 0)
+        descriptors[3] = pollfd(fd: sink.descriptor, events: Int16(POLLIN), revents: 0)
 
         while isRunning {
             now = MonotonicClock.now()
-            _ = clinux_ppoll(descriptors, 3, waitTime())
+            _ = clinux_ppoll(descriptors, 4, waitTime())
             turns &+= 1
             now = MonotonicClock.now()
             let serverFirst = turns & 1 == 1
@@ -69,6 +71,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             if descriptors[0].revents != 0 { take(client, .client) }
             if !serverFirst, let server, descriptors[1].revents != 0 { take(server, .server) }
             finishTurn()
+            if descriptors[3].revents != 0 { sink.readNotices(at: now) }
             if descriptors[2].revents != 0 { readMailbox() }
             if let failed { throw (failed == .server ? server ?? client : client).failure }
         }
@@ -77,7 +80,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     /// Nanoseconds that the poll may wait; negative = for ever.
     private func waitTime() -> Int64 {
         var wait: Int64 = -1
-        let deadline = engine.nextDeadline
+        let deadline = min(engine.nextDeadline, sink.nextDeadline)
         if deadline < .distantFuture { wait = max(0, (deadline - now).nanoseconds) }
         if let longest = client.longestWait { wait = wait < 0 ? longest : min(wait, longest) }
         if let longest = server?.longestWait { wait = wait < 0 ? longest : min(wait, longest) }
@@ -101,7 +104,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private mutating func flush() {
         if egress.count > 0 {
             if let recorder { recorder.record(egress, at: now) }
-            sink.send(egress)
+            sink.send(egress, at: now)
             egress.removeAll()
         }
     }
@@ -118,6 +121,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             if !wasFull && engine.nextDeadline <= before { break }
         }
         flush()
+        if sink.nextDeadline <= now { sink.advance(to: now) }
         engine.drainRecords { records.push($0) }
         records.publish()
     }
@@ -149,8 +153,10 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     // MARK: ARP
 
     private mutating func answer(_ frame: RawSpan, _ side: Side) {
-        guard case .arp(let packet) = Frame.parse(frame), let reply = responder.receive(packet, on: side) else { return }
-        inject(reply, to: reply.targetHardware, on: side)
+        guard case .arp(let packet) = Frame.parse(frame) else { return }
+        let reply = responder.receive(packet, on: side)
+        if let reply { inject(reply, to: reply.targetHardware, on: side) }
+        sink.receive(packet, asksUs: reply != nil, on: side, at: now)
     }
 
     private mutating func announce() {

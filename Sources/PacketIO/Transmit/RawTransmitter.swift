@@ -45,7 +45,7 @@ public struct RawTransmitter: PacketSink, ~Copyable {
         return socket
     }
 
-    public mutating func send(_ egress: borrowing Egress) {
+    public mutating func send(_ egress: borrowing Egress, at now: Instant) {
         for index in 0..<egress.count {
             let packet = egress[index]
             let bytes = egress.bytes(of: packet)

@@ -73,7 +73,8 @@ struct SimulationTests {
     @Test(
         "the strict endpoint names what a peer does wrong",
         arguments: [
-            "acknowledges", "window ended", "are now others", "after its FIN", "checksum is bad", "URG", "RST with data", "outside of a SYN",
+            "acknowledges", "window ended", "are now others", "after its FIN", "checksum is bad", "URG", "RST with data",
+            "outside of a SYN",
             "no ACK flag", "no DF",
             "link of",
         ])

@@ -50,6 +50,25 @@ struct EgressTests {
         #expect(stride(from: 1, to: 15, by: 2).allSatisfy { all[$0] == all[$0 + 1] })
     }
 
+    @Test("a checksum is left to whoever sends, unless a verified one gives it")
+    func leftChecksums() throws {
+        var egress = Egress(packets: 16, bytes: 1 << 20, leavesChecksums: true)
+        var random = SimulationRandom(seed: 3)
+        let payload = random.bytes(1_000)
+        var known = outgoing()
+        known.payloadSum = TestChecksum.fold(TestChecksum.sum(payload[...]))
+        payload.withUnsafeBytes { bytes in
+            _ = egress.append(outgoing(), payload: bytes)
+            _ = egress.append(known, payload: bytes)
+            known.segmentSize = 500
+            _ = egress.append(known, payload: bytes)
+        }
+        #expect((0..<3).map { egress[$0].isChecksumPartial } == [true, false, true])
+        let all = packets(egress)
+        #expect(throws: FrameFault.self) { _ = try read(all[0]) }
+        #expect(throws: Never.self) { _ = try read(all[1]) }
+    }
+
     @Test("M05 a large segment cut by the splitter is the same stream", arguments: [1, 48, 536, 1_000, 1_460, 9_000])
     func splitter(size: Int) throws {
         var random = SimulationRandom(seed: 2)
