@@ -26,6 +26,14 @@ public struct Segment: Sendable {
     @inlinable public var end: SequenceNumber { sequence + length }
     /// The number after its last payload byte.
     @inlinable public var payloadEnd: SequenceNumber { sequence + payloadLength }
+
+    /// The same without its bytes. What a RST carries is an explanation at most (RFC 9293 3.5.3), and no RST of ours carries data.
+    var withoutPayload: Segment {
+        var segment = self
+        segment.payloadLength = 0
+        segment.payloadSum = 0
+        return segment
+    }
 }
 
 /// The options of a segment that the dispatcher reads (RFC 9293 3.2); all others are passed over.
