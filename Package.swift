@@ -1,4 +1,5 @@
 // swift-tools-version: 6.3
+import Foundation
 import PackageDescription
 
 /// Every target is compiled in Swift 6 language mode; CI adds `-warnings-as-errors` for our own targets.
@@ -86,11 +87,13 @@ let package = Package(
 
         // MARK: Tests. Each names all of our targets beneath it: SwiftPM rebuilds a target only when one that it names has changed, and
         // optimized code has the layouts of values from further below compiled in.
+        .target(name: "FuzzSupport", path: "Tests/FuzzSupport", swiftSettings: ours),
         .testTarget(
-            name: "DispatcherCoreTests", dependencies: ["DispatcherCore"], exclude: ["Resources"], swiftSettings: core),
+            name: "DispatcherCoreTests", dependencies: ["DispatcherCore", "FuzzSupport"], exclude: ["Resources"], swiftSettings: core),
         .testTarget(name: "PacketIOTests", dependencies: ["DispatcherCore", "PacketIO"], swiftSettings: core),
         .testTarget(
-            name: "DispatcherServiceTests", dependencies: ["DispatcherCore", "PacketIO", "DispatcherService"], swiftSettings: core),
+            name: "DispatcherServiceTests", dependencies: ["DispatcherCore", "PacketIO", "DispatcherService", "FuzzSupport"],
+            swiftSettings: core),
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
@@ -98,3 +101,25 @@ let package = Package(
         .testTarget(name: "TidyTests", swiftSettings: ours),
     ]
 )
+
+// MARK: Fuzzing
+
+/// `scripts/fuzz` sets SLUICE_FUZZ to `core` or `service`: then the tests give way to a program that runs libFuzzer on what they share
+/// with it.
+let fuzzed = ProcessInfo.processInfo.environment["SLUICE_FUZZ"]
+if let fuzzed {
+    package.targets.removeAll { $0.type == .test }
+    package.targets.append(
+        fuzzed == "core"
+            ? .executableTarget(
+                name: "sluice-fuzz", dependencies: ["DispatcherCore", "FuzzSupport"], path: "Tests",
+                exclude: ["DispatcherCoreTests/Simulation/DirectNetworkTests.swift"],
+                sources: [
+                    "Fuzz/Main.swift", "Fuzz/Core", "DispatcherCoreTests/Fuzz", "DispatcherCoreTests/Simulation",
+                    "DispatcherCoreTests/Scenarios/ScenarioSupport.swift", "DispatcherCoreTests/HTTPFraming/Canonical.swift",
+                    "DispatcherCoreTests/HTTPFraming/FramingConnection.swift", "DispatcherCoreTests/HTTPFraming/FramingSupport.swift",
+                ], swiftSettings: core)
+            : .executableTarget(
+                name: "sluice-fuzz", dependencies: ["DispatcherService", "DispatcherCore", "FuzzSupport"], path: "Tests",
+                sources: ["Fuzz/Main.swift", "Fuzz/Service", "DispatcherServiceTests/Fuzz"], swiftSettings: core))
+}

@@ -83,7 +83,7 @@ def workspace() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def files(workspace: Path) -> dict[str, bytes]:
     """The files that both nginx serve: what is in them by name."""
-    return make_files(workspace / "files", {"small": 1000, "1MiB": 1 << 20, "8MiB": 8 << 20, "empty": 0})
+    return make_files(workspace / "files", {"empty": 0, "1B": 1, "small": 1000, "64KiB": 1 << 16, "1MiB": 1 << 20, "8MiB": 8 << 20})
 
 
 @pytest.fixture(scope="session")

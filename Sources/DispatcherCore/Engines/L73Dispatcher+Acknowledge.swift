@@ -48,6 +48,12 @@ extension L73Dispatcher {
         let concernsServer = reached.isAtOrAfter(back.pointee.splice.floor)
         if progress.bytes > 0 || windowMoved || (isDuplicate && concernsServer) {
             acknowledge(back, kind: .forwarded, sack: epochBlocks(segment, frame, back), into: &egress)
+            // Now that the client has everything before the gap, the server hears what waits beyond it (RFC 5681 4.2): its kernel would
+            // wait for its timer otherwise.
+            if back.pointee.duplicatesOwed > 0, !back.pointee.gap.isNone, back.pointee.told == back.pointee.receiveNext {
+                for _ in 0..<back.pointee.duplicatesOwed { acknowledge(back, into: &egress) }
+                back.pointee.duplicatesOwed = 0
+            }
             armBack(back, place)
             return true
         }

@@ -141,7 +141,12 @@ extension L73Dispatcher {
             acknowledgement: acknowledgement, flags: flags, window: window,
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
         if back.pointee.options.sackPermitted, !flags.contains(.rst) {
-            segment.sack = back.pointee.gap.isNone ? sack.beyond(number) : back.pointee.beyondGap.blocks(from: back.pointee.gapBase)
+            if back.pointee.gap.isNone {
+                segment.sack = sack.beyond(number)
+            } else if number == back.pointee.receiveNext {
+                // Not before: what the client has not acknowledged yet would look lost beside it.
+                segment.sack = back.pointee.beyondGap.blocks(from: back.pointee.gapBase)
+            }
         }
         back.pointee.acknowledgeBy = .distantFuture
         send(segment, payload, kind, again: again, into: &egress)

@@ -75,6 +75,7 @@ extension L73Dispatcher {
         if back.pointee.gap.isNone {
             back.pointee.gapBase = back.pointee.receiveNext
             back.pointee.beyondGap = Reassembly()
+            back.pointee.duplicatesOwed = 0
         }
         let known = max(0, back.pointee.gapBase.distance(from: sequence))
         guard known < bytes.count else {
@@ -93,7 +94,11 @@ extension L73Dispatcher {
         else { return .dropped(.gapNotKept) }
         let contiguous = Int(back.pointee.beyondGap.contiguous)
         guard contiguous > 0 else {
-            if back.pointee.told == back.pointee.receiveNext { acknowledge(back, into: &egress) }
+            if back.pointee.told == back.pointee.receiveNext {
+                acknowledge(back, into: &egress)
+            } else {
+                back.pointee.duplicatesOwed = UInt8(min(3, Int(back.pointee.duplicatesOwed) + max(1, fresh.count / serverMSS)))
+            }
             return .consumed
         }
         // The gap is closed: what was kept goes on as if it came now.

@@ -51,6 +51,7 @@ extension L73Dispatcher {
     mutating func receiveInTunnel(
         _ segment: Segment, _ frame: RawSpan, fromClient front: FrontRef, index: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        let segment = segment.flags.contains(.rst) ? segment.withoutPayload : segment
         let place = Int(front.pointee.back)
         let back = backs.pointer(place)
         let splice = back.pointee.splice
@@ -126,6 +127,7 @@ extension L73Dispatcher {
     mutating func receiveInTunnel(
         _ segment: Segment, _ frame: RawSpan, fromServer back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        let segment = segment.flags.contains(.rst) ? segment.withoutPayload : segment
         guard let (front, index) = front(of: back) else { preconditionFailure("a tunnel without a client") }
         let splice = back.pointee.splice
         if segment.flags.contains(.syn) {

@@ -69,6 +69,9 @@ struct BackConnection {
     var gap = Buffer.none
     var gapBase = SequenceNumber(0)
     var beyondGap = Reassembly()
+    /// Segments kept beyond the gap, at most 3, for which the server was sent no duplicate acknowledgement: its bytes before the gap were
+    /// still on their way to the client.
+    var duplicatesOwed: UInt8 = 0
     /// The connection closes after this response.
     var closesAfter = false
     /// Bytes came that belong to no response: the connection is reset once this one is delivered.

@@ -26,6 +26,14 @@ public struct Segment: Sendable {
     @inlinable public var end: SequenceNumber { sequence + length }
     /// The number after its last payload byte.
     @inlinable public var payloadEnd: SequenceNumber { sequence + payloadLength }
+
+    /// The same without its bytes. What a RST carries is an explanation at most (RFC 9293 3.5.3), and no RST of ours carries data.
+    var withoutPayload: Segment {
+        var segment = self
+        segment.payloadLength = 0
+        segment.payloadSum = 0
+        return segment
+    }
 }
 
 /// The options of a segment that the dispatcher reads (RFC 9293 3.2); all others are passed over.
@@ -61,7 +69,7 @@ public struct TCPOptions: Equatable, Sendable {
             case (4, 2): options.sackPermitted = true
             case (5, 10...) where (length - 2) % 8 == 0:
                 options.sackCount = UInt8(min((length - 2) / 8, SACKBlocks.most))
-                options.sackOffset = UInt16(at + 2)
+                options.sackOffset = UInt16(truncatingIfNeeded: at + 2)
             default: break
             }
             at += length

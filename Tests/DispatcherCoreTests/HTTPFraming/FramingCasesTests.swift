@@ -97,7 +97,7 @@ struct FramingCase: Decodable, Sendable, CustomTestStringConvertible {
                 }
             }
         }
-        for request in whole.forwarded { try Canonical.check(request) }
+        for request in whole.forwarded { Canonical.check(request) }
         #expect(!whole.forwarded.contains { $0.output.latin1.contains("smuggled") } || example.requestsForwarded == 2)
     }
 

@@ -76,6 +76,24 @@ struct ResponseScenarios {
         world.finish()
     }
 
+    @Test("E06 unknown length: what waits beyond a gap is told to the server once the client has what is before it")
+    func e06Duplicates() throws {
+        let splice = try #require(Spliced())
+        splice.server.advance([.ack, .psh], [UInt8](text: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2000\r\n"))
+        let before = splice.server.sequence
+        let lost = splice.server.segment(.ack, Array(body[..<1_000]))
+        splice.server.sequence = lost.end
+        for start in stride(from: 1_000, to: 6_000, by: 1_000) { splice.server.advance(.ack, Array(body[start..<start + 1_000])) }
+        #expect(splice.serverArrivals(.milliseconds(20)).isEmpty)
+        splice.client.acknowledge()
+        splice.client.skip()
+        let told = splice.serverArrivals()
+        #expect(told.count == 4 && told.allSatisfy { $0.acknowledgement == before && $0.payload.isEmpty && $0.window == told[0].window })
+        splice.server.send(lost)
+        #expect(splice.clientArrivals().flatMap(\.payload) == Array(body[..<6_000]))
+        splice.world.check()
+    }
+
     @Test("E07 a body of known length is forwarded as it comes")
     func e07() throws {
         let splice = try inBody()

@@ -40,6 +40,28 @@ struct TunnelScenarios {
         #expect(ports.contains { Int($0) >= plan.firstTunnelPort })
     }
 
+    @Test("a RST goes on without the bytes it carries, from either side", arguments: [Side.client, .server])
+    func resetWithData(from side: Side) throws {
+        let (world, client, server) = World.raw { $0.pools[0].open = .onRequest }
+        client.open()
+        client.advance([.ack, .psh], [UInt8](text: FuzzWorld.upgrade))
+        try #require(server.accept() != nil)
+        server.advance(
+            [.ack, .psh], [UInt8](text: "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+        client.run()
+        client.acknowledge()
+        client.run()
+        try #require(world.firstServer.tunnels == 1)
+        client.skip()
+        server.skip()
+        let (from, to) = side == .client ? (client, server) : (server, client)
+        from.send([.rst, .ack], [1, 2, 3])
+        let came = to.arrivals()
+        #expect(came.count == 1 && came[0].flags.contains(.rst) && came[0].payload.isEmpty)
+        #expect(came.first?.sequence == to.acknowledgement)
+        world.check()
+    }
+
     @Test("an answer other than 101 is an ordinary response, and that connection is closed")
     func refused() {
         let world = World()
