@@ -56,6 +56,14 @@ def wire(at: float, what: str, sequence: int, acknowledged: int, length: int, to
     return Event(1000 + at, what, *ends, sequence, acknowledged, ACK, length)
 
 
+def other_zero(segment: bytes) -> bytes:
+    """The frame with a payload whose checksum is 0, written as 0xffff."""
+    checksum = int.from_bytes(segment[50:52], "big")
+    word = int.from_bytes(segment[-2:], "big") + checksum
+    word = (word & 0xFFFF) + (word >> 16)
+    return segment[:50] + b"\xff\xff" + segment[52:-2] + word.to_bytes(2, "big")
+
+
 # What is added to the conversation, what the wire did, and what the judge must say (nothing: all is well).
 CASES: dict[str, tuple[Callable[[list[Timed]], list[Timed]], list[Event], str]] = {
     "nothing wrong": (lambda seen: seen, [], ""),
@@ -65,6 +73,7 @@ CASES: dict[str, tuple[Callable[[list[Timed]], list[Timed]], list[Event], str]] 
         "an acknowledgement of what it never sent",
     ),
     "bad checksum": (lambda seen: [*seen[:4], (0.004, seen[4][1][:-1] + b"?"), *seen[4:]], [], "a bad checksum"),
+    "the other zero": (lambda seen: [*seen[:4], (0.004, other_zero(seen[4][1])), *seen[5:]], [], ""),
     "bad checksum of the wire's making": (
         lambda seen: [*seen[:4], (0.004, seen[4][1][:-1] + b"?"), *seen[4:]],
         [wire(0.004, "corrupt", 5001, 1028, 1024, toward=True)],
