@@ -100,4 +100,11 @@ struct MetricsPageTests {
         #expect(MetricsPage.seconds(2_000_000_000) == "2")
         #expect(MetricsPage.seconds(1_500_000_000) == "1.5")
     }
+
+    @Test func theTCPPageSaysWhatEachDropMeans() throws {
+        let text = try TestConfigurations.text(of: "docs/tcp.md")
+        let rows = try #require(text.components(separatedBy: "## Why frames are dropped").last).split(separator: "\n")
+        let named = rows.filter { $0.hasPrefix("| `") }.map { String($0.split(separator: "`")[1]) }
+        #expect(named == DropReason.allCases.map(\.label))
+    }
 }

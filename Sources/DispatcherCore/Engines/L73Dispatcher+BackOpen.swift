@@ -129,6 +129,7 @@ extension L73Dispatcher {
                 answerWithReset(segment, on: .server, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
+            guard segment.flags.contains(.syn) else { return .dropped(.noAcknowledgement) }
             // A SYN without ACK would be a simultaneous open ([0057] d).
             answerWithReset(segment, on: .server, at: now, into: &egress)
             return .dropped(.synInConnection)

@@ -25,6 +25,10 @@ extension L73Dispatcher {
             }
             return answerSYN(segment, listener: listener, at: now, into: &egress)
         }
+        guard segment.flags.contains(.ack) else {
+            answerWithReset(segment, on: .client, at: now, into: &egress)
+            return .dropped(.noAcknowledgement)
+        }
         switch cookie.check(segment, at: now) {
         case .good(let contents):
             return admit(segment, frame, contents, listener: listener, at: now, into: &egress)
@@ -41,7 +45,9 @@ extension L73Dispatcher {
     private mutating func answerInTimeWait(
         _ segment: Segment, _ record: TimeWait.Record, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        guard !segment.flags.contains(.rst), segment.length > 0, resetLimit.allows(at: now) else { return .dropped(.timeWait) }
+        guard segment.flags.contains(.ack) || segment.flags.contains(.syn), !segment.flags.contains(.rst), segment.length > 0,
+            resetLimit.allows(at: now)
+        else { return .dropped(.timeWait) }
         var answer = OutgoingSegment(
             side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
             acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: clientSegment)

@@ -13,10 +13,10 @@ public struct TCPFlags: OptionSet, Hashable, Sendable {
     public static let ece = TCPFlags(rawValue: 0x40)
     public static let cwr = TCPFlags(rawValue: 0x80)
 
-    /// Whether a sane sender can have set this combination: SYN, FIN and RST exclude each other, and all but SYN and RST come with ACK.
+    /// Whether they do not contradict each other: of SYN, FIN and RST at most one. What lacks ACK is for each state to judge (RFC 9293
+    /// 3.10.7).
     @inlinable public var areLegal: Bool {
         let control = intersection([.syn, .fin, .rst])
-        guard control.rawValue & (control.rawValue &- 1) == 0 else { return false }
-        return contains(.ack) || control == .syn || control == .rst
+        return control.rawValue & (control.rawValue &- 1) == 0
     }
 }

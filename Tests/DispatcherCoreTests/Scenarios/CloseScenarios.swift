@@ -107,7 +107,7 @@ struct CloseScenarios {
         world.finish()
     }
 
-    @Test("I09 I10 I11 TIME_WAIT: a repeated FIN is acknowledged again, a newer SYN opens, an older one does not")
+    @Test("I09 I10 I11 I12 TIME_WAIT: a repeated FIN is acknowledged again, a RST is ignored, a newer SYN opens, an older one does not")
     func i09() throws {
         // A response that closes makes us the first to send FIN.
         let splice = try #require(Spliced())

@@ -164,6 +164,24 @@ struct FrontOpenScenarios {
         world.check()
     }
 
+    @Test("B09 stray segments without ACK: RST|ACK of what they take, and a valid cookie in a field that says nothing opens nothing")
+    func b09() throws {
+        let (world, client, _) = World.raw()
+        client.followsPeer = false
+        client.send(.psh, [1, 2, 3])
+        client.send(.fin)
+        let answers = client.arrivals()
+        #expect(answers.allSatisfy { $0.flags == [.rst, .ack] && $0.sequence == 0 })
+        #expect(answers.map { $0.acknowledgement &- client.sequence } == [3, 1])
+        client.send(.syn)
+        let cookie = try #require(client.arrivals().last).sequence
+        client.sequence &+= 1
+        client.send(.psh, World.get) { $0.acknowledgement = cookie &+ 1 }
+        client.run()
+        #expect(world.frontConnections == 0)
+        world.check()
+    }
+
     @Test("B10 data in a SYN is not lost in the order: it is acknowledged later or comes again")
     func b10() throws {
         let (world, client, server) = World.raw()

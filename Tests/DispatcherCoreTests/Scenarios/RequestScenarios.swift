@@ -160,6 +160,20 @@ struct RequestScenarios {
         #expect(world.servers[0].order == [1, 2, 3])
     }
 
+    @Test("D16 client data without ACK is dropped in silence")
+    func d16() throws {
+        let (world, client, server) = World.raw()
+        client.open()
+        #expect(server.accept() != nil)
+        server.skip()
+        client.send(.psh, World.get)
+        client.send([], World.get)
+        #expect(client.arrivals().isEmpty && server.arrivals().isEmpty)
+        client.advance([.ack, .psh], World.get)
+        #expect(server.arrivals().contains { !$0.payload.isEmpty })
+        world.check()
+    }
+
     @Test("D15 data beyond the window is not taken; the answer is an ACK")
     func d15() throws {
         let (world, client, server) = World.raw()

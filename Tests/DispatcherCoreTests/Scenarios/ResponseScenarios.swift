@@ -106,7 +106,7 @@ struct ResponseScenarios {
         splice.world.check()
     }
 
-    @Test("E08 an old response sent again while another client's runs: not one byte is forwarded")
+    @Test("E08 E09 an old response sent again while another client's runs: not one byte is forwarded")
     func e08() throws {
         let splice = try #require(Spliced { $0.pools[0].servers[0].initialLimit = 1 })
         let (world, server) = (splice.world, splice.server)

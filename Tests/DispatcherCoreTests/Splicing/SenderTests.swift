@@ -32,4 +32,24 @@ struct SenderTests {
         sender.appendOwn(10)
         #expect(sender.nextPiece(at: now)?.sequence == end)
     }
+
+    @Test("D10 what was sent twice gives no round trip (Karn); the next that was not does")
+    func karn() {
+        var now = Instant(nanoseconds: 1_000_000_000)
+        var sender = Sender(initial: SequenceNumber(1_000), segmentSize: 1_460)
+        sender.edge = SequenceNumber(1_000) + 60_000
+        _ = sender.beginOwn()
+        sender.appendOwn(200)
+        _ = sender.nextPiece(at: now)
+        now = sender.deadline
+        #expect(sender.timedOut(at: now)?.isRetransmission == true)
+        now = now + .milliseconds(5)
+        _ = sender.acknowledge(SequenceNumber(1_200), isBare: true, at: now)
+        #expect(sender.roundTrip == .zero)
+        _ = sender.beginOwn()
+        sender.appendOwn(200)
+        _ = sender.nextPiece(at: now)
+        _ = sender.acknowledge(SequenceNumber(1_400), isBare: true, at: now + .milliseconds(30))
+        #expect(sender.roundTrip == .milliseconds(30) && sender.timeout == Sender.minimumTimeout)
+    }
 }
