@@ -25,10 +25,11 @@ struct PathTable: ~Copyable {
     /// - Parameter sets: how many sets of four peers; a power of two.
     init(sets: Int = 256, key: SipKey) {
         precondition(sets > 0 && sets & (sets - 1) == 0, "a set is found by a mask")
+        let entries = UnsafeMutablePointer<Entry>.allocate(capacity: sets * Self.ways)
+        entries.initialize(repeating: Entry(), count: sets * Self.ways)
+        self.entries = entries
         self.sets = sets
         self.key = key
-        entries = .allocate(capacity: sets * Self.ways)
-        entries.initialize(repeating: Entry(), count: sets * Self.ways)
     }
 
     deinit { entries.deallocate() }
