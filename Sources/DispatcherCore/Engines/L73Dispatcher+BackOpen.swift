@@ -136,7 +136,8 @@ extension L73Dispatcher {
         }
         guard segment.flags.contains(.syn) else { return .dropped(.noConnection) }
         let offered = segment.options.maximumSegmentSize == 0 ? 536 : segment.options.maximumSegmentSize
-        let size = min(max(offered, 48), UInt16(serverSegment))
+        let path = paths.segmentSize(to: segment.source.address, on: .server, at: now)
+        let size = UInt16(min(max(Int(offered), 48), serverSegment, path))
         back.pointee.state = .open
         back.pointee.sender = Sender(initial: initial + 1, segmentSize: size)
         let offers = configuration.tcp.options == .all

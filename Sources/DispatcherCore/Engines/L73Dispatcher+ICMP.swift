@@ -7,9 +7,8 @@ extension L73Dispatcher {
         case .echoRequest(let offset, let length):
             guard echoLimit.allows(at: now) else { return .dropped(.rateLimited) }
             return echo(message, frame, offset: offset, length: length, on: side, into: &egress)
-        case .aboutSegment, .other:
-            // Absorbed: errors about our segments are heeded once the path's MTU is kept for each client.
-            return .consumed
+        case .aboutSegment(let error): return receive(error, message, on: side, at: now, into: &egress)
+        case .other: return .dropped(.icmpAbsorbed)
         }
     }
 

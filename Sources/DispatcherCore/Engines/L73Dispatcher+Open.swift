@@ -98,7 +98,8 @@ extension L73Dispatcher {
             return .dropped(drop)
         }
         generation &+= 1
-        let size = min(max(contents.segmentSize, 48), UInt16(clientSegment))
+        let path = paths.segmentSize(to: segment.source.address, on: .client, at: now)
+        let size = UInt16(min(max(Int(contents.segmentSize), 48), clientSegment, path))
         var sender = Sender(initial: segment.acknowledgement, segmentSize: size)
         let offers = configuration.tcp.options == .all
         let options = NegotiatedOptions(

@@ -6,8 +6,12 @@ extension L73Dispatcher {
         let parsed = Frame.parse(frame)
         // Where both sides share an interface the destination decides.
         var side = side
-        if configuration.sidesShareInterface, case .segment(let segment) = parsed {
-            side = segment.destination.address == configuration.sourceAddress ? .server : .client
+        if configuration.sidesShareInterface {
+            switch parsed {
+            case .segment(let segment): side = segment.destination.address == configuration.sourceAddress ? .server : .client
+            case .icmp(let message): side = message.destination == configuration.sourceAddress ? .server : .client
+            case .datagram, .arp, .bad: break
+            }
         }
         counters.frameIn(side)
         let outcome: FrameOutcome
@@ -67,7 +71,7 @@ extension L73Dispatcher {
     private mutating func receiveFromServer(
         _ segment: Segment, _ frame: RawSpan, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        guard let index = findBack(segment) else {
+        guard let index = findBack(port: segment.destination.port, server: segment.source) else {
             answerWithReset(segment, on: .server, at: now, into: &egress)
             return .dropped(.noConnection)
         }
@@ -83,7 +87,7 @@ extension L73Dispatcher {
         hashKey.hash13(client.address.high, client.address.low, UInt64(client.port) << 16 | UInt64(listener))
     }
 
-    private func findFront(_ client: Endpoint, listener: Int) -> Int? {
+    func findFront(_ client: Endpoint, listener: Int) -> Int? {
         frontTable.find(frontHash(client, listener: listener)) { index in
             let front = fronts.pointer(index)
             return front.pointee.client == client && Int(front.pointee.listener) == listener
@@ -92,16 +96,18 @@ extension L73Dispatcher {
 
     func tunnelHash(server: Int, port: UInt16) -> UInt64 { hashKey.hash13(UInt64(server), UInt64(port), 1) }
 
-    private func findBack(_ segment: Segment) -> Int? {
-        let port = segment.destination.port
+    /// - Parameters:
+    ///   - port: ours.
+    ///   - peer: the server's address and port.
+    func findBack(port: UInt16, server peer: Endpoint) -> Int? {
         if let place = configuration.ports.slot(of: port) {
             let back = backs.pointer(place.slot)
             guard back.pointee.state != .closed, Int(back.pointee.layer) == place.layer,
-                servers[Int(back.pointee.server)].endpoint == segment.source
+                servers[Int(back.pointee.server)].endpoint == peer
             else { return nil }
             return place.slot
         }
-        for server in 0..<serverCount where servers[server].endpoint == segment.source {
+        for server in 0..<serverCount where servers[server].endpoint == peer {
             let found = tunnelTable.find(tunnelHash(server: server, port: port)) { index in
                 Int(backs.pointer(index).pointee.server) == server && backs.pointer(index).pointee.local.port == port
             }

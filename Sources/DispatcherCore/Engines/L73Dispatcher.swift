@@ -2,7 +2,8 @@
 ///
 /// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Dispatch` finds each
 /// a server, `+BackOpen`, `+BackSegment` and `+Response` follow the server, `+Acknowledge` passes the client's acknowledgements on,
-/// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+Timers` lets time pass, `+Emit` writes segments.
+/// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+ICMP` answers echoes, `+ICMPError` heeds what routers say of our
+/// segments, `+Timers` lets time pass, `+Emit` writes segments.
 public struct L73Dispatcher: ~Copyable {
     typealias FrontRef = UnsafeMutablePointer<FrontConnection>
     typealias BackRef = UnsafeMutablePointer<BackConnection>
@@ -46,6 +47,7 @@ public struct L73Dispatcher: ~Copyable {
     /// By server: the tunnel port to try next.
     let nextTunnelPort: UnsafeMutablePointer<Int>
     var timeWait: TimeWait
+    var paths: PathTable
     var timers: TimerWheel
     var buffers: BufferPool
     var counters: EngineCounters
@@ -140,6 +142,7 @@ public struct L73Dispatcher: ~Copyable {
         frontTable = FlowTable()
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
+        paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory)
         counters = EngineCounters()

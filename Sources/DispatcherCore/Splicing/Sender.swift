@@ -237,6 +237,25 @@ struct Sender {
         return progress
     }
 
+    /// Whether a number lies among what is sent and not acknowledged.
+    func isInFlight(_ number: SequenceNumber) -> Bool { number.isAtOrAfter(unacknowledged) && number.isBefore(highest) }
+
+    /// The path takes less than was thought: segments have at most `size` bytes of payload from now on. What was too large is lost, so
+    /// all own bytes on their way are sent again from the first missing one on; that is no sign of congestion, and the congestion window
+    /// stays (RFC 1191 section 6.5).
+    /// - Returns: false when segments are no larger already; then nothing changes.
+    mutating func narrow(to size: UInt16, at now: Instant) -> Bool {
+        guard size < segmentSize else { return false }
+        segmentSize = size
+        // Karn: what is timed may be sent twice now.
+        isTiming = false
+        if unacknowledged.isBefore(end), unacknowledged.isAtOrAfter(base), next.isAfter(unacknowledged) {
+            next = unacknowledged
+            armTimer(at: now)
+        }
+        return true
+    }
+
     private mutating func halve() {
         let flight = UInt32(max(0, highest.distance(from: unacknowledged)))
         threshold = max(flight / 2, 2 * UInt32(segmentSize))

@@ -3,9 +3,9 @@ public struct ICMPMessage: Sendable {
     public enum Kind: Equatable, Sendable {
         /// An echo request; the whole ICMP message lies at `offset`, `length` bytes.
         case echoRequest(offset: Int, length: Int)
-        /// Destination unreachable, time exceeded or the like about a TCP segment of ours.
+        /// Destination unreachable, time exceeded or parameter problem, about a TCP segment.
         case aboutSegment(ICMPError)
-        /// Anything else: absorbed.
+        /// Anything else, source quench (RFC 6633) among it: absorbed.
         case other
     }
 
@@ -21,19 +21,19 @@ public struct ICMPMessage: Sendable {
         let type = bytes.byte(start)
         if type == 8, bytes.byte(start + 1) == 0 {
             message.kind = .echoRequest(offset: start, length: end - start)
-        } else if type == 3 || type == 11 {
+        } else if type == 3 || type == 11 || type == 12 {
             let quoted = start + 8
             // The quoted header and its first eight bytes: both ports and the sequence number (RFC 792, RFC 1122 3.2.2).
             guard end - quoted >= 20 else { return .bad(.badICMP) }
             let quotedHeader = Int(bytes.byte(quoted) & 15) * 4
             guard bytes.byte(quoted) >> 4 == 4, quotedHeader >= 20, end - quoted >= quotedHeader + 8 else { return .bad(.badICMP) }
-            if bytes.byte(quoted + 9) == 6 {
+            // A later fragment has no ports; we never send one.
+            if bytes.byte(quoted + 9) == 6, bytes.uint16(quoted + 6) & 0x1FFF == 0 {
                 let tcp = quoted + quotedHeader
                 message.kind = .aboutSegment(
                     ICMPError(
-                        type: type,
-                        code: bytes.byte(start + 1),
-                        nextHopMTU: bytes.uint16(start + 6),
+                        meaning: ICMPError.Meaning(type: type, code: bytes.byte(start + 1), nextHopMTU: bytes.uint16(start + 6)),
+                        quotedLength: Int(bytes.uint16(quoted + 2)),
                         source: Endpoint(address: IPAddress(v4: bytes.uint32(quoted + 12)), port: bytes.uint16(tcp)),
                         destination: Endpoint(address: IPAddress(v4: bytes.uint32(quoted + 16)), port: bytes.uint16(tcp + 2)),
                         sequence: SequenceNumber(bytes.uint32(tcp + 4))))
@@ -43,12 +43,29 @@ public struct ICMPMessage: Sendable {
     }
 }
 
-/// What an ICMP error says about a TCP segment that we sent.
+/// What an ICMP error says about a TCP segment that we sent, in terms that both IP versions share.
 public struct ICMPError: Equatable, Sendable {
-    public var type: UInt8
-    public var code: UInt8
-    /// For "fragmentation needed" (3, 4): the MTU that the path allows, 0 from old routers (RFC 1191).
-    public var nextHopMTU: UInt16
+    public enum Meaning: Equatable, Sendable {
+        /// The next link takes packets of at most `mtu` bytes (RFC 1191 section 4); 0: an old router that does not tell.
+        case tooBig(mtu: Int)
+        /// Nobody answers there: protocol or port unreachable, hard errors while a connection is being opened (RFC 1122 4.2.3.9).
+        case refused
+        /// May pass (RFC 9293 3.9.2.2).
+        case soft
+
+        /// Of an ICMP message for IPv4 (RFC 792).
+        init(type: UInt8, code: UInt8, nextHopMTU: UInt16) {
+            switch (type, code) {
+            case (3, 4): self = .tooBig(mtu: Int(nextHopMTU))
+            case (3, 2), (3, 3): self = .refused
+            default: self = .soft
+            }
+        }
+    }
+
+    public var meaning: Meaning
+    /// Bytes of the quoted IP packet, as its header says.
+    public var quotedLength: Int
     /// Of the quoted segment: we are its source.
     public var source: Endpoint
     public var destination: Endpoint

@@ -52,4 +52,37 @@ struct SenderTests {
         _ = sender.acknowledge(SequenceNumber(1_400), isBare: true, at: now + .milliseconds(30))
         #expect(sender.roundTrip == .milliseconds(30) && sender.timeout == Sender.minimumTimeout)
     }
+
+    @Test("a narrower path: own bytes in flight are sent again in smaller pieces, the congestion window stays, larger sizes change nothing")
+    func narrow() {
+        let now = Instant(nanoseconds: 1_000_000_000)
+        var sender = Sender(initial: SequenceNumber(7), segmentSize: 1_460)
+        sender.edge = SequenceNumber(7) + 60_000
+        #expect(sender.beginOwn() == 0)
+        sender.appendOwn(20_000)
+        #expect(sender.nextPiece(at: now)?.length == 14_600)
+        #expect(sender.nextPiece(at: now) == nil)
+        _ = sender.acknowledge(SequenceNumber(7) + 1_460, isBare: true, at: now)
+        #expect(sender.nextPiece(at: now)?.length == 2_920)
+        for size: UInt16 in [1_460, 9_000] { #expect(sender.narrow(to: size, at: now) == false) }
+        #expect(sender.nextPiece(at: now) == nil)
+        #expect(sender.narrow(to: 1_360, at: now) == true)
+        let piece = sender.nextPiece(at: now)
+        #expect(piece?.sequence == SequenceNumber(7) + 1_460 && piece?.isRetransmission == true)
+        #expect(piece?.length == 16_060 / 1_360 * 1_360, "whole segments of the window that there was")
+        #expect(sender.narrow(to: 1_360, at: now) == false)
+    }
+
+    @Test("a narrower path: what others sent is theirs to repeat")
+    func narrowForwarded() {
+        let now = Instant(nanoseconds: 1_000_000_000)
+        var sender = Sender(initial: SequenceNumber(7), segmentSize: 1_460)
+        sender.edge = SequenceNumber(7) + 60_000
+        sender.noteForwarded(upTo: SequenceNumber(7) + 5_000, fin: false, at: now)
+        #expect(sender.isInFlight(SequenceNumber(7)) && sender.isInFlight(SequenceNumber(7) + 4_999))
+        #expect(!sender.isInFlight(SequenceNumber(6)) && !sender.isInFlight(SequenceNumber(7) + 5_000))
+        #expect(sender.narrow(to: 536, at: now) == true)
+        #expect(sender.nextPiece(at: now) == nil)
+        #expect(sender.deadline == .distantFuture)
+    }
 }

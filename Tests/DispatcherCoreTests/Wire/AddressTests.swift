@@ -109,7 +109,7 @@ struct AddressTests {
         let quoted: [UInt8] = [0x45, 0, 0, 40, 0, 0, 0x40, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, 0, 80, 0x9C, 0x40, 1, 2, 3, 4]
         let about = kind(frame([3, 4, 0, 0, 0, 0, 0x05, 0x78] + quoted))
         let wanted = ICMPError(
-            type: 3, code: 4, nextHopMTU: 1_400, source: Endpoint(address: IPAddress("10.0.0.2")!, port: 80),
+            meaning: .tooBig(mtu: 1_400), quotedLength: 40, source: Endpoint(address: IPAddress("10.0.0.2")!, port: 80),
             destination: Endpoint(address: IPAddress("10.0.0.1")!, port: 40_000), sequence: SequenceNumber(0x0102_0304))
         #expect(about == .aboutSegment(wanted))
         #expect(kind(frame([4, 0, 0, 0, 0, 0, 0, 0] + quoted)) == .other)
