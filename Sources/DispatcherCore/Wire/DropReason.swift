@@ -4,7 +4,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case truncatedFrame, unsupportedEtherType, vlanTag, badIPHeader, ipFragment, unsupportedProtocol, badTCPHeader, badTCPChecksum
     case badTCPFlags, badSource, ownFrame, notOurAddress, wrongSide, badICMP
     // Front end
-    case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, cookieInvalid, cookieEarlySegment
+    case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, refusedClientLimit, cookieInvalid, cookieEarlySegment
     case timeWait
     // Connections
     case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent,
