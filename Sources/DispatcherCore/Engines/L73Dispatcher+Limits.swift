@@ -80,8 +80,8 @@ extension L73Dispatcher {
     /// Whether a full table can take one more, because somebody has no request.
     func canMakeRoom(_ service: Int) -> Bool { !services[service].idle.isEmpty || !services[service].leaving.isEmpty }
 
-    /// Before a connection begins: above 90 % the one that is idle longest is closed. When there is no place left at all, which its FIN would
-    /// not free in time, it is reset; so is one whose FIN is on its way already.
+    /// Before a connection begins: from 90 % on the one that is idle longest is closed. When there is no place left at all, which its FIN
+    /// would not free in time, it is reset; so is one whose FIN is on its way already.
     mutating func makeRoom(_ service: Int, at now: Instant, into egress: inout Egress) {
         let limit = limits[service].connections
         guard services[service].frontConnections >= limit - limit / 10 else { return }
