@@ -63,7 +63,8 @@ struct ConfigurationDecoderTests {
                 listen: ["10.77.1.100:80", "10.77.1.101:81"]
                 mode: l7/3
                 limits: { head: 8KiB, fields: 50, response-head: 4KiB, body: 2MiB, body-buffer: 32KiB, head-time: 5s, body-rate: 1KiB/s,
-                          send-idle: 30s, idle: 20s, tunnel-idle: 2h, connections: 500, per-client-connections: 0 }
+                          send-idle: 30s, idle: 20s, tunnel-idle: 2h, connections: 500, per-client-connections: 20,
+                          per-client-new-connections: 30, per-client-requests: 40 }
                 routes:
                   - { path-prefix: /notify/, pool: as }
                   - { path-prefix: "", upgrade: websocket, pool: ua }
@@ -74,7 +75,7 @@ struct ConfigurationDecoderTests {
                   - { address: 10.77.2.12:8080 }
                 balance: round-robin
                 open: at-start
-                queue: { capacity: 100, memory: 1MiB, wait: 500ms, refuse-with: reset, per-client: 100% }
+                queue: { capacity: 100, memory: 1MiB, wait: 500ms, refuse-with: reset, per-client: 25% }
                 limit: { initial: 10, minimum: 5, maximum: 50, control: fixed }
                 tunnels: { initial: 7, maximum: 8, control: fixed }
                 l4: { cookie: false, source: rewrite, idle: 15m }
@@ -106,12 +107,14 @@ struct ConfigurationDecoderTests {
         #expect(limits.head == 8 << 10 && limits.fields == 50 && limits.responseHead == 4 << 10 && limits.body == 2 << 20)
         #expect(limits.bodyBuffer == 32 << 10 && limits.headTime == .seconds(5) && limits.bodyRate == 1_024)
         #expect(limits.sendIdle == .seconds(30) && limits.idle == .seconds(20) && limits.tunnelIdle == .seconds(7_200))
-        #expect(limits.connections == 500)
+        #expect(limits.connections == 500 && limits.perClientConnections == 20)
+        #expect(limits.perClientNewConnections == 30 && limits.perClientRequests == 40)
         let pool = configuration.pools[0]
         #expect(pool.servers.map(\.initialLimit) == [3, 10] && pool.servers.map(\.minimumLimit) == [2, 5])
         #expect(pool.servers.map(\.maximumLimit) == [9, 50])
         #expect(pool.open == .atStart && pool.tunnels == 7 && pool.retries == 0)
         #expect(pool.queue.capacity == 100 && pool.queue.refuseAbove == 50 && pool.queue.resumeBelow == 40)
+        #expect(pool.queue.perClient == 25 && configuration.pools[1].queue.perClient == 100)
         #expect(pool.queue.memory == 1 << 20 && pool.queue.wait == .milliseconds(500))
         #expect(pool.connectTimeout == .seconds(2) && pool.responseTimeout == .seconds(60))
         #expect(configuration.pools[1].queue.resumeBelow == 10)

@@ -108,7 +108,10 @@ struct ConfigurationErrorTests {
             said: ["@:8: not supported yet: services[].listen ([fd77:1::100]:80)"]),
         service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
         service("owned-by-kernel: true", "not supported yet: services[].owned-by-kernel (true)"),
-        service("limits: { per-client-requests: 5 }", "not supported yet: services[].limits.per-client-requests (5)"),
+        service("limits: { per-client-requests: 10000001 }", "services[].limits.per-client-requests: 10000001 is more than 10000000"),
+        service(
+            "limits: { connections: 5, per-client-connections: 6 }",
+            "services[].limits: per-client-connections 6 is more than connections 5"),
         Case(
             replace: "      - pool: web",
             with: "      - { host: a.example, method: [GET, HEAD], header: { name: X-A, value: b }, pool: web }",
@@ -129,7 +132,7 @@ struct ConfigurationErrorTests {
         pool("balance: least-connections", "not supported yet: pools[].balance (least-connections)"),
         pool("balance: \"hash: header X-User\"", "not supported yet: pools[].balance (hash: header X-User)"),
         pool("queue: { refuse-with: answer }", "not supported yet: pools[].queue.refuse-with (answer)"),
-        pool("queue: { per-client: 50% }", "not supported yet: pools[].queue.per-client (50%)"),
+        pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
         pool("slow-start: 30s", "not supported yet: pools[].slow-start (30s)"),
         pool("l4: { cookie: true }", "not supported yet: pools[].l4.cookie (true)"),
         pool("health: { path: /status }", "not supported yet: pools[].health ({ path: /status })"),

@@ -68,12 +68,16 @@ public struct ServiceLimits: Sendable {
     public var headTime = Interval.seconds(10)
     /// Bytes a second that a body must keep over any 10 s; 0 = none.
     public var bodyRate = 500
-    /// How long a client may acknowledge nothing of what is sent to it.
+    /// How long a client may take to acknowledge a full segment of what is sent to it.
     public var sendIdle = Interval.seconds(60)
     /// How long a front-end connection may be without a request.
     public var idle = Interval.seconds(75)
     public var tunnelIdle = Interval.seconds(3_600)
     public var connections = 100_000
+    /// For each client: connections, new connections a second, requests a second; 0 = any number.
+    public var perClientConnections = 0
+    public var perClientNewConnections = 0
+    public var perClientRequests = 0
 
     public init() {}
 }

@@ -14,6 +14,7 @@ struct EngineCounters: ~Copyable {
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
+    var idleEvictions: UInt64 = 0
 
     init() {
         cells = .allocate(capacity: Self.total)
@@ -68,6 +69,7 @@ struct EngineCounters: ~Copyable {
         out.overLimit = overLimit
         out.recordsLost = recordsLost
         out.answersOmitted = answersOmitted
+        out.idleEvictions = idleEvictions
         return out
     }
 }

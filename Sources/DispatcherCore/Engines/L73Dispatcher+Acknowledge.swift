@@ -12,7 +12,7 @@ extension L73Dispatcher {
             && (front.pointee.sender.highest.isAfter(segment.acknowledgement) || front.pointee.sender.window == 0)
         let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, at: now)
         if progress.bytes > 0 {
-            front.pointee.progress = now
+            front.pointee.noteProgress(at: now)
             if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
         }
         if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }

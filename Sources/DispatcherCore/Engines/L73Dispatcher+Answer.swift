@@ -22,8 +22,8 @@ extension L73Dispatcher {
         switch reason {
         case .queueWait: (cause, phase) = (.serverTimeout, .queue)
         case .serverUnavailable: (cause, phase) = (.server, .connect)
-        case .headTime: (cause, phase) = (.clientTimeout, .request)
-        case .queueFull, .tunnelLimit: (cause, phase) = (.resource, .queue)
+        case .headTime, .bodyRate: (cause, phase) = (.clientTimeout, .request)
+        case .queueFull, .tunnelLimit, .clientQueueShare: (cause, phase) = (.resource, .queue)
         default: (cause, phase) = (.proxy, .request)
         }
         answer(front, index, status: status, cause: cause, phase: phase, at: now, into: &egress)
@@ -44,7 +44,7 @@ extension L73Dispatcher {
         appendOwn(front) { room in
             OwnAnswer.write(
                 status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
-                retryAfter: status == 503 ? 1 : nil, into: room)
+                retryAfter: status == 503 || status == 429 ? 1 : nil, into: room)
         }
         beginClosing(front, index, refusing: true, at: now, into: &egress)
     }
@@ -99,6 +99,7 @@ extension L73Dispatcher {
     mutating func beginClosing(
         _ front: FrontRef, _ index: Int, refusing: Bool = false, at now: Instant, into egress: inout Egress
     ) {
+        isIdleNoMore(front, index)
         front.pointee.phase = .closing
         front.pointee.lingers = refusing ? .seconds(2) : .seconds(10)
         front.pointee.discarded = 0
@@ -107,6 +108,7 @@ extension L73Dispatcher {
             buffers.give(&front.pointee.input)
         }
         front.pointee.sender.finQueued = true
+        front.pointee.beginProgress(at: now)
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].sendIdle
         pump(front, at: now, into: &egress)
         if front.pointee.sender.finAcknowledged { front.pointee.phaseDeadline = now + front.pointee.lingers }

@@ -115,6 +115,8 @@ extension L73Dispatcher {
     /// Gives a front-end connection's place back. Nothing of it may be on a server or in a queue.
     mutating func removeFront(_ front: FrontRef, _ index: Int, at now: Instant, inTimeWait: Bool = false) {
         leaveQueue(front)
+        isIdleNoMore(front, index)
+        forgetConnection(front)
         timeWait.insert(
             TimeWait.Record(
                 client: front.pointee.client, listener: front.pointee.listener, receiveNext: front.pointee.receiveNext,

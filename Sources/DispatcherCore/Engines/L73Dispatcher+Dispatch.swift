@@ -14,6 +14,10 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
             return
         }
+        guard atFront || hasQueueShare(front, pool: pool) else {
+            refuse(front, index, status: 503, .clientQueueShare, at: now, into: &egress)
+            return
+        }
         let position = atFront ? 0 : queues[pool].count
         guard
             let entry = queues[pool].insert(
@@ -24,6 +28,7 @@ extension L73Dispatcher {
             return
         }
         front.pointee.queueEntry = entry
+        noteQueued(front, pool: pool, at: now)
         front.pointee.queuePosition = UInt32(position)
         front.pointee.phase = .queued
         front.pointee.phaseDeadline = now + pools[pool].settings.queue.wait
@@ -42,6 +47,7 @@ extension L73Dispatcher {
         let pool = Int(front.pointee.pool)
         queues[pool].remove(front.pointee.queueEntry)
         front.pointee.queueEntry = RequestQueue.none
+        forgetQueued(front, pool: pool)
         pools[pool].noteQueueLength(queues[pool].count)
     }
 

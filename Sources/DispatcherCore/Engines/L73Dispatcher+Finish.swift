@@ -10,6 +10,7 @@ extension L73Dispatcher {
         front.pointee.back = FrontConnection.noIndex
         releaseRequest(front)
         front.pointee.phase = .idle
+        becameIdle(front, index)
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].idle
 
         releaseBuffers(back)

@@ -59,7 +59,7 @@ extension L73Dispatcher {
     /// A SYN is answered from its cookie, without state (tcp.md "Opening"), or refused ([0037]).
     private mutating func answerSYN(_ segment: Segment, listener: Int, at now: Instant, into egress: inout Egress) -> FrameOutcome {
         let service = listeners[listener].service
-        if let (refusal, drop) = reasonToRefuse(service) {
+        if let (refusal, drop) = reasonToRefuse(segment.source.address, service, at: now) {
             counters.refused(refusal)
             answerWithReset(segment, on: .client, at: now, into: &egress)
             return .dropped(drop)
@@ -77,10 +77,11 @@ extension L73Dispatcher {
         return .consumed
     }
 
-    private func reasonToRefuse(_ service: Int) -> (RefusalReason, DropReason)? {
+    private func reasonToRefuse(_ client: IPAddress, _ service: Int, at now: Instant) -> (RefusalReason, DropReason)? {
         if isStopping { return (.stopping, .refusedStopping) }
+        if let reason = clientLimit(client, service: service, at: now) { return (reason, .refusedClientLimit) }
+        if isFull(service), !canMakeRoom(service) { return (.connectionLimit, .refusedTableFull) }
         let settings = configuration.services[service]
-        if services[service].frontConnections >= settings.limits.connections { return (.connectionLimit, .refusedTableFull) }
         // One pool's overload holds up no other: refused is when no pool of the service takes anything.
         guard !settings.routes.isEmpty else { return nil }
         for route in settings.routes where !pools[route.pool].refuses { return nil }
@@ -92,11 +93,12 @@ extension L73Dispatcher {
         _ segment: Segment, _ frame: RawSpan, _ contents: SYNCookie.Contents, listener: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         let service = listeners[listener].service
-        if let (refusal, drop) = reasonToRefuse(service), refusal != .queueThreshold {
+        if let (refusal, drop) = reasonToRefuse(segment.source.address, service, at: now), refusal != .queueThreshold {
             counters.refused(refusal)
             answerWithReset(segment, on: .client, at: now, into: &egress)
             return .dropped(drop)
         }
+        makeRoom(service, at: now, into: &egress)
         generation &+= 1
         let path = paths.segmentSize(to: segment.source.address, on: .client, at: now)
         let size = UInt16(min(max(Int(contents.segmentSize), 48), clientSegment, path))
@@ -126,6 +128,8 @@ extension L73Dispatcher {
             openInAdvance(pool: pool, at: now, into: &egress)
         }
         let front = fronts.pointer(index)
+        noteConnection(front, at: now)
+        becameIdle(front, index)
         let outcome = receive(segment, frame, front: front, index: index, at: now, into: &egress)
         armFront(front, index)
         return outcome

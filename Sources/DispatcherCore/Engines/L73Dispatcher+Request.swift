@@ -7,6 +7,7 @@ extension L73Dispatcher {
                 if !front.pointee.received.hasGap { buffers.give(&front.pointee.input) }
                 return
             }
+            isIdleNoMore(front, index)
             front.pointee.phase = .reading
             front.pointee.started = now
             front.pointee.phaseDeadline = now + limits.headTime
@@ -48,6 +49,10 @@ extension L73Dispatcher {
         front.pointee.answered = AnsweredRequest(request)
         front.pointee.isIdempotent = request.isIdempotent
         front.pointee.keepAlive = request.keepAlive
+        guard mayRequest(front, at: now) else {
+            refuse(front, index, status: 429, .clientRequestRate, at: now, into: &egress)
+            return
+        }
         let there = Int(front.pointee.received.contiguous) - headLength
         if let length = request.bodyLength {
             // Until bodies are streamed, one that does not fit the buffer is refused before it is read.
@@ -72,6 +77,7 @@ extension L73Dispatcher {
         consumeInput(headLength, front)
         front.pointee.request = request
         if request.framing == .chunked { front.pointee.decoder = ChunkedDecoder(limit: UInt64(min(limits.bodyBuffer, limits.body))) }
+        front.pointee.bodyMark = front.pointee.receiveNext
         front.pointee.phaseDeadline = now + bodyTime(limits)
         if request.expectsContinue, there == 0 {
             answerInterim(front, at: now, into: &egress)
@@ -79,9 +85,18 @@ extension L73Dispatcher {
         if there > 0 { readBody(front, index, limits, at: now, into: &egress) }
     }
 
-    /// How long a body that is read whole may take: what `body-rate` allows for the buffer, and 10 s.
-    private func bodyTime(_ limits: ServiceLimits) -> Interval {
-        .seconds(10) + (limits.bodyRate > 0 ? .seconds(Int64(limits.bodyBuffer / limits.bodyRate)) : limits.idle)
+    /// How often it is looked whether a body comes fast enough: without a rate it must only go on within `idle`.
+    private func bodyTime(_ limits: ServiceLimits) -> Interval { limits.bodyRate > 0 ? .seconds(10) : limits.idle }
+
+    /// A body's time is over: it gets as much again if enough has come meanwhile.
+    /// - Returns: false when it has not.
+    func renewBodyTime(_ front: FrontRef, at now: Instant) -> Bool {
+        let limits = self.limits[Int(front.pointee.service)]
+        let came = front.pointee.receiveNext.distance(from: front.pointee.bodyMark)
+        guard came >= max(1, 10 * min(limits.bodyRate, 1 << 40)) else { return false }
+        front.pointee.bodyMark = front.pointee.receiveNext
+        front.pointee.phaseDeadline = now + bodyTime(limits)
+        return true
     }
 
     private mutating func readBody(

@@ -271,7 +271,7 @@ extension L73Dispatcher {
         front.pointee.status = head.status
         front.pointee.phase = .responding
         front.pointee.responded = now
-        front.pointee.progress = now
+        front.pointee.beginProgress(at: now)
         front.pointee.phaseDeadline = now + shortestStall(front)
     }
 
@@ -360,8 +360,9 @@ extension L73Dispatcher {
         if pushes || hasArrived { flags.insert(.psh) }
         if fin { flags.insert(.fin) }
         let isNew = last.isAfter(front.pointee.sender.highest)
+        let wasServersTurn = !front.pointee.isClientsTurn
         front.pointee.sender.noteForwarded(upTo: last, fin: fin, at: now)
-        if isNew { front.pointee.progress = now }
+        if isNew, wasServersTurn { front.pointee.beginProgress(at: now) }
         // What was kept beyond a gap may be more than a packet takes.
         var sent = 0
         repeat {

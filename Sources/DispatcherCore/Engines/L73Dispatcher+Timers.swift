@@ -47,7 +47,9 @@ extension L73Dispatcher {
         case .idle:
             beginClosing(front, index, at: now, into: &egress)
         case .reading:
-            refuse(front, index, status: 408, .headTime, at: now, into: &egress)
+            let isBody = front.pointee.request != nil
+            if isBody, renewBodyTime(front, at: now) { return }
+            refuse(front, index, status: 408, isBody ? .bodyRate : .headTime, at: now, into: &egress)
         case .queued:
             leaveQueue(front)
             refuse(front, index, status: 503, .queueWait, at: now, into: &egress)
@@ -59,7 +61,7 @@ extension L73Dispatcher {
                 front.pointee.phaseDeadline = min(due, now + shortestStall(front))
                 return
             }
-            let isServers = !isClientsTurn(front)
+            let isServers = !front.pointee.isClientsTurn
             finishRecord(front, cause: isServers ? .serverTimeout : .clientTimeout, phase: .data, at: now)
             dropSlot(front, at: now, into: &egress)
             resetClient(front, into: &egress)
@@ -83,14 +85,9 @@ extension L73Dispatcher {
         }
     }
 
-    /// Whether a response waits for the client: for an acknowledgement, or because its window is closed.
-    private func isClientsTurn(_ front: FrontRef) -> Bool {
-        front.pointee.sender.unacknowledged.isBefore(front.pointee.sender.highest) || front.pointee.sender.window == 0
-    }
-
     /// How long a response may make no progress: `send-idle` while it waits for the client, else the server's time.
     private func stallTime(_ front: FrontRef) -> Interval {
-        if isClientsTurn(front) { return limits[Int(front.pointee.service)].sendIdle }
+        if front.pointee.isClientsTurn { return limits[Int(front.pointee.service)].sendIdle }
         return pools[Int(front.pointee.pool)].settings.responseTimeout
     }
 

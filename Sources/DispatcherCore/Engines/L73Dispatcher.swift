@@ -18,6 +18,9 @@ public struct L73Dispatcher: ~Copyable {
     struct ServiceState {
         var frontConnections = 0
         var tunnels = 0
+        /// Front-end connections without a request in the order in which they became so, and those of them that were told to go.
+        var idle = SlotQueue()
+        var leaving = SlotQueue()
         var connectionsTotal: UInt64 = 0
     }
 
@@ -39,6 +42,9 @@ public struct L73Dispatcher: ~Copyable {
     /// The first `ports.slots` places are the pooled connections by slot; behind them those of the tunnel range.
     var backs: Slab<BackConnection>
     var frontTable: FlowTable
+    /// Links `ServiceState.idle` and `leaving`.
+    var idleLinks: SlotLinks
+    var clients: ClientTable
     /// Connections of the tunnel range.
     var tunnelTable: FlowTable
     var slotLinks: SlotLinks
@@ -115,6 +121,8 @@ public struct L73Dispatcher: ~Copyable {
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
         let hashKey = SipKey(random.next(), random.next())
+        let idles = SlotLinks(capacity: frontCapacity)
+        let table = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
 
         self.hashKey = hashKey
         cookie = SYNCookie(key: SipKey(random.next(), random.next()))
@@ -140,6 +148,8 @@ public struct L73Dispatcher: ~Copyable {
         fronts = Slab(capacity: frontCapacity)
         self.backs = backs
         frontTable = FlowTable()
+        idleLinks = idles
+        clients = table
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
@@ -147,6 +157,18 @@ public struct L73Dispatcher: ~Copyable {
         buffers = BufferPool(limit: configuration.requestMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
+    }
+
+    /// Room for twice as many clients as there can be connections and places in queues, where these are limited for each client.
+    private static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
+        var count = 0
+        for service in configuration.services {
+            let limits = service.limits
+            let isLimited = limits.perClientConnections > 0 || limits.perClientNewConnections > 0 || limits.perClientRequests > 0
+            if isLimited { count += 2 * limits.connections }
+        }
+        for pool in configuration.pools where pool.queue.clientShare != nil { count += 2 * pool.queue.capacity }
+        return count
     }
 
     /// A table of plain values that never grows.

@@ -54,6 +54,9 @@ public struct Snapshot: Sendable {
     public var timers = 0
     /// Bytes of requests and answers held.
     public var bufferBytes = 0
+    /// Connections and places in queues that are counted for their clients, and clients that had to be forgotten for want of room.
+    public var clientsHold = 0
+    public var clientEvictions: UInt64 = 0
     public var isStopping = false
 
     public init() {}
@@ -61,10 +64,13 @@ public struct Snapshot: Sendable {
 
 /// Why a connection or a request was refused.
 public enum RefusalReason: UInt8, CaseIterable, Sendable {
-    /// New connections: the queue is above its threshold, the table is full, the engine is stopping.
-    case queueThreshold, connectionLimit, stopping
+    /// New connections: the queue is above its threshold, the table is full, the engine is stopping, the client has as many as it may, or
+    /// opens them too fast.
+    case queueThreshold, connectionLimit, stopping, clientConnections, clientConnectionRate
     /// Requests: the queue was full, the wait was too long, no server could be reached.
     case queueFull, queueWait, serverUnavailable, tunnelLimit, malformed, headTooLarge, bodyTooLarge, headTime, noRoute
+    /// Requests: the body came too slowly, the client makes too many, or has its part of the queue.
+    case bodyRate, clientRequestRate, clientQueueShare
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }
@@ -94,6 +100,8 @@ public struct Counters: Sendable {
     public var recordsLost: UInt64 = 0
     /// Answers of our own that were left out for want of memory: the client sees its connection close.
     public var answersOmitted: UInt64 = 0
+    /// Connections without a request that were closed to make room for others.
+    public var idleEvictions: UInt64 = 0
 
     public init() {}
 }

@@ -41,6 +41,11 @@ public struct QueueConfiguration: Sendable {
     public var wait = Interval.seconds(1)
     /// Bytes of requests that may wait.
     public var memory = 64 << 20
+    /// How much of the capacity one client may fill, percent.
+    public var perClient = 100
 
     public init() {}
+
+    /// Places that one client may fill, at least one; nil = any number.
+    var clientShare: Int? { perClient >= 100 ? nil : max(1, capacity * perClient / 100) }
 }

@@ -3,6 +3,8 @@ struct ServerPool {
     /// Indices of its servers in the engine's table: a contiguous range.
     let servers: Range<Int>
     let settings: PoolConfiguration
+    /// How many places of the queue one client may fill; nil = any number.
+    let clientShare: Int?
     /// The server after the one chosen last.
     private var turn = 0
     /// Whether new client connections are refused ([0037]); with hysteresis.
@@ -11,6 +13,7 @@ struct ServerPool {
     init(servers: Range<Int>, settings: PoolConfiguration) {
         self.servers = servers
         self.settings = settings
+        clientShare = settings.queue.clientShare
     }
 
     /// The next idle server in turn.

@@ -11,7 +11,7 @@ struct SlotQueue {
     var first: Int? { head == Self.none ? nil : Int(head) }
 }
 
-/// The links of all slots; a slot is in at most one queue at a time.
+/// The links of all slots; a slot is in at most one queue at a time. Memory is touched only as far as it is used.
 struct SlotLinks: ~Copyable {
     private struct Link {
         var previous = SlotQueue.none
@@ -24,14 +24,13 @@ struct SlotLinks: ~Copyable {
     init(capacity: Int) {
         self.capacity = capacity
         links = .allocate(capacity: max(capacity, 1))
-        links.initialize(repeating: Link(), count: capacity)
     }
 
     deinit { links.deallocate() }
 
     func append(_ slot: Int, to queue: inout SlotQueue) {
         precondition(slot >= 0 && slot < capacity)
-        links[slot] = Link(previous: queue.tail, next: SlotQueue.none)
+        (links + slot).initialize(to: Link(previous: queue.tail, next: SlotQueue.none))
         if queue.tail == SlotQueue.none { queue.head = UInt32(slot) } else { links[Int(queue.tail)].next = UInt32(slot) }
         queue.tail = UInt32(slot)
         queue.count += 1

@@ -24,11 +24,21 @@ public enum FrontPhase: UInt8, CaseIterable, Sendable {
 struct FrontConnection {
     static let noIndex = UInt32.max
 
+    /// Whether its place can be had for a new connection.
+    enum Spare: UInt8 {
+        case no
+        /// It has no request.
+        case idle
+        /// It was told to go.
+        case leaving
+    }
+
     /// Tells apart the connections that have the same place one after the other.
     var generation: UInt32
     var phase = FrontPhase.idle
     /// False once its place was given back.
     var isOpen = true
+    var spare = Spare.no
     /// Index of the listening endpoint, and of its service.
     let listener: UInt16
     let service: UInt16
@@ -90,8 +100,13 @@ struct FrontConnection {
     // MARK: Deadlines and times
     /// When the phase must have ended.
     var phaseDeadline = Instant.distantFuture
-    /// When the client last acknowledged something new or something new was sent to it.
+    /// When the client last made progress: acknowledged a full segment, or all there was while its window was open. What it acknowledges in
+    /// smaller pieces adds up: a client that takes a byte a second is not one that reads.
     var progress = Instant.distantPast
+    /// What it had acknowledged then.
+    var progressMark: SequenceNumber
+    /// How much of a body was there when its rate was looked at last.
+    var bodyMark = SequenceNumber(0)
     var started = Instant.distantPast
     var headComplete = Instant.distantPast
     var queued = Instant.distantPast
@@ -123,6 +138,22 @@ struct FrontConnection {
         told = receiveNext
         self.shownEdge = shownEdge
         toldEdge = shownEdge
+        progressMark = sender.unacknowledged
+    }
+
+    /// Whether a response waits for the client: for an acknowledgement, or because its window takes no full segment.
+    var isClientsTurn: Bool { sender.unacknowledged.isBefore(sender.highest) || sender.window < Int(sender.segmentSize) }
+
+    /// The client has acknowledged something new.
+    mutating func noteProgress(at now: Instant) {
+        guard sender.unacknowledged.distance(from: progressMark) >= Int(sender.segmentSize) || !isClientsTurn else { return }
+        beginProgress(at: now)
+    }
+
+    /// From now on progress is expected.
+    mutating func beginProgress(at now: Instant) {
+        progress = now
+        progressMark = sender.unacknowledged
     }
 
     /// The earliest of its deadlines.

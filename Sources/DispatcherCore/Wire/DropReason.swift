@@ -7,7 +7,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     // that there is to absorb
     case icmpNotOurs, icmpNotInFlight, icmpSoft, icmpAbsorbed
     // Front end
-    case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, cookieInvalid, cookieEarlySegment
+    case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, refusedClientLimit, cookieInvalid, cookieEarlySegment
     case timeWait
     // Connections
     case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent,

@@ -37,6 +37,8 @@ struct MetricFamily: Sendable {
     static let dropped = MetricFamily("dropped_frames_total", .counter, ["side", "reason"], "Frames that were dropped.")
     static let retransmitted = MetricFamily(
         "retransmitted_segments_total", .counter, ["side", "kind"], "Segments sent again, by what they are for.")
+    static let evicted = MetricFamily(
+        "evicted_connections_total", .counter, [], "Connections without a request that were closed to make room for others.")
     static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
     static let captureDrops = MetricFamily(
         "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
@@ -51,7 +53,8 @@ struct MetricFamily: Sendable {
 
     static let all = [
         requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive, serverIdle,
-        serverConnects, serverUp, controllerState, dropped, retransmitted, repeated, captureDrops, egressErrors, nextHopDrops, neighbours,
+        serverConnects, serverUp, controllerState, dropped, retransmitted, evicted, repeated, captureDrops, egressErrors, nextHopDrops,
+        neighbours,
         neighbourFailures, stagingBytes, buildInfo,
     ]
 }

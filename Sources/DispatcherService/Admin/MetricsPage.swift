@@ -127,6 +127,8 @@ struct MetricsPage {
                 add(.retransmitted, ["\(side)", "\(kind)"], counters.retransmitted[Int(side.rawValue)][Int(kind.rawValue)])
             }
         }
+        begin(.evicted)
+        add(.evicted, [], counters.idleEvictions)
         begin(.repeated)
         add(.repeated, [], counters.repeatedRequests)
         begin(.captureDrops)

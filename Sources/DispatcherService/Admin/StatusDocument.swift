@@ -93,6 +93,9 @@ struct StatusDocument: Encodable {
     var overLimit: UInt64
     var recordsLost: UInt64
     var answersOmitted: UInt64
+    var idleEvictions: UInt64
+    var clientsHold: Int
+    var clientEvictions: UInt64
     var unwrittenLogLines: UInt64
     var turns: UInt64
 
@@ -126,6 +129,9 @@ struct StatusDocument: Encodable {
         overLimit = snapshot.counters.overLimit
         recordsLost = snapshot.counters.recordsLost + report.recordsLost
         answersOmitted = snapshot.counters.answersOmitted
+        idleEvictions = snapshot.counters.idleEvictions
+        clientsHold = snapshot.clientsHold
+        clientEvictions = snapshot.clientEvictions
         self.unwrittenLogLines = unwrittenLogLines
         turns = report.turns
     }

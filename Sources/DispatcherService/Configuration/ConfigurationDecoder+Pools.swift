@@ -137,6 +137,10 @@ extension ConfigurationDecoder {
         queue.refuseAbove = section.number("refuse-above", otherwise: max(1, queue.capacity / 2))
         queue.resumeBelow = section.number("resume-below", otherwise: max(1, queue.refuseAbove * 4 / 5))
         queue.wait = section.interval("wait")
+        queue.perClient = section.number("per-client")
+        if queue.perClient == 0, section.has("per-client") {
+            problems.report(section.line(of: "per-client"), "\(section.path).per-client: 0% leaves no room; it must be more")
+        }
         if queue.refuseAbove > queue.capacity {
             problems.report(
                 section.line(of: "refuse-above"),

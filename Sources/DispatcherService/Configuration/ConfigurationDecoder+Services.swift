@@ -56,6 +56,14 @@ extension ConfigurationDecoder {
         limits.idle = positive(section, "idle")
         limits.tunnelIdle = positive(section, "tunnel-idle")
         limits.connections = section.number("connections")
+        limits.perClientConnections = section.number("per-client-connections")
+        limits.perClientNewConnections = section.number("per-client-new-connections")
+        limits.perClientRequests = section.number("per-client-requests")
+        if limits.perClientConnections > limits.connections {
+            problems.report(
+                section.line(of: "per-client-connections"),
+                "\(section.path): per-client-connections \(limits.perClientConnections) is more than connections \(limits.connections)")
+        }
         return limits
     }
 

@@ -30,6 +30,7 @@ public enum ConfigurationKeys {
     }
 
     private static let any: ClosedRange<Int> = 0...Int.max
+    private static let perClient: ClosedRange<Int> = 0...10_000_000
     private static let memory: Kind = .size(1 << 20...2047 << 20)
     private static let head: Kind = .size(256...64 << 10)
 
@@ -96,9 +97,9 @@ public enum ConfigurationKeys {
         key("services[].limits.idle", .duration, "75s"),
         key("services[].limits.tunnel-idle", .duration, "1h"),
         key("services[].limits.connections", .count(1...10_000_000), "100000"),
-        later("services[].limits.per-client-connections", .count(any), "0"),
-        later("services[].limits.per-client-new-connections", .count(any), "0"),
-        later("services[].limits.per-client-requests", .count(any), "0"),
+        key("services[].limits.per-client-connections", .count(perClient), "0"),
+        key("services[].limits.per-client-new-connections", .count(perClient), "0"),
+        key("services[].limits.per-client-requests", .count(perClient), "0"),
         key("services[].routes", .sections, required: true),
         key("services[].routes[].path-prefix", .text),
         later("services[].routes[].host", .anything),
@@ -129,7 +130,7 @@ public enum ConfigurationKeys {
         key("pools[].queue.resume-below", .count(1...1_000_000), "4/5 of refuse-above"),
         key("pools[].queue.wait", .duration, "1s"),
         partly("pools[].queue.refuse-with", .choice(["reset", "answer"]), "reset", built: ["reset"]),
-        later("pools[].queue.per-client", .percentage, "100%"),
+        key("pools[].queue.per-client", .percentage, "100%"),
         key("pools[].retries", .count(0...10), "1"),
         key("pools[].timeouts", .section),
         key("pools[].timeouts.connect", .duration, "1s"),

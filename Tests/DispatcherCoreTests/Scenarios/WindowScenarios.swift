@@ -146,7 +146,8 @@ struct WindowScenarios {
 
     @Test("F14 our own window to a client that sends single bytes never moves back")
     func f14() throws {
-        let (world, client, server) = World.raw()
+        // 22 bytes a second would be below body-rate.
+        let (world, client, server) = World.raw { $0.services[0].limits.bodyRate = 0 }
         client.open()
         #expect(server.accept() != nil)
         var edges: [UInt32] = []
@@ -264,7 +265,8 @@ struct WindowScenarios {
 
     @Test("F14 with a scale, our own window to a client that sends single bytes never moves back either")
     func f14Scaled() throws {
-        let (world, client, server) = World.raw()
+        // 22 bytes a second would be below body-rate.
+        let (world, client, server) = World.raw { $0.services[0].limits.bodyRate = 0 }
         client.send(.syn) { $0.options += [1, 3, 3, 9] }
         client.sequence &+= 1
         client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
