@@ -255,4 +255,10 @@ def test_a_conversation_of_many_small_answers(lab: None, file_servers: list[str]
                 assert client.answer().body == b"hello world\n"
         for side in ("client", "server"):
             assert dispatcher.status["sides"][side]["egressErrors"] == {}
-            assert dispatcher.metrics.total("retransmitted_segments_total", side=side) == 0
+            # A server that still has the connection of an earlier dispatcher takes the second SYN.
+            again = {
+                kind: count
+                for (kind, at), count in dispatcher.metrics.by("retransmitted_segments_total", "kind", "side").items()
+                if at == side
+            }
+            assert not any(count for kind, count in again.items() if kind != "connect"), again

@@ -3,27 +3,61 @@ import Glibc
 import Lab
 
 /// A built executable of this package, run as a process.
+///
+/// Started by `posix_spawn`: Foundation's `Process.run` has once crashed while other tests ran beside it.
 final class Executable {
-    private let process = Process()
-    private let output = Pipe()
-    private let errors = Pipe()
+    private let identifier: pid_t
+    /// Where its standard output and standard error are read.
+    private let output: CInt
+    private let errors: CInt
+    /// How it ended, as `waitpid` tells; nil: it has not been waited for.
+    private var status: CInt?
 
     /// Starts `name`, which lies beside the test bundle.
     init(_ name: String, _ arguments: [String], in directory: String? = nil) throws {
-        let path = try Self.productsFolder().appendingPathComponent(name)
-        guard FileManager.default.isExecutableFile(atPath: path.path) else {
-            throw LabError("\(path.path) is missing; build it with: swift build --product \(name)")
+        let path = try Self.productsFolder().appendingPathComponent(name).path
+        guard FileManager.default.isExecutableFile(atPath: path) else {
+            throw LabError("\(path) is missing; build it with: swift build --product \(name)")
         }
-        process.executableURL = path
-        process.arguments = arguments
-        process.standardOutput = output
-        process.standardError = errors
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        try process.run()
+        // One at a time, so that no process inherits the pipes of another.
+        Self.starting.lock()
+        defer { Self.starting.unlock() }
+        let ends = (try Self.pipe(), try Self.pipe())
+        // Nor the sockets of the tests that run beside this one: their ports would stay taken.
+        for descriptor in 3..<4_096 as Range<CInt> { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        posix_spawn_file_actions_adddup2(&actions, ends.0.write, STDOUT_FILENO)
+        posix_spawn_file_actions_adddup2(&actions, ends.1.write, STDERR_FILENO)
+        var command = [path] + arguments
+        if let directory { command = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", directory] + command }
+        let words = command.map { strdup($0) } + [nil]
+        let environment = ProcessInfo.processInfo.environment.map { strdup("\($0)=\($1)") } + [nil]
+        var identifier = pid_t()
+        let failure = posix_spawn(&identifier, command[0], &actions, nil, words, environment)
+        for word in words + environment { free(word) }
+        posix_spawn_file_actions_destroy(&actions)
+        close(ends.0.write)
+        close(ends.1.write)
+        (self.identifier, output, errors) = (identifier, ends.0.read, ends.1.read)
+        guard failure == 0 else {
+            status = 0
+            throw LabError("cannot start \(path): \(String(cString: strerror(failure)))")
+        }
     }
 
     deinit {
-        if process.isRunning { kill() }
+        if status == nil { kill() }
+        close(output)
+        close(errors)
+    }
+
+    private static let starting = NSLock()
+
+    private static func pipe() throws -> (read: CInt, write: CInt) {
+        var ends: [CInt] = [0, 0]
+        guard Glibc.pipe(&ends) == 0 else { throw LabError("cannot make a pipe: \(String(cString: strerror(errno)))") }
+        return (ends[0], ends[1])
     }
 
     /// The folder of the test bundle, where the executables are built too. The runner is the toolchain's, so the mapped bundle tells.
@@ -38,25 +72,30 @@ final class Executable {
 
     /// SIGKILL.
     func kill() {
-        Glibc.kill(process.processIdentifier, SIGKILL)
-        process.waitUntilExit()
+        Glibc.kill(identifier, SIGKILL)
+        _ = wait()
     }
 
     /// SIGTERM.
     func terminate() {
-        process.terminate()
+        Glibc.kill(identifier, SIGTERM)
     }
 
-    /// Waits for the end; returns the exit code.
+    /// Waits for the end; returns the exit code, or the number of the signal that ended it.
     func wait() -> Int32 {
-        process.waitUntilExit()
-        return process.terminationStatus
+        if status == nil {
+            var ended: CInt = 0
+            while waitpid(identifier, &ended, 0) < 0, errno == EINTR {}
+            status = ended
+        }
+        let status = status!
+        return status & 0x7F == 0 ? status >> 8 & 0xFF : status & 0x7F
     }
 
     /// Waits for the end; returns everything that was written and not read.
     func result() -> (code: Int32, output: String, errors: String) {
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        let errorText = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let text = Self.rest(of: output)
+        let errorText = Self.rest(of: errors)
         return (wait(), text, errorText)
     }
 
@@ -66,10 +105,17 @@ final class Executable {
     /// The next line on standard error; nil at the end.
     func errorLine() -> String? { Self.line(of: errors) }
 
-    private static func line(of pipe: Pipe) -> String? {
+    private static func rest(of pipe: CInt) -> String {
+        var bytes: [UInt8] = []
+        var some = [UInt8](repeating: 0, count: 4_096)
+        while case let count = read(pipe, &some, some.count), count > 0 { bytes += some[..<count] }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func line(of pipe: CInt) -> String? {
         var bytes: [UInt8] = []
         var byte: UInt8 = 0
-        while read(pipe.fileHandleForReading.fileDescriptor, &byte, 1) == 1 {
+        while read(pipe, &byte, 1) == 1 {
             if byte == UInt8(ascii: "\n") { return String(decoding: bytes, as: UTF8.self) }
             bytes.append(byte)
         }
