@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import websockets
+from websockets.legacy.server import WebSocketServerProtocol
 
 from backend import Backend
 from sluicelab import network
 from sluicelab.dispatcher import Configuration, Dispatcher
+from sluicelab.namespaces import HostThread
 from sluicelab.network import server_address
 from sluicelab.nginx import make_files, start_nginx
 from sluicelab.paths import binary
@@ -118,6 +124,35 @@ def backends(_backends: list[Backend]) -> Iterator[list[Backend]]:
 def backend(backends: list[Backend]) -> Backend:
     """The one in server1, for services with a single server."""
     return backends[0]
+
+
+@pytest.fixture(scope="module")
+def echo_server(lab: None) -> Iterator[None]:
+    """Says back what it hears; closes with code 4002 when it hears `close`."""
+    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what these tests are about
+    ready = threading.Event()
+    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def echo(socket: WebSocketServerProtocol) -> None:
+        async for message in socket:
+            if message == "close":
+                await socket.close(4002, "as you wish")
+                return
+            await socket.send(message)
+
+    async def serve() -> None:
+        stopped = asyncio.Event()
+        async with websockets.serve(echo, server_address(1), 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
+            loops.append((asyncio.get_running_loop(), stopped))
+            ready.set()
+            await stopped.wait()
+
+    thread = HostThread("server1", lambda: asyncio.run(serve()))
+    assert ready.wait(5)
+    yield
+    loop, stopped = loops[0]
+    loop.call_soon_threadsafe(stopped.set)
+    thread.result(10)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import itertools
 import os
 import random
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,12 @@ from pathlib import Path
 import pytest
 import websockets
 from websockets.legacy.client import WebSocketClientProtocol
-from websockets.legacy.server import WebSocketServerProtocol
 
 from backend import Backend
 from oracle import watched
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
 from sluicelab.impairment import BadCable
-from sluicelab.namespaces import HostThread, run_in
+from sluicelab.namespaces import run_in
 from sluicelab.network import CLIENT1, FILES_ADDRESS, SOURCE_ADDRESS, server_address
 
 FILES, UPLOADS, TUNNELS = 80, 81, 82
@@ -157,31 +155,6 @@ def test_every_byte_arrives_and_tshark_finds_nothing(
         for one in ("1B", "64KiB", "chunked/64KiB"):
             fetch(files, [one], "--header", "Connection: close")
         upload(backend, folder, [1, 1460, 20_000, 60_000], seed)
-
-
-@pytest.fixture(scope="module")
-def echo_server(lab: None) -> Iterator[None]:
-    """Says back what it hears."""
-    ready = threading.Event()
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def echo(socket: WebSocketServerProtocol) -> None:
-        async for message in socket:
-            await socket.send(message)
-
-    async def serve() -> None:
-        stopped = asyncio.Event()
-        async with websockets.serve(echo, server_address(1), 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
-            loops.append((asyncio.get_running_loop(), stopped))
-            ready.set()
-            await stopped.wait()
-
-    thread = HostThread("server1", lambda: asyncio.run(serve()))
-    assert ready.wait(5)
-    yield
-    loop, stopped = loops[0]
-    loop.call_soon_threadsafe(stopped.set)
-    thread.result(10)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,57 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 import websockets
 from websockets.legacy.client import WebSocketClientProtocol
-from websockets.legacy.server import WebSocketServerProtocol
 
 from sluicelab.conversation import Conversation
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
-from sluicelab.namespaces import HostThread, run_in
+from sluicelab.namespaces import run_in
 from sluicelab.network import FILES_ADDRESS, server_address
 
 PORT = 81
 URL = f"ws://{FILES_ADDRESS}:{PORT}/"
+pytestmark = pytest.mark.usefixtures("echo_server")
 
 
 def configure() -> Configuration:
     echo = pool("echo", [f"{server_address(1)}:8001"], connections=2, tunnels={"initial": 200, "maximum": 200, "control": "fixed"})
     return configuration([service("echo", f"{FILES_ADDRESS}:{PORT}", "echo")], [echo])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def echo_server(lab: None) -> Iterator[None]:
-    """Says back what it hears; closes with code 4002 when it hears `close`."""
-    logging.getLogger("websockets").setLevel(logging.CRITICAL)  # clients that vanish are what these tests are about
-    ready = threading.Event()
-    loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def echo(socket: WebSocketServerProtocol) -> None:
-        async for message in socket:
-            if message == "close":
-                await socket.close(4002, "as you wish")
-                return
-            await socket.send(message)
-
-    async def serve() -> None:
-        stopped = asyncio.Event()
-        async with websockets.serve(echo, server_address(1), 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
-            loops.append((asyncio.get_running_loop(), stopped))
-            ready.set()
-            await stopped.wait()
-
-    thread = HostThread("server1", lambda: asyncio.run(serve()))
-    assert ready.wait(5)
-    yield
-    loop, stopped = loops[0]
-    loop.call_soon_threadsafe(stopped.set)
-    thread.result(10)
 
 
 def with_socket(talk: Callable[[WebSocketClientProtocol], Awaitable[None]], host: str = "client1") -> None:

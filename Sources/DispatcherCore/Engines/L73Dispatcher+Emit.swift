@@ -117,7 +117,7 @@ extension L73Dispatcher {
     /// which is ours to hold.
     private func initialWindow(_ front: FrontRef) -> Int {
         let room = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
-        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : room
+        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : .max
         return min(max(room, 2 * serverMSS), most)
     }
 

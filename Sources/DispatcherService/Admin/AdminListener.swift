@@ -21,8 +21,8 @@ struct AdminListener: ~Copyable {
             }
         }
         guard descriptor >= 0, status == 0 else {
+            // `deinit` closes it: all properties are set.
             let reason = String(cString: strerror(errno))
-            if descriptor >= 0 { close(descriptor) }
             throw ServiceError(.failed, "admin.listen: cannot listen at \(endpoint): \(reason)")
         }
     }

@@ -26,7 +26,7 @@ struct LogFile: ~Copyable {
     }
 
     deinit {
-        if path != nil { close(descriptor) }
+        if path != nil, descriptor >= 0 { close(descriptor) }
     }
 
     private static func open(_ name: String) -> Int32 { Glibc.open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640) }

@@ -12,22 +12,14 @@ final class DatagramSocket: Sendable {
         directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw StoreError.unavailable("cannot open the bus directory \(path): \(SystemError.text(errno))") }
         descriptor = socket(AF_UNIX, CInt(SOCK_DGRAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else {
-            let number = errno
-            Glibc.close(directory)
-            throw StoreError.unavailable("cannot make a bus socket: \(SystemError.text(number))")
-        }
+        // From here on all properties are set, so `deinit` closes what is open when the initializer throws.
+        guard descriptor >= 0 else { throw StoreError.unavailable("cannot make a bus socket: \(SystemError.text(errno))") }
         let outcome = Self.withAddress(directory, file) { bind(descriptor, $0, $1) }
-        guard outcome == 0 else {
-            let number = errno
-            Glibc.close(descriptor)
-            Glibc.close(directory)
-            throw StoreError.unavailable("cannot bind the bus socket \(path)/\(file): \(SystemError.text(number))")
-        }
+        guard outcome == 0 else { throw StoreError.unavailable("cannot bind the bus socket \(path)/\(file): \(SystemError.text(errno))") }
     }
 
     deinit {
-        Glibc.close(descriptor)
+        if descriptor >= 0 { Glibc.close(descriptor) }
         Glibc.close(directory)
     }
 

@@ -76,6 +76,15 @@ struct WindowScenarios {
         world.finish(settle: .seconds(400))
     }
 
+    @Test("a client whose window is closed: the server still has room for a head, which is ours to hold", arguments: [true, false])
+    func headRoom(clamped: Bool) throws {
+        let opened = Spliced(clientWindow: 0) { $0.tcp.initialWindow = clamped ? .clamped : .client }
+        let splice = try #require(opened)
+        let shown = try #require(splice.server.received.last)
+        #expect(shown.window >= 2 * 1_460 && shown.window <= 10 * 1_460)
+        splice.world.check()
+    }
+
     @Test("F11 a probe at the start of an epoch is not an old one")
     func f11() throws {
         let splice = try #require(Spliced(clientWindow: 0))
