@@ -42,10 +42,11 @@ static int close_keeping_errno(int descriptor) {
     return -1;
 }
 
-int clinux_raw_socket(const char *interface) {
-    int one = 1, made = socket(AF_INET, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
+int clinux_raw_socket(int family, const char *interface) {
+    int one = 1, made = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
     if (made < 0) return -1;
-    if (setsockopt(made, IPPROTO_IP, IP_HDRINCL, &one, sizeof one) != 0
+    // For IPv6 the protocol alone says it; the option came with Linux 4.5.
+    if ((family == AF_INET && setsockopt(made, IPPROTO_IP, IP_HDRINCL, &one, sizeof one) != 0)
         || setsockopt(made, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface) + 1) != 0)
         return close_keeping_errno(made);
     return made;
@@ -54,6 +55,21 @@ int clinux_raw_socket(const char *interface) {
 int clinux_ignore_outgoing(int socket) {
     int one = 1;
     return setsockopt(socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+}
+
+int clinux_join_hardware_group(int socket, int index, const void *hardware) {
+    struct packet_mreq request = { .mr_ifindex = index, .mr_type = PACKET_MR_MULTICAST, .mr_alen = 6 };
+    memcpy(request.mr_address, hardware, 6);
+    return setsockopt(socket, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &request, sizeof request);
+}
+
+int clinux_group_socket(void) { return socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0); }
+
+int clinux_join_group(int socket, int index, const void *group) {
+    struct ipv6_mreq request = { .ipv6mr_interface = (unsigned)index };
+    memcpy(&request.ipv6mr_multiaddr, group, 16);
+    int done = setsockopt(socket, IPPROTO_IPV6, IPV6_JOIN_GROUP, &request, sizeof request);
+    return done != 0 && errno == EADDRINUSE ? 0 : done;
 }
 
 int clinux_force_send_buffer(int socket, int bytes) {

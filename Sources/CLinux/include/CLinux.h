@@ -33,10 +33,16 @@ int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int co
 /// ppoll(2); a negative timeout waits for ever. The timeout is in nanoseconds.
 int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeout);
 
-/// A raw IPv4 socket with the header included, closed on exec, that leaves through one interface.
-int clinux_raw_socket(const char *interface);
+/// A raw socket of a family (AF_INET, AF_INET6) with the header included, closed on exec, that leaves through one interface.
+int clinux_raw_socket(int family, const char *interface);
 /// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
 int clinux_ignore_outgoing(int socket);
+/// Has a packet socket's device take in an Ethernet group, six bytes (PACKET_ADD_MEMBERSHIP).
+int clinux_join_hardware_group(int socket, int index, const void *hardware);
+/// A socket that holds memberships of IPv6 groups until it is closed; closed on exec.
+int clinux_group_socket(void);
+/// Makes the kernel a member of an IPv6 group, sixteen bytes, on an interface (IPV6_JOIN_GROUP); once more does no harm.
+int clinux_join_group(int socket, int index, const void *group);
 /// Sets the send buffer beyond the system's maximum (SO_SNDBUFFORCE; needs CAP_NET_ADMIN).
 int clinux_force_send_buffer(int socket, int bytes);
 int clinux_interface_query(const char *name, struct clinux_interface *result);

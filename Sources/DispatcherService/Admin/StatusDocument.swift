@@ -57,6 +57,9 @@ struct StatusDocument: Encodable {
         var egressLost: UInt64
         var arpAnswered: UInt64
         var arpConflicts: UInt64
+        var ndpAnswered: UInt64
+        var ndpConflicts: UInt64
+        var ndpMalformed: UInt64
         /// `raw` or `packet`.
         var transmit: String
         /// Absent where the kernel finds them.
@@ -161,6 +164,8 @@ struct StatusDocument: Encodable {
             egressErrors: Dictionary(report.transmits[index].errors.map { (ErrorName.text($0.code), $0.count) }, uniquingKeysWith: +),
             egressLost: counters.egressLost[index],
             arpAnswered: report.arp[index].requestsAnswered, arpConflicts: report.arp[index].conflicts,
+            ndpAnswered: report.ndp[index].solicitationsAnswered, ndpConflicts: report.ndp[index].conflicts,
+            ndpMalformed: report.ndp[index].malformed,
             transmit: report.transmits[index].nextHops == nil ? "raw" : "packet", nextHops: report.transmits[index].nextHops.map(nextHops))
     }
 

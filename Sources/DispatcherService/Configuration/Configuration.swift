@@ -14,8 +14,8 @@ public struct Configuration: Sendable {
         public var interface: String
         /// Bytes of the capture's ring.
         public var captureMemory: Int
-        /// Stands in for the gateways of the routing table; nil = auto.
-        public var gateway: IPAddress?
+        /// Stand in for the gateways of the routing table, at most one a family; empty = auto.
+        public var gateways: [IPAddress] = []
     }
 
     /// How packets leave.
@@ -45,7 +45,8 @@ public struct Configuration: Sendable {
     public var serverSide = SideSettings(interface: "", captureMemory: 256 << 20)
     public var transmit = Transmit.auto
     public var replyTo = ReplyTo.sender
-    public var sourceAddress = IPAddress(v4: 0)
+    /// At most one a family.
+    public var sourceAddresses: [IPAddress] = []
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
@@ -62,15 +63,13 @@ public struct Configuration: Sendable {
         return seen
     }
 
-    public var sourceAddresses: [IPAddress] { [sourceAddress] }
-
     /// What the engine is told.
     public func engineConfiguration(client: NetworkInterface, server: NetworkInterface) -> EngineConfiguration {
         var engine = EngineConfiguration()
         engine.sidesShareInterface = sidesShareInterface
         engine.clientSideMTU = min(client.mtu, 65_535)
         engine.serverSideMTU = min(server.mtu, 65_535)
-        engine.sourceAddress = sourceAddress
+        engine.sourceAddresses = sourceAddresses
         engine.ports = ports
         engine.tcp = tcp
         engine.services = services
@@ -91,13 +90,13 @@ public struct Configuration: Sendable {
     public var links: (client: PacketTransmitter.Link, server: PacketTransmitter.Link) {
         (
             client: .init(
-                interface: clientSide.interface, addresses: serviceAddresses, gateway: clientSide.gateway,
+                interface: clientSide.interface, addresses: serviceAddresses, gateways: clientSide.gateways,
                 repliesToSender: replyTo == .sender),
-            server: .init(interface: serverSide.interface, addresses: sourceAddresses, gateway: serverSide.gateway)
+            server: .init(interface: serverSide.interface, addresses: sourceAddresses, gateways: serverSide.gateways)
         )
     }
 
-    /// Who answers ARP for what.
+    /// Who answers ARP and neighbour solicitations for what.
     public func responder(client: NetworkInterface, server: NetworkInterface) -> ARPResponder {
         let shared = sidesShareInterface
         return ARPResponder(

@@ -32,6 +32,10 @@ extension ConfigurationDecoder {
             guard let endpoint = item.endpoint("address") else { continue }
             let line = item.line(of: "address")
             requireUnicast(endpoint.address, line, "pools[].servers[].address")
+            if endpoint.address.isLinkLocal {
+                problems.report(
+                    line, "pools[].servers[].address: \(endpoint.address) holds on one link only; name an address that is routed")
+            }
             if let first = seen[endpoint] {
                 problems.report(line, "pools[].servers[].address: \(endpoint) is in this pool already, in line \(first)")
             }

@@ -22,6 +22,10 @@ extension ConfigurationDecoder {
         section.each("listen").compactMap { item in
             guard case .endpoint(let endpoint) = item.value else { return nil }
             requireUnicast(endpoint.address, item.line, "services[].listen")
+            if endpoint.address.isLinkLocal {
+                problems.report(
+                    item.line, "services[].listen: \(endpoint.address) holds on one link only; name an address that clients can reach")
+            }
             return endpoint
         }
     }
@@ -79,7 +83,7 @@ extension ConfigurationDecoder {
                     problems.report(item.line, "services[].listen: \(endpoint) is listened at already, in line \(first)")
                 }
                 seen[endpoint] = seen[endpoint] ?? item.line
-                if endpoint.address == result.sourceAddress {
+                if result.sourceAddresses.contains(endpoint.address) {
                     problems.report(
                         item.line,
                         "services[].listen: \(endpoint.address) is also a source address, in line \(serverSide.line(of: "source-addresses")); they must differ"
@@ -89,15 +93,26 @@ extension ConfigurationDecoder {
         }
         let ours = Set(seen.keys.map(\.address))
         for (path, side) in [("client-side", clientSide), ("server-side", serverSide)] {
-            guard let gateway = IPAddress(side.text("gateway")), ours.contains(gateway) || gateway == result.sourceAddress else { continue }
-            problems.report(side.line(of: "gateway"), "\(path).gateway: \(gateway) is an address of the dispatcher itself")
+            for item in side.each("gateway") {
+                guard case .text(let text) = item.value, let gateway = IPAddress(text),
+                    ours.contains(gateway) || result.sourceAddresses.contains(gateway)
+                else { continue }
+                problems.report(item.line, "\(path).gateway: \(gateway) is an address of the dispatcher itself")
+            }
         }
         for pool in pools {
             for server in pool.sections("servers") {
                 guard let endpoint = server.endpoint("address") else { continue }
-                if ours.contains(endpoint.address) || endpoint.address == result.sourceAddress {
+                let line = server.line(of: "address")
+                if ours.contains(endpoint.address) || result.sourceAddresses.contains(endpoint.address) {
+                    problems.report(line, "pools[].servers[].address: \(endpoint.address) is an address of the dispatcher itself")
+                } else if !result.sourceAddresses.isEmpty,
+                    !result.sourceAddresses.contains(where: { $0.isIPv4 == endpoint.address.isIPv4 })
+                {
                     problems.report(
-                        server.line(of: "address"), "pools[].servers[].address: \(endpoint.address) is an address of the dispatcher itself")
+                        line,
+                        "pools[].servers[].address: \(endpoint.address) is of \(Self.family(endpoint.address)), but server-side.source-addresses, in line \(serverSide.line(of: "source-addresses")), has no address of that family"
+                    )
                 }
             }
         }

@@ -84,19 +84,11 @@ struct ConfigurationDecoder {
         result.transmit = top.choice("transmit", Configuration.Transmit.self)
         result.replyTo = client.choice("reply-to", Configuration.ReplyTo.self)
         result.clientSide = .init(
-            interface: interface(client), captureMemory: client.number("capture-memory"), gateway: gateway(client))
+            interface: interface(client), captureMemory: client.number("capture-memory"), gateways: gateways(client))
         result.serverSide = .init(
-            interface: interface(server), captureMemory: server.number("capture-memory"), gateway: gateway(server))
+            interface: interface(server), captureMemory: server.number("capture-memory"), gateways: gateways(server))
 
-        for (index, address) in server.each("source-addresses").enumerated() {
-            guard case .address(let source) = address.value, source.isIPv4 else { continue }
-            if index > 0 {
-                problems.report(address.line, "not supported yet: server-side.source-addresses (\(source), a second one)")
-            } else {
-                result.sourceAddress = source
-                requireUnicast(source, address.line, "server-side.source-addresses")
-            }
-        }
+        decodeSourceAddresses(server)
 
         let ports = PortPlan(
             first: server.number("first-port"), last: server.number("last-port"), layers: server.number("layers"),
@@ -117,24 +109,45 @@ struct ConfigurationDecoder {
         return name
     }
 
-    private func gateway(_ side: ConfigurationSection) -> IPAddress? {
-        let text = side.text("gateway")
-        guard text != "auto", !text.isEmpty else { return nil }
-        let line = side.line(of: "gateway")
-        guard let address = IPAddress(text) else {
-            problems.report(line, "\(side.path).gateway: \(text) is not auto or an IP address")
-            return nil
+    private mutating func decodeSourceAddresses(_ server: ConfigurationSection) {
+        let key = "server-side.source-addresses"
+        for item in server.each("source-addresses") {
+            guard case .address(let source) = item.value else { continue }
+            requireUnicast(source, item.line, key)
+            if source.isLinkLocal {
+                problems.report(item.line, "\(key): \(source) holds on one link only; name an address that servers can answer to from anywhere")
+            } else if result.sourceAddresses.contains(source) {
+                problems.report(item.line, "\(key): \(source) is there twice")
+            } else if result.sourceAddresses.contains(where: { $0.isIPv4 == source.isIPv4 }) {
+                problems.report(item.line, "not supported yet: \(key) (\(source), a second one of \(Self.family(source)))")
+            } else {
+                result.sourceAddresses.append(source)
+            }
         }
-        guard address.isIPv4 else {
-            problems.report(line, "not supported yet: \(side.path).gateway (\(text))")
-            return nil
+    }
+
+    static func family(_ address: IPAddress) -> String { address.isIPv4 ? "IPv4" : "IPv6" }
+
+    private func gateways(_ side: ConfigurationSection) -> [IPAddress] {
+        var found: [IPAddress] = []
+        let key = "\(side.path).gateway"
+        for item in side.each("gateway") {
+            guard case .text(let text) = item.value, text != "auto", !text.isEmpty else { continue }
+            guard let address = IPAddress(text) else {
+                problems.report(item.line, "\(key): \(text) is not auto or an IP address")
+                continue
+            }
+            requireUnicast(address, item.line, key)
+            if found.contains(where: { $0.isIPv4 == address.isIPv4 }) {
+                problems.report(item.line, "\(key): \(address) is a second one of \(Self.family(address)); name at most one a family")
+            }
+            if result.transmit == .raw {
+                problems.report(
+                    item.line, "\(key): with transmit: raw the kernel finds the next hop; leave it out, or transmit: packet")
+            }
+            found.append(address)
         }
-        requireUnicast(address, line, "\(side.path).gateway")
-        if result.transmit == .raw {
-            problems.report(
-                line, "\(side.path).gateway: with transmit: raw the kernel finds the next hop; leave it out, or transmit: packet")
-        }
-        return address
+        return found
     }
 
     private mutating func decodeTCP(_ tcp: ConfigurationSection) {

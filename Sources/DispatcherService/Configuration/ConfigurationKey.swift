@@ -7,6 +7,8 @@ public struct ConfigurationKey: Sendable {
         /// A list of mappings.
         case sections
         case text
+        /// A text, or a list of them.
+        case texts
         case boolean
         case choice([String])
         case count(ClosedRange<Int>)
@@ -47,6 +49,8 @@ public struct ConfigurationKey: Sendable {
     public var built = Built.yes
     /// The values that are built, when not all are.
     public var builtValues: [String] = []
+    /// Whether only IPv4 is built.
+    var isIPv4Only = false
     /// Says of a text what it may be.
     var form: String?
 
@@ -57,6 +61,7 @@ public struct ConfigurationKey: Sendable {
         case .section: "section"
         case .sections: "list of sections"
         case .text: "text"
+        case .texts: "text or list"
         case .boolean: "true or false"
         case .choice(let values): values.joined(separator: ", ")
         case .count(let range):

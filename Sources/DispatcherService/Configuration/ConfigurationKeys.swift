@@ -17,6 +17,12 @@ public enum ConfigurationKeys {
         return key
     }
 
+    private static func onlyIPv4(_ key: ConfigurationKey) -> ConfigurationKey {
+        var key = key
+        key.isIPv4Only = true
+        return key
+    }
+
     /// Of some values, those built are named.
     private static func partly(_ path: String, _ kind: Kind, _ standard: String? = nil, built: [String] = [], required: Bool = false)
         -> ConfigurationKey
@@ -40,7 +46,7 @@ public enum ConfigurationKeys {
         key("log.level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), "info"),
         form("none, stdout or a file", key("log.access", .text, "none")),
         key("admin", .section),
-        partly("admin.listen", .endpoint, "127.0.0.1:9900"),
+        onlyIPv4(partly("admin.listen", .endpoint, "127.0.0.1:9900")),
         key("stop", .section),
         key("stop.drain", .duration, "10s"),
         later("stop.tunnels-per-second", .count(any), "1000"),
@@ -51,13 +57,13 @@ public enum ConfigurationKeys {
     private static let sides = [
         key("client-side", .section, required: true),
         key("client-side.interface", .text, required: true),
-        form("auto or address", partly("client-side.gateway", .text, "auto")),
+        form("auto, address or list", key("client-side.gateway", .texts, "auto")),
         key("client-side.reply-to", .choice(["sender", "route"]), "sender"),
         key("client-side.capture-memory", memory, "256MiB"),
         key("server-side", .section, required: true),
         key("server-side.interface", .text, required: true),
         partly("server-side.source-addresses", .addresses, required: true),
-        form("auto or address", partly("server-side.gateway", .text, "auto")),
+        form("auto, address or list", key("server-side.gateway", .texts, "auto")),
         key("server-side.capture-memory", memory, "256MiB"),
         later("server-side.kernel-addresses", .boolean, "false"),
         key("server-side.first-port", .count(1...65_535), "10000"),
@@ -82,7 +88,7 @@ public enum ConfigurationKeys {
     private static let services = [
         key("services", .sections, required: true),
         key("services[].name", .text, required: true),
-        partly("services[].listen", .endpoints, required: true),
+        key("services[].listen", .endpoints, required: true),
         partly("services[].mode", .choice(["l7/3", "l4/3"]), "l7/3", built: ["l7/3"]),
         later("services[].owned-by-kernel", .boolean, "false"),
         key("services[].limits", .section),
@@ -113,7 +119,7 @@ public enum ConfigurationKeys {
         key("pools", .sections, required: true),
         key("pools[].name", .text, required: true),
         key("pools[].servers", .sections, required: true),
-        partly("pools[].servers[].address", .endpoint, required: true),
+        key("pools[].servers[].address", .endpoint, required: true),
         key("pools[].servers[].initial", .count(0...65_535), "limit.initial"),
         key("pools[].servers[].minimum", .count(0...65_535), "limit.minimum"),
         key("pools[].servers[].maximum", .count(1...65_535), "limit.maximum"),

@@ -54,7 +54,7 @@ struct ConfigurationSection {
         case .section, .sections, .control: break
         case .anything:
             if key.built == .later && !isReported && node.shown != key.standard { reportLater(key, node, line) }
-        case .endpoints, .addresses:
+        case .endpoints, .addresses, .texts:
             let items = node.items
             if items.isEmpty { problems.report(line, "\(key.path): at least one is needed") }
             for item in items { judgeScalar(key, item, line: item.mark?.line ?? line, isReported: isReported) }
@@ -74,8 +74,7 @@ struct ConfigurationSection {
             case .yes: break
             case .partly:
                 if !key.builtValues.isEmpty, !key.builtValues.contains(scalar.string) { reportLater(key, node, line) }
-                if case .endpoint(let endpoint) = value, !endpoint.address.isIPv4 { reportLater(key, node, line) }
-                if case .address(let address) = value, !address.isIPv4 { reportLater(key, node, line) }
+                if key.isIPv4Only, case .endpoint(let endpoint) = value, !endpoint.address.isIPv4 { reportLater(key, node, line) }
             case .later:
                 guard let standard = key.standard, let usual = try? ConfigurationValue(standard, as: key.kind), usual == value else {
                     return reportLater(key, node, line)

@@ -50,7 +50,7 @@ enum ConfigurationValue: Equatable {
                 throw Misread(reason: "\(text) is not an address and a port; write 10.0.0.1:80 or [fd00::1]:80")
             }
             self = .endpoint(endpoint)
-        case .section, .sections, .text, .control, .anything: self = .text(text)
+        case .section, .sections, .text, .texts, .control, .anything: self = .text(text)
         }
     }
 

@@ -57,7 +57,9 @@ public struct CaptureFilters: Equatable, Sendable {
     public func expanded(for configuration: Configuration) throws(FilterError) -> ExpandedFilters {
         let variables = [
             "SERVICE_HOSTS": FilterTemplate.hosts(configuration.serviceAddresses),
+            "SERVICE_GROUPS": FilterTemplate.groups(configuration.serviceAddresses),
             "SOURCE_HOSTS": FilterTemplate.hosts(configuration.sourceAddresses),
+            "SOURCE_GROUPS": FilterTemplate.groups(configuration.sourceAddresses),
         ]
         let filters = ExpandedFilters(client: try client.expanded(variables), server: try server.expanded(variables))
         try Self.compile(filters.client, client.name)

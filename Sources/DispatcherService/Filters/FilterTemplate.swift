@@ -16,6 +16,15 @@ public struct FilterTemplate: Equatable, Sendable {
         "(" + addresses.map { "dst host \($0)" }.joined(separator: " or ") + ")"
     }
 
+    /// The same for the IPv6 groups that the addresses are members of; without an IPv6 address, for none: all nodes alone harm nobody.
+    static func groups(_ addresses: [IPAddress]) -> String {
+        var groups = [IPAddress.allNodes]
+        for address in addresses where !address.isIPv4 && !groups.contains(address.solicitedNodeGroup) {
+            groups.append(address.solicitedNodeGroup)
+        }
+        return hosts(groups)
+    }
+
     /// The expression, on one line, without comments.
     /// - Parameter variables: by name, without the `$`.
     /// - Throws: `FilterError` for a variable that nobody knows, and when nothing is left.

@@ -6,16 +6,21 @@ import PacketIO
 struct HostCheck {
     var clientInterface: NetworkInterface
     var serverInterface: NetworkInterface
-    /// IPv4 addresses that the kernel owns, with the interface that has them.
+    /// Addresses that the kernel owns, with the interface that has them.
     var kernelAddresses: [(address: IPAddress, interface: String)]
+    /// Whether the kernel forwards IPv4 packets, and those of IPv6.
     var forwards: Bool
+    var forwardsIPv6 = false
+
+    /// The least that a link of IPv6 must take, bytes (RFC 8200 section 5).
+    static let leastMTUOfIPv6 = 1_280
 
     /// - Throws: `ServiceError` when an interface does not exist.
     static func read(_ configuration: Configuration) throws(ServiceError) -> HostCheck {
         HostCheck(
             clientInterface: try interface(configuration.clientSide.interface, "client-side"),
             serverInterface: try interface(configuration.serverSide.interface, "server-side"), kernelAddresses: readAddresses(),
-            forwards: readForwarding())
+            forwards: isOn("/proc/sys/net/ipv4/ip_forward"), forwardsIPv6: isOn("/proc/sys/net/ipv6/conf/all/forwarding"))
     }
 
     private static func interface(_ name: String, _ side: String) throws(ServiceError) -> NetworkInterface {
@@ -46,11 +51,25 @@ struct HostCheck {
                 )
             }
         }
+        faults += mtuFaults(configuration)
         guard faults.isEmpty else { throw ServiceError(.failed, faults.joined(separator: "\n")) }
-        guard forwards else { return [] }
-        return [
-            "this host forwards IPv4 packets (net.ipv4.ip_forward is 1): packets to our addresses that it has a route for may be forwarded as well as served; switch it off if this host is not a router"
+        let forwarding = [
+            (forwards, true, "IPv4 packets (net.ipv4.ip_forward is 1)"),
+            (forwardsIPv6, false, "IPv6 packets (net.ipv6.conf.all.forwarding is 1)"),
         ]
+        return forwarding.filter { isOn, isIPv4, _ in isOn && ours.contains { $0.1.isIPv4 == isIPv4 } }.map { _, _, what in
+            "this host forwards \(what): packets to our addresses that it has a route for may be forwarded as well as served; switch it off if this host is not a router"
+        }
+    }
+
+    /// Links that are too narrow for IPv6, where there is an address of it.
+    private func mtuFaults(_ configuration: Configuration) -> [String] {
+        let sides = [
+            ("client-side", clientInterface, configuration.serviceAddresses), ("server-side", serverInterface, configuration.sourceAddresses),
+        ]
+        return sides.filter { $0.1.mtu < Self.leastMTUOfIPv6 && $0.2.contains { !$0.isIPv4 } }.map { side, interface, _ in
+            "\(side).interface: \(interface.name) has an MTU of \(interface.mtu), but IPv6 needs \(Self.leastMTUOfIPv6) (RFC 8200 section 5); ip link set \(interface.name) mtu 1500, or leave IPv6 out"
+        }
     }
 
     /// What frames cannot be sent on, and what only they can do.
@@ -64,7 +83,7 @@ struct HostCheck {
             }
         }
         guard !configuration.sendsFrames(client: clientInterface, server: serverInterface) else { return [] }
-        return sides.filter { $0.2.gateway != nil }.map { side, _, _ in
+        return sides.filter { !$0.2.gateways.isEmpty }.map { side, _, _ in
             "\(side).gateway: hosts on \(clientInterface.name) or \(serverInterface.name) do not answer ARP, so the kernel finds the next hops; leave the gateway out"
         }
     }
@@ -76,17 +95,32 @@ struct HostCheck {
         var found: [(address: IPAddress, interface: String)] = []
         var next = list
         while let entry = next {
-            if let address = entry.pointee.ifa_addr, address.pointee.sa_family == sa_family_t(AF_INET) {
-                let v4 = UnsafeRawPointer(address).loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr
-                found.append((IPAddress(v4: UInt32(bigEndian: v4)), String(cString: entry.pointee.ifa_name)))
+            if let address = entry.pointee.ifa_addr.flatMap(readAddress) {
+                found.append((address, String(cString: entry.pointee.ifa_name)))
             }
             next = entry.pointee.ifa_next
         }
         return found
     }
 
-    private static func readForwarding() -> Bool {
-        guard let file = fopen("/proc/sys/net/ipv4/ip_forward", "r") else { return false }
+    private static func readAddress(_ address: UnsafeMutablePointer<sockaddr>) -> IPAddress? {
+        let bytes = UnsafeRawPointer(address)
+        switch Int32(address.pointee.sa_family) {
+        case AF_INET:
+            let offset = MemoryLayout<sockaddr_in>.offset(of: \.sin_addr)!
+            return IPAddress(v4: UInt32(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
+        case AF_INET6:
+            let offset = MemoryLayout<sockaddr_in6>.offset(of: \.sin6_addr)!
+            return IPAddress(
+                high: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)),
+                low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self)))
+        default: return nil
+        }
+    }
+
+    /// A setting of the kernel; one that it does not have is off.
+    private static func isOn(_ path: String) -> Bool {
+        guard let file = fopen(path, "r") else { return false }
         defer { fclose(file) }
         return fgetc(file) == 0x31
     }

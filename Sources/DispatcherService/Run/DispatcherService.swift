@@ -32,6 +32,8 @@ public struct DispatcherService {
         let mailbox = Mailbox()
         let relay = RecordRelay()
         let loop = try openLoop(host, mailbox, relay)
+        // The captures are open: what clients send meanwhile waits.
+        try requireUnclaimed(configuration.responder(client: host.clientInterface, server: host.serverInterface), host)
         let file = try LogFile(configuration.accessLog, owner: user)
         let admin = try AdminListener(configuration.adminListen)
         try Privileges.drop(to: user)
@@ -64,15 +66,18 @@ public struct DispatcherService {
         let key = SipKey(try Self.randomBits(), try Self.randomBits())
         do throws(CaptureError) {
             let shared = configuration.sidesShareInterface
-            let clientCapture = try Capture(
+            let responder = configuration.responder(client: host.clientInterface, server: host.serverInterface)
+            var clientCapture = try Capture(
                 interface: client.interface, filter: shared ? filters.both : filters.client, memory: client.captureMemory)
+            try joinGroups(&clientCapture, responder.link(.client), client.interface)
             var serverCapture: Capture?
             if !shared {
-                serverCapture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory)
+                var capture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory)
+                try joinGroups(&capture, responder.link(.server), server.interface)
+                serverCapture = consume capture
             }
             let engine = L73Dispatcher(
                 configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed)
-            let responder = configuration.responder(client: host.clientInterface, server: host.serverInterface)
             let recorder = try recorder(seed: seed)
             if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {
                 let links = configuration.links
@@ -90,6 +95,31 @@ public struct DispatcherService {
         } catch {
             throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
         }
+    }
+
+    private func joinGroups(_ capture: inout Capture, _ link: ARPResponder.Link, _ interface: String) throws(CaptureError) {
+        if try capture.joinGroups(of: link.addresses) { return }
+        logger.warning(
+            "the kernel does not report our IPv6 addresses' groups on \(interface) (is IPv6 switched off there?): a switch that snoops MLD may keep neighbour solicitations from us"
+        )
+    }
+
+    /// Refuses to serve an address that another host has.
+    private func requireUnclaimed(_ responder: ARPResponder, _ host: HostCheck) throws(ServiceError) {
+        let sides = [(Side.client, host.clientInterface), (.server, host.serverInterface)]
+        let targets = sides.prefix(configuration.sidesShareInterface ? 1 : 2).filter { $0.1.hasNeighbours }
+            .map { side, interface in DuplicateCheck.Target(interface: interface.name, link: responder.link(side)) }
+        let conflicts: [ARPResponder.Conflict]
+        do throws(CaptureError) {
+            conflicts = try DuplicateCheck.run(targets)
+        } catch {
+            throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
+        }
+        guard !conflicts.isEmpty else { return }
+        let faults = conflicts.map {
+            "another host has our address \($0.address): \($0.hardwareAddress) said so when asked (duplicate address detection, RFC 4862); take it away there, or configure another one"
+        }
+        throw ServiceError(.failed, faults.joined(separator: "\n"))
     }
 
     private static func randomBits() throws(ServiceError) -> UInt64 {

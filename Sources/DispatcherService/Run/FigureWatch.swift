@@ -22,7 +22,10 @@ struct FigureWatch {
             }
             warnings += warningsOfNextHops(side, report.transmits[index].nextHops, last.transmits[index].nextHops)
             if report.arp[index].conflicts > last.arp[index].conflicts, let conflict = report.lastConflict {
-                warnings.append("\(conflict.hardwareAddress) claims our address \(conflict.address) on the \(side) side")
+                warnings.append(Self.claim(conflict, side))
+            }
+            if report.ndp[index].conflicts > last.ndp[index].conflicts, let conflict = report.lastConflictOfNDP {
+                warnings.append(Self.claim(conflict, side))
             }
         }
         let records = report.recordsLost + report.snapshot.counters.recordsLost - last.recordsLost - last.snapshot.counters.recordsLost
@@ -32,11 +35,15 @@ struct FigureWatch {
         return warnings
     }
 
+    private static func claim(_ conflict: ARPResponder.Conflict, _ side: Side) -> String {
+        "\(conflict.hardwareAddress) claims our address \(conflict.address) on the \(side) side"
+    }
+
     private func warningsOfNextHops(_ side: Side, _ now: NextHopStatistics?, _ before: NextHopStatistics?) -> [String] {
         guard let now else { return [] }
         var warnings: [String] = []
         if now.failures > before?.failures ?? 0, let neighbour = now.lastFailure {
-            warnings.append("\(neighbour) on the \(side) side does not answer ARP (\(now.failures) failures in all)")
+            warnings.append("\(neighbour) on the \(side) side does not answer \(neighbour.isIPv4 ? "ARP" : "neighbour solicitations") (\(now.failures) failures in all)")
         }
         let lost = NextHopStatistics.Drop.allCases.filter { now.dropped($0) > before?.dropped($0) ?? 0 }
         if !lost.isEmpty {

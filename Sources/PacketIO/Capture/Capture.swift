@@ -1,6 +1,6 @@
 import CLinux
 import CPcap
-import DispatcherCore
+public import DispatcherCore
 import Glibc
 
 /// The frames that one interface takes in, by libpcap in immediate mode (tcp.md, "Devices").
@@ -13,6 +13,8 @@ public struct Capture: ~Copyable {
     let handle: OpaquePointer
     private let name: String
     private let truncated: UnsafeMutablePointer<UInt64>
+    /// Through which the kernel is a member of groups; -1 = of none.
+    private var membership: Int32 = -1
 
     /// Opens a live capture.
     /// - Parameters:
@@ -61,6 +63,32 @@ public struct Capture: ~Copyable {
     deinit {
         pcap_close(handle)
         truncated.deallocate()
+        if membership >= 0 { close(membership) }
+    }
+
+    /// Sees to it that solicitations for IPv6 addresses, and what is sent to all nodes, get here: the device takes in the groups' frames,
+    /// and the kernel becomes a member of the groups, so that it reports them to switches that listen for that (MLD, RFC 3810 and
+    /// RFC 4541). The capture is promiscuous, but a device need not be.
+    /// - Parameter addresses: those of IPv4 have no groups.
+    /// - Returns: whether the kernel reports them: it does not where IPv6 is switched off.
+    /// - Throws: `CaptureError`.
+    public mutating func joinGroups(of addresses: [IPAddress]) throws(CaptureError) -> Bool {
+        let groups = Set(addresses.filter { !$0.isIPv4 }.map(\.solicitedNodeGroup))
+        guard !groups.isEmpty else { return true }
+        let index = try NetworkInterface(named: name).index
+        for group in groups.union([.allNodes]) {
+            var hardware = (group.groupHardware.bits << 16).bigEndian
+            guard clinux_join_hardware_group(pcap_fileno(handle), index, &hardware) == 0 else {
+                throw CaptureError(
+                    .failed, "\(name) does not take in the group \(group.groupHardware): \(String(cString: strerror(errno)))")
+            }
+        }
+        if membership < 0 { membership = clinux_group_socket() }
+        guard membership >= 0 else { return false }
+        return groups.reduce(true) { all, group in
+            var bytes = (group.high.bigEndian, group.low.bigEndian)
+            return clinux_join_group(membership, index, &bytes) == 0 && all
+        }
     }
 
     private static func activate(_ handle: OpaquePointer, interface: String, filter: String, memory: Int) throws(CaptureError) {

@@ -9,7 +9,10 @@ public struct LoopReport: Sendable {
     public var captures = [CaptureStatistics](repeating: CaptureStatistics(), count: Side.allCases.count)
     public var transmits = [TransmitStatistics](repeating: TransmitStatistics(), count: Side.allCases.count)
     public var arp = [ARPResponder.Counters](repeating: ARPResponder.Counters(), count: Side.allCases.count)
+    public var ndp = [NDPResponder.Counters](repeating: NDPResponder.Counters(), count: Side.allCases.count)
+    /// Seen by ARP, and by neighbour discovery.
     public var lastConflict: ARPResponder.Conflict?
+    public var lastConflictOfNDP: ARPResponder.Conflict?
     /// Records lost because the log thread was behind.
     public var recordsLost: UInt64 = 0
     /// Turns of the loop: polls.

@@ -19,6 +19,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     /// nil: both sides share one interface.
     private let server: CapturedFrames?
     private var responder: ARPResponder
+    private var solicited: NDPResponder
     private let mailbox: Mailbox
     private let records: RecordRelay
     /// nil unless a run is recorded.
@@ -46,6 +47,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             self.serverCapture = nil
         }
         self.responder = responder
+        solicited = NDPResponder(beside: responder)
         self.mailbox = mailbox
         self.records = records
         self.recorder = recorder
@@ -92,6 +94,8 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         let count = frames.dispatch(limit: Self.batch) { frame in
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
                 answer(frame, side)
+            } else if NeighbourMessage.isNeighbourDiscovery(frame) {
+                answerSolicitation(frame, side)
             } else {
                 if let recorder { recorder.record(frame, on: side, at: now) }
                 engine.receive(frame, on: side, at: now, into: &egress)
@@ -150,7 +154,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         }
     }
 
-    // MARK: ARP
+    // MARK: ARP and neighbour discovery
 
     private mutating func answer(_ frame: RawSpan, _ side: Side) {
         guard case .arp(let packet) = Frame.parse(frame) else { return }
@@ -159,16 +163,29 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         sink.receive(packet, asksUs: reply != nil, on: side, at: now)
     }
 
+    private mutating func answerSolicitation(_ frame: RawSpan, _ side: Side) {
+        guard let message = solicited.read(frame, on: side) else { return }
+        let reply = solicited.receive(message, on: side)
+        if let reply { inject(reply.message, to: reply.hardware, on: side) }
+        sink.receive(message, asksUs: reply != nil, on: side, at: now)
+    }
+
     private mutating func announce() {
         for side in server == nil ? [Side.client] : Side.allCases {
             for packet in responder.announcements(on: side) { inject(packet, to: .broadcast, on: side) }
+            for message in solicited.announcements(on: side) { inject(message, to: .none, on: side) }
         }
+    }
+
+    // A reply that is lost is asked for again.
+
+    private mutating func inject(_ message: NeighbourMessage, to destination: HardwareAddress, on side: Side) {
+        _ = (side == .server ? server ?? client : client).inject(message, to: destination)
     }
 
     private mutating func inject(_ packet: ARPPacket, to destination: HardwareAddress, on side: Side) {
         withUnsafeTemporaryAllocation(byteCount: ARPPacket.frameLength, alignment: 8) { frame in
             packet.writeFrame(to: destination, into: frame)
-            // A reply that is lost is asked for again.
             _ = (side == .server ? server ?? client : client).inject(UnsafeRawBufferPointer(frame))
         }
     }
@@ -185,6 +202,8 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         for side in Side.allCases { report.transmits[Int(side.rawValue)] = sink.statistics(of: side) }
         report.arp = responder.counters
         report.lastConflict = responder.lastConflict
+        report.ndp = solicited.counters
+        report.lastConflictOfNDP = solicited.lastConflict
         report.recordsLost = records.lostCount
         report.turns = turns
         return report

@@ -46,7 +46,8 @@ public struct ARPResponder: Sendable {
         self.server = server
     }
 
-    private func link(_ side: Side) -> Link { side == .client ? client : server }
+    /// What it answers for.
+    public func link(_ side: Side) -> Link { side == .client ? client : server }
 
     /// - Returns: the answer, to be sent to its target; nil = none.
     public mutating func receive(_ packet: ARPPacket, on side: Side) -> ARPPacket? {

@@ -1,8 +1,8 @@
 import DispatcherCore
 
 /// The hardware addresses of one link's hosts, and what is being done to learn them: asked three times, trusted for a minute, probed
-/// before that is over while in use (RFC 1122 2.3.2.1, timeout and unicast poll). A value that is told the time and says what to ask;
-/// how it is asked is its owner's: ARP for IPv4.
+/// before that is over while in use (RFC 1122 2.3.2.1, timeout and unicast poll; RFC 4861 7.3). A value that is told the time and says what to ask;
+/// how it is asked is its owner's: ARP for IPv4, neighbour solicitations for IPv6.
 struct NeighbourTable: ~Copyable {
     enum Resolution: Equatable {
         case at(HardwareAddress)
@@ -16,7 +16,7 @@ struct NeighbourTable: ~Copyable {
 
     /// What the owner has to do.
     enum Event: Equatable {
-        /// Ask for an address; `.broadcast`, or only the neighbour itself.
+        /// Ask for an address; `.broadcast`: whoever has it, else only the neighbour itself.
         case ask(IPAddress, of: HardwareAddress)
         /// What waits under this entry may leave.
         case resolved(entry: Int, HardwareAddress)
@@ -28,7 +28,8 @@ struct NeighbourTable: ~Copyable {
     static let lifetime = Interval.seconds(60)
     /// How long before its end a neighbour in use is probed for the first time.
     static let probing = Interval.seconds(5)
-    /// Between two questions, and how long a neighbour that did not answer is left alone: RFC 1122 2.3.2.1 allows one a second.
+    /// Between two questions, and how long a neighbour that did not answer is left alone: RFC 1122 2.3.2.1 allows one a second, and
+    /// RFC 4861 section 10 has RetransTimer and MAX_MULTICAST_SOLICIT the same.
     static let pause = Interval.seconds(1)
     /// Questions without answer.
     static let attempts: UInt8 = 3
@@ -143,6 +144,31 @@ struct NeighbourTable: ~Copyable {
         } else {
             confirm(address, hardware, isNew: false, at: now)
         }
+    }
+
+    /// A neighbour advertised itself (RFC 4861 7.2.5). Advertisements that nobody waits for make no entry.
+    /// - Parameters:
+    ///   - hardware: nil when the advertisement does not say: it is where it was.
+    ///   - isSolicited: whether it answers a question, so that it can be reached.
+    ///   - overrides: whether it replaces what is known.
+    mutating func hearAdvertisement(
+        _ address: IPAddress, _ hardware: HardwareAddress?, isSolicited: Bool, overrides: Bool, at now: Instant
+    ) {
+        guard let index = index(of: address) else { return }
+        let entry = entries + index
+        guard entry.pointee.state == .known else {
+            if let hardware { confirm(address, hardware, isNew: false, at: now) }
+            return
+        }
+        if let hardware, hardware != entry.pointee.hardware {
+            guard overrides else {
+                // Another one has it as well, perhaps: the known one is not trusted for long, and probed if in use.
+                entry.pointee.expiry = min(entry.pointee.expiry, now + Self.probing)
+                return schedule(entry, now)
+            }
+            entry.pointee.hardware = hardware
+        }
+        if isSolicited { confirm(address, entry.pointee.hardware, isNew: false, at: now) }
     }
 
     /// Lets time pass.

@@ -13,6 +13,8 @@ struct Route: Equatable, Sendable {
     var source: IPAddress?
 
     func covers(_ address: IPAddress) -> Bool {
+        // The default route of IPv6 would cover every mapped address as well.
+        guard address.isIPv4 == destination.isIPv4 else { return false }
         let high = min(length, 64)
         let low = length - high
         // A shift by 64 gives zero: no bit must agree.
@@ -29,13 +31,15 @@ struct RouteTable: ~Copyable {
     private(set) var count = 0
     /// Routes that were left out of the last table.
     private(set) var leftOut = 0
-    /// Stands in for every gateway of the table, and for a default route.
-    let gateway: IPAddress?
+    private let gatewayV4: IPAddress?
+    private let gatewayV6: IPAddress?
 
-    /// - Parameter gateway: of the configuration; nil: the table's own.
-    init(gateway: IPAddress? = nil) {
+    /// - Parameter gateways: of the configuration, at most one a family: stands in for every gateway of the table, and for a default
+    ///   route. Without one: the table's own.
+    init(gateways: [IPAddress] = []) {
         routes = .allocate(capacity: Self.capacity)
-        self.gateway = gateway
+        gatewayV4 = gateways.first { $0.isIPv4 }
+        gatewayV6 = gateways.first { !$0.isIPv4 }
     }
 
     deinit { routes.deallocate() }
@@ -54,16 +58,18 @@ struct RouteTable: ~Copyable {
 
     /// The neighbour that a packet to `destination` goes to; nil = there is no route.
     func nextHop(to destination: IPAddress) -> IPAddress? {
+        let gateway = destination.isIPv4 ? gatewayV4 : gatewayV6
         guard let route = best(destination) else { return gateway }
         guard let own = route.pointee.gateway else { return destination }
         return gateway ?? own
     }
 
     /// The address among `own` that a neighbour is asked from: one of the neighbour's own subnet if there is one, because some hosts
-    /// answer no other; else the one that the kernel would take, else the first.
+    /// answer no other; else the one that the kernel would take, else the first. For IPv6 never the kernel's: the answer goes to that
+    /// address, where nobody of ours listens (an ARP reply is seen whoever it names).
     func source(toward neighbour: IPAddress, among own: [IPAddress]) -> IPAddress? {
         let ours = own.filter { $0.isIPv4 == neighbour.isIPv4 }
         guard let route = best(neighbour), route.pointee.gateway == nil else { return ours.first }
-        return ours.first { route.pointee.covers($0) } ?? route.pointee.source ?? ours.first
+        return ours.first { route.pointee.covers($0) } ?? (neighbour.isIPv4 ? route.pointee.source : nil) ?? ours.first
     }
 }

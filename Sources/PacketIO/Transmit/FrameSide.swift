@@ -46,7 +46,7 @@ struct FrameSide: ~Copyable {
 
     /// - Parameter bytes: the packet, with an egress's headroom before it.
     mutating func append(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer, at now: Instant) {
-        guard packet.destination.isIPv4, let start = bytes.baseAddress else { return batch.refuse(EAFNOSUPPORT) }
+        guard let start = bytes.baseAddress else { return }
         let frame = VirtioHeader.write(
             before: start, length: bytes.count, segmentSize: packet.segmentSize, isPartial: packet.isChecksumPartial,
             from: nextHops.hardwareAddress)
@@ -99,6 +99,12 @@ struct FrameSide: ~Copyable {
         flush()
     }
 
+    mutating func receive(_ message: NeighbourMessage, asksUs: Bool, at now: Instant) {
+        nextHops.receive(message, asksUs: asksUs, at: now)
+        takeEvents()
+        flush()
+    }
+
     mutating func advance(to now: Instant) {
         nextHops.neighbours.advance(to: now)
         takeEvents()
@@ -120,13 +126,21 @@ struct FrameSide: ~Copyable {
     }
 
     private mutating func ask(_ neighbour: IPAddress, of hardware: HardwareAddress) {
-        guard let packet = nextHops.request(for: neighbour) else { return }
         if batch.isFull { batch.flush() }
         let frame = made + batch.count * Self.madeSize
         VirtioHeader.writeEmpty(frame)
-        packet.writeFrame(
-            to: hardware, into: UnsafeMutableRawBufferPointer(start: frame + VirtioHeader.length, count: ARPPacket.frameLength))
-        batch.append(frame, VirtioHeader.length + ARPPacket.frameLength)
+        let room = UnsafeMutableRawBufferPointer(start: frame + VirtioHeader.length, count: Self.madeSize - VirtioHeader.length)
+        let length: Int
+        if let packet = nextHops.request(for: neighbour) {
+            packet.writeFrame(to: hardware, into: room)
+            length = ARPPacket.frameLength
+        } else if let message = nextHops.solicitation(for: neighbour, isProbe: hardware != .broadcast) {
+            message.writeFrame(to: hardware, into: room)
+            length = message.frameLength
+        } else {
+            return
+        }
+        batch.append(frame, VirtioHeader.length + length)
         asked += 1
     }
 

@@ -18,7 +18,7 @@ struct MessageBatch: ~Copyable {
     private var packets: UInt64 = 0
     private var calls: UInt64 = 0
 
-    /// - Parameter socket: closed at the end.
+    /// - Parameter socket: closed at the end; -1 when nothing is ever sent.
     init(socket: Int32) {
         let messages = UnsafeMutablePointer<clinux_mmsghdr>.allocate(capacity: Self.capacity)
         let parts = UnsafeMutablePointer<iovec>.allocate(capacity: 2 * Self.capacity)
@@ -34,7 +34,7 @@ struct MessageBatch: ~Copyable {
     }
 
     deinit {
-        close(socket)
+        if socket >= 0 { close(socket) }
         messages.deallocate()
         parts.deallocate()
         errors.deallocate()

@@ -8,6 +8,8 @@ public protocol PacketSink: ~Copyable {
     /// An ARP packet came in. It need not be answered here.
     /// - Parameter asksUs: whether it asks for an address of ours.
     mutating func receive(_ packet: ARPPacket, asksUs: Bool, on side: Side, at now: Instant)
+    /// The same for a message of neighbour discovery.
+    mutating func receive(_ message: NeighbourMessage, asksUs: Bool, on side: Side, at now: Instant)
     /// What a poll waits on besides; -1 = nothing.
     var descriptor: Int32 { get }
     /// The descriptor is readable.
@@ -23,6 +25,7 @@ public protocol PacketSink: ~Copyable {
 extension PacketSink where Self: ~Copyable {
     public static var finishesChecksums: Bool { false }
     public mutating func receive(_ packet: ARPPacket, asksUs: Bool, on side: Side, at now: Instant) {}
+    public mutating func receive(_ message: NeighbourMessage, asksUs: Bool, on side: Side, at now: Instant) {}
     public var descriptor: Int32 { -1 }
     public mutating func readNotices(at now: Instant) {}
     public var nextDeadline: Instant { .distantFuture }

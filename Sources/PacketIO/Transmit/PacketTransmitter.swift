@@ -5,22 +5,22 @@ import Glibc
 /// Sends packets as Ethernet frames through packet sockets, one a side, each frame behind a virtio header: segments of up to 64 KiB
 /// cross in one piece, and the kernel or the device finishes checksums and segments (tcp.md, "Transmit"). Next hops are found here:
 /// what answers a client goes to the hardware address that its frame came from, everything else by the kernel's routing table and our
-/// own ARP.
+/// own ARP and neighbour discovery.
 public struct PacketTransmitter: PacketSink, ~Copyable {
     /// What is said of one side.
     public struct Link: Sendable {
         public var interface: String
         /// Our own addresses there: what neighbours are asked from.
         public var addresses: [IPAddress]
-        /// Stands in for the gateways of the routing table.
-        public var gateway: IPAddress?
+        /// Stand in for the gateways of the routing table, one a family.
+        public var gateways: [IPAddress]
         /// Whether a packet for which the engine names a neighbour goes there.
         public var repliesToSender: Bool
 
-        public init(interface: String, addresses: [IPAddress], gateway: IPAddress? = nil, repliesToSender: Bool = true) {
+        public init(interface: String, addresses: [IPAddress], gateways: [IPAddress] = [], repliesToSender: Bool = true) {
             self.interface = interface
             self.addresses = addresses
-            self.gateway = gateway
+            self.gateways = gateways
             self.repliesToSender = repliesToSender
         }
     }
@@ -99,7 +99,7 @@ public struct PacketTransmitter: PacketSink, ~Copyable {
         // Without CAP_NET_ADMIN the system's own size stays.
         _ = clinux_force_send_buffer(socket, RawTransmitter.sendBuffer)
         let nextHops = NextHops(
-            ownAddresses: link.addresses, hardwareAddress: interface.hardwareAddress, gateway: link.gateway, key: key)
+            ownAddresses: link.addresses, hardwareAddress: interface.hardwareAddress, gateways: link.gateways, key: key)
         return FrameSide(socket: socket, nextHops: nextHops, repliesToSender: link.repliesToSender)
     }
 
@@ -121,6 +121,11 @@ public struct PacketTransmitter: PacketSink, ~Copyable {
     public mutating func receive(_ packet: ARPPacket, asksUs: Bool, on side: Side, at now: Instant) {
         if side == .client || isShared { client.receive(packet, asksUs: asksUs, at: now) }
         if side == .server || isShared { server.receive(packet, asksUs: asksUs, at: now) }
+    }
+
+    public mutating func receive(_ message: NeighbourMessage, asksUs: Bool, on side: Side, at now: Instant) {
+        if side == .client || isShared { client.receive(message, asksUs: asksUs, at: now) }
+        if side == .server || isShared { server.receive(message, asksUs: asksUs, at: now) }
     }
 
     public var descriptor: Int32 { changes }

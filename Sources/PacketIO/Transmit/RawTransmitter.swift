@@ -2,37 +2,74 @@ import CLinux
 public import DispatcherCore
 import Glibc
 
-/// Sends IP packets through raw sockets with the header included, one socket a side, each bound to its side's interface so that equal
-/// subnets on both sides are kept apart. The kernel finds the next hop (tcp.md, "Transmit").
+/// Sends IP packets through raw sockets with the header included, one socket a side and family, each bound to its side's interface so
+/// that equal subnets on both sides are kept apart. The kernel finds the next hop (tcp.md, "Transmit").
 public struct RawTransmitter: PacketSink, ~Copyable {
     /// Bytes that wait in the kernel at most, a side.
     static let sendBuffer: Int32 = 8 << 20
 
-    private var client: SendBatch
-    private var server: SendBatch
+    /// The packets of one side.
+    private struct Batches: ~Copyable {
+        var v4: SendBatch
+        var v6: SendBatch
+
+        mutating func append(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer) {
+            if packet.destination.isIPv4 { v4.append(packet, bytes) } else { v6.append(packet, bytes) }
+        }
+
+        mutating func flush() {
+            v4.flush()
+            v6.flush()
+        }
+
+        var statistics: TransmitStatistics {
+            var sum = v4.statistics
+            let other = v6.statistics
+            sum.packets += other.packets
+            sum.calls += other.calls
+            for error in other.errors {
+                if let index = sum.errors.firstIndex(where: { $0.code == error.code }) {
+                    sum.errors[index].count += error.count
+                } else {
+                    sum.errors.append(error)
+                }
+            }
+            return sum
+        }
+    }
+
+    private var client: Batches
+    private var server: Batches
 
     /// - Throws: `CaptureError`; `notPermitted` without CAP_NET_RAW, `noSuchInterface`.
     public init(clientInterface: String, serverInterface: String) throws(CaptureError) {
-        let clientSocket = try Self.open(clientInterface)
-        let serverSocket: Int32
-        do throws(CaptureError) {
-            serverSocket = try Self.open(serverInterface)
-        } catch {
-            close(clientSocket)
-            throw error
-        }
-        self.init(clientSocket: clientSocket, serverSocket: serverSocket)
+        let clientBatches = try Self.batches(clientInterface)
+        let serverBatches = try Self.batches(serverInterface)
+        client = clientBatches
+        server = serverBatches
     }
 
     /// - Parameter areAddressed: false for connected sockets, as tests have.
     init(clientSocket: Int32, serverSocket: Int32, areAddressed: Bool = true) {
-        client = SendBatch(socket: clientSocket, isAddressed: areAddressed)
-        server = SendBatch(socket: serverSocket, isAddressed: areAddressed)
+        client = Batches(
+            v4: SendBatch(socket: clientSocket, isAddressed: areAddressed),
+            v6: SendBatch(socket: dup(clientSocket), isIPv4: false, isAddressed: areAddressed))
+        server = Batches(
+            v4: SendBatch(socket: serverSocket, isAddressed: areAddressed),
+            v6: SendBatch(socket: dup(serverSocket), isIPv4: false, isAddressed: areAddressed))
     }
 
-    private static func open(_ interface: String) throws(CaptureError) -> Int32 {
-        let socket = clinux_raw_socket(interface)
+    private static func batches(_ interface: String) throws(CaptureError) -> Batches {
+        let v4 = SendBatch(socket: try open(AF_INET, interface))
+        let v6 = SendBatch(socket: try open(AF_INET6, interface), isIPv4: false)
+        return Batches(v4: v4, v6: v6)
+    }
+
+    /// - Returns: -1 when the kernel does not have the family.
+    private static func open(_ family: Int32, _ interface: String) throws(CaptureError) -> Int32 {
+        let socket = clinux_raw_socket(family, interface)
         guard socket >= 0 else {
+            if errno == EAFNOSUPPORT, family == AF_INET6 { return -1 }
             switch errno {
             case EPERM, EACCES:
                 throw CaptureError(.notPermitted, "sending on \(interface) needs CAP_NET_RAW; start as root or grant that capability")
@@ -50,24 +87,12 @@ public struct RawTransmitter: PacketSink, ~Copyable {
             let packet = egress[index]
             let bytes = egress.bytes(of: packet)
             switch packet.side {
-            case .client: Self.append(packet, bytes, to: &client)
-            case .server: Self.append(packet, bytes, to: &server)
+            case .client: client.append(packet, bytes)
+            case .server: server.append(packet, bytes)
             }
         }
         client.flush()
         server.flush()
-    }
-
-    private static func append(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer, to batch: inout SendBatch) {
-        guard packet.destination.isIPv4 else { return batch.refuse(EAFNOSUPPORT) }
-        // The Internet header is 20 bytes, the TCP header's length stands in its own 13th byte.
-        if packet.segmentSize > 0, packet.length > packet.segmentSize + 40,
-            packet.length > packet.segmentSize + 20 + Int(bytes[32] >> 4) * 4
-        {
-            batch.append(bytes, to: packet.destination, splitAt: packet.segmentSize)
-        } else {
-            batch.append(bytes, to: packet.destination)
-        }
     }
 
     public func statistics(of side: Side) -> TransmitStatistics {

@@ -1,28 +1,36 @@
 import DispatcherCore
 import Glibc
 
-/// IP packets of one side on their way through a raw socket: addresses and room for rebuilt packet headers, allocated once. Payloads
-/// are not copied; they must stay where they are until `flush`.
+/// IP packets of one side and one family on their way through a raw socket: addresses and room for rebuilt packet headers, allocated
+/// once. Payloads are not copied; they must stay where they are until `flush`.
 struct SendBatch: ~Copyable {
     private var batch: MessageBatch
-    private let addresses: UnsafeMutablePointer<sockaddr_in>
+    private let isIPv4: Bool
+    /// A place of the size of a `sockaddr_in6` for each message.
+    private let addresses: UnsafeMutableRawPointer
     private let headers: UnsafeMutableRawPointer
 
+    /// What the kernel is told of a destination. The port stays 0: for a raw IPv6 socket it would be a protocol number. A link-local
+    /// destination needs no zone: the socket is bound to its interface.
+    private static let addressSize = MemoryLayout<sockaddr_in6>.stride
+
     /// - Parameters:
-    ///   - socket: a raw IPv4 socket with the header included; closed at the end.
+    ///   - socket: a raw socket of the family with the header included; closed at the end. -1: there is none, every packet is refused.
     ///   - isAddressed: false for a connected socket, as tests have.
-    init(socket: Int32, isAddressed: Bool = true) {
+    init(socket: Int32, isIPv4: Bool = true, isAddressed: Bool = true) {
         let batch = MessageBatch(socket: socket)
-        let addresses = UnsafeMutablePointer<sockaddr_in>.allocate(capacity: MessageBatch.capacity)
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        addresses.initialize(repeating: address, count: MessageBatch.capacity)
-        if isAddressed {
-            for index in 0..<MessageBatch.capacity {
-                batch.setAddress(of: index, UnsafeMutableRawPointer(addresses + index), length: MemoryLayout<sockaddr_in>.size)
+        let addresses = UnsafeMutableRawPointer.allocate(byteCount: MessageBatch.capacity * Self.addressSize, alignment: 8)
+        addresses.initializeMemory(as: UInt8.self, repeating: 0, count: MessageBatch.capacity * Self.addressSize)
+        for index in 0..<MessageBatch.capacity {
+            let address = addresses + index * Self.addressSize
+            address.storeBytes(of: sa_family_t(isIPv4 ? AF_INET : AF_INET6), as: sa_family_t.self)
+            if isAddressed {
+                batch.setAddress(
+                    of: index, address, length: isIPv4 ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size)
             }
         }
         self.batch = batch
+        self.isIPv4 = isIPv4
         self.addresses = addresses
         headers = .allocate(byteCount: MessageBatch.capacity * SegmentSplitter.largestHeader, alignment: 8)
     }
@@ -32,15 +40,22 @@ struct SendBatch: ~Copyable {
         headers.deallocate()
     }
 
-    /// A packet that fits the wire.
-    mutating func append(_ packet: UnsafeMutableRawBufferPointer, to destination: IPAddress) {
-        guard let bytes = packet.baseAddress else { return }
-        makeRoom(for: destination)
-        batch.append(bytes, packet.count)
+    mutating func append(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer) {
+        guard let start = bytes.baseAddress else { return }
+        guard batch.socket >= 0 else { return batch.refuse(EAFNOSUPPORT) }
+        // The TCP header's length stands in its own 13th byte.
+        let ipHeader = isIPv4 ? 20 : 40
+        if packet.segmentSize > 0, packet.length > packet.segmentSize + ipHeader + 20,
+            packet.length > packet.segmentSize + ipHeader + Int(bytes[ipHeader + 12] >> 4) * 4
+        {
+            return appendCut(bytes, to: packet.destination, segmentSize: packet.segmentSize)
+        }
+        makeRoom(for: packet.destination)
+        batch.append(start, bytes.count)
     }
 
     /// A TCP segment that is larger than the wire takes: each piece is a rebuilt header and a slice of the payload where it lies.
-    mutating func append(_ packet: UnsafeMutableRawBufferPointer, to destination: IPAddress, splitAt segmentSize: Int) {
+    private mutating func appendCut(_ packet: UnsafeMutableRawBufferPointer, to destination: IPAddress, segmentSize: Int) {
         let splitter = SegmentSplitter(packet: UnsafeRawBufferPointer(packet), segmentSize: segmentSize)
         for piece in 0..<splitter.count {
             makeRoom(for: destination)
@@ -52,12 +67,16 @@ struct SendBatch: ~Copyable {
 
     private mutating func makeRoom(for destination: IPAddress) {
         if batch.isFull { batch.flush() }
-        addresses[batch.count].sin_addr.s_addr = destination.v4.bigEndian
+        let address = addresses + batch.count * Self.addressSize
+        if isIPv4 {
+            address.storeBytes(of: destination.v4.bigEndian, toByteOffset: 4, as: UInt32.self)
+        } else {
+            address.storeBytes(of: destination.high.bigEndian, toByteOffset: 8, as: UInt64.self)
+            address.storeBytes(of: destination.low.bigEndian, toByteOffset: 16, as: UInt64.self)
+        }
     }
 
     mutating func flush() { batch.flush() }
-
-    mutating func refuse(_ reason: Int32) { batch.refuse(reason) }
 
     var statistics: TransmitStatistics { batch.statistics }
 }

@@ -10,10 +10,11 @@ enum VirtioHeader {
 
     private static let needsChecksum: UInt8 = 1
     private static let segmentTCPv4: UInt8 = 1
+    private static let segmentTCPv6: UInt8 = 4
     /// Of the checksum field in a TCP header.
     private static let checksumOffset = 16
 
-    /// Writes both headers before an IPv4 packet; the destination's hardware address is left to be written.
+    /// Writes both headers before an IP packet; the destination's hardware address is left to be written.
     /// - Parameters:
     ///   - packet: with `wholeLength` bytes free before it.
     ///   - length: of the packet, bytes.
@@ -24,13 +25,15 @@ enum VirtioHeader {
         before packet: UnsafeMutableRawPointer, length: Int, segmentSize: Int, isPartial: Bool, from source: HardwareAddress
     ) -> UnsafeMutableRawPointer {
         let frame = packet - wholeLength
+        let isIPv4 = packet.load(as: UInt8.self) >> 4 == 4
         if isPartial {
-            let ipHeader = Int(packet.load(as: UInt8.self) & 15) * 4
+            // An IPv6 packet of ours has no extension header.
+            let ipHeader = isIPv4 ? Int(packet.load(as: UInt8.self) & 15) * 4 : 40
             let headers = ipHeader + Int(packet.load(fromByteOffset: ipHeader + 12, as: UInt8.self) >> 4) * 4
             // The kernel refuses a segmentation that would leave one segment.
             let isCut = length - headers > segmentSize
             frame.storeBytes(of: needsChecksum, as: UInt8.self)
-            frame.storeBytes(of: isCut ? segmentTCPv4 : 0, toByteOffset: 1, as: UInt8.self)
+            frame.storeBytes(of: isCut ? (isIPv4 ? segmentTCPv4 : segmentTCPv6) : 0, toByteOffset: 1, as: UInt8.self)
             store(isCut ? Frame.ethernetHeaderLength + headers : 0, at: 2, frame)
             store(isCut ? segmentSize : 0, at: 4, frame)
             store(Frame.ethernetHeaderLength + ipHeader, at: 6, frame)
@@ -38,7 +41,7 @@ enum VirtioHeader {
         } else {
             writeEmpty(frame)
         }
-        writeEthernet(frame + Self.length, from: source, type: 0x0800)
+        writeEthernet(frame + Self.length, from: source, type: isIPv4 ? 0x0800 : 0x86DD)
         return frame
     }
 
