@@ -143,6 +143,51 @@ struct NeighbourTableTests {
         #expect(table.find(address, at: at(1)) == .at(hardware))
     }
 
+    // MARK: Advertisements (RFC 4861 7.2.5)
+
+    @Test func anAdvertisementResolvesWhoIsAskedFor() {
+        var table = table()
+        _ = table.find(address, at: at(0))
+        _ = events(&table)
+        table.hearAdvertisement(address, nil, isSolicited: true, overrides: true, at: at(5))
+        #expect(table.find(address, at: at(6)) == .waits(entry: 0), "one that does not say where resolves nothing")
+        table.hearAdvertisement(address, hardware, isSolicited: true, overrides: false, at: at(10))
+        #expect(events(&table) == [.resolved(entry: 0, hardware)])
+        #expect(table.find(address, at: at(20)) == .at(hardware))
+    }
+
+    @Test func oneThatNobodyWaitsForMakesNoEntry() {
+        var table = table()
+        table.hearAdvertisement(address, hardware, isSolicited: false, overrides: true, at: at(0))
+        #expect(table.count == 0)
+    }
+
+    @Test func anAnswerWithoutTheOptionConfirmsWhatIsKnown() {
+        var table = learned()
+        table.hearAdvertisement(address, nil, isSolicited: true, overrides: false, at: at(50_000))
+        #expect(table.find(address, at: at(100_000)) == .at(hardware))
+        #expect(run(&table, until: at(100_000)).isEmpty, "trusted for another minute")
+    }
+
+    @Test func oneThatOverridesReplacesButIsNotTrustedLonger() {
+        var table = learned()
+        table.hearAdvertisement(address, other, isSolicited: false, overrides: true, at: at(30_000))
+        #expect(table.find(address, at: at(30_001)) == .at(other))
+        let first = run(&table, until: at(55_000)).first
+        #expect(first?.event == .ask(address, of: other))
+    }
+
+    @Test func oneThatDoesNotOverrideCausesAProbe() {
+        var table = learned()
+        _ = table.find(address, at: at(29_000))
+        table.hearAdvertisement(address, other, isSolicited: true, overrides: false, at: at(30_000))
+        #expect(table.find(address, at: at(30_000)) == .at(hardware))
+        let seen = run(&table, until: at(35_000))
+        #expect(seen.map(\.at) == [at(30_000), at(31_000), at(32_000), at(35_000)])
+        #expect(seen.dropLast().allSatisfy { $0.event == .ask(address, of: hardware) })
+        #expect(seen.last?.event == .ask(address, of: .broadcast), "the known one does not answer: everybody is asked")
+    }
+
     @Test func thoseWhoAskUsFillHalfOfTheTable() {
         var table = table()
         for number in 0..<100 { table.confirm(IPAddress(v4: UInt32(number + 1)), hardware, isNew: true, at: at(0)) }

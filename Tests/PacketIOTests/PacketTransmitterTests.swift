@@ -29,7 +29,7 @@ private struct FrameWire: ~Copyable {
     deinit { for receiver in receivers { close(receiver) } }
 
     private static func nextHops(_ subnet: String, _ address: IPAddress) -> NextHops {
-        var hops = NextHops(ownAddresses: [address], hardwareAddress: ownHardware, gateway: nil, key: SipKey(3, 4))
+        var hops = NextHops(ownAddresses: [address], hardwareAddress: ownHardware, key: SipKey(3, 4))
         hops.routes.replace(with: [Route(destination: IPAddress(subnet)!, length: 96 + 24)])
         return hops
     }
@@ -185,14 +185,6 @@ struct PacketTransmitterTests {
         packet?.initializeMemory(as: UInt8.self, repeating: 0x45, count: 60)
         wire.transmitter.send(egress, at: at(0))
         #expect(Array(wire.frames(.client)[0][..<10]) == [UInt8](repeating: 0, count: 10))
-    }
-
-    @Test func otherFamiliesAreCounted() {
-        var wire = FrameWire()
-        var egress = Egress()
-        _ = egress.reserve(40, side: .server, nextHop: .route, destination: IPAddress("fd77::1")!, segmentSize: 0)
-        wire.transmitter.send(egress, at: at(0))
-        #expect(wire.transmitter.statistics(of: .server).errors.map(\.code) == [EAFNOSUPPORT])
     }
 
     @Test func aBatchHas256FramesAtMost() {

@@ -6,8 +6,9 @@ import Testing
 @testable import PacketIO
 
 struct PollLoopTests {
+    private static let service = IPAddress("fd77:1::100")!
     private static let responder = ARPResponder(
-        client: .init(hardwareAddress: TestFrames.ownHardware, addresses: [TestFrames.service.address]),
+        client: .init(hardwareAddress: TestFrames.ownHardware, addresses: [TestFrames.service.address, service]),
         server: .init(hardwareAddress: TestFrames.ownHardware, addresses: [TestFrames.source.address]))
 
     /// Runs a loop over two files until every frame was read, then hands out its last report.
@@ -71,6 +72,22 @@ struct PollLoopTests {
             journal: journal)
         #expect(journal.all == [])
         #expect(report.arp[0].requestsAnswered == 1)
+    }
+
+    @Test func neighbourDiscoveryDoesNotReachTheEngine() throws {
+        let journal = ScriptedEngine.Journal()
+        let client = IPAddress("fd77:1::11")!
+        var frames = [
+            NeighbourMessage.solicitation(for: Self.service, from: client, at: TestFrames.clientHardware),
+            .solicitation(for: client, from: IPAddress("fd77:1::12")!, at: TestFrames.clientHardware),
+            .announcement(of: Self.service, at: TestFrames.clientHardware),
+        ].map(TestFrames.discovery)
+        frames.append(frames[0])
+        frames[3][21] = 64
+        let report = try run(client: frames, server: [], engine: ScriptedEngine(journal), journal: journal)
+        #expect(journal.all == [])
+        #expect(report.ndp[0] == NDPResponder.Counters(solicitationsAnswered: 1, conflicts: 1, ignored: 1, malformed: 1))
+        #expect(report.lastConflictOfNDP?.address == Self.service)
     }
 
     @Test func shortFramesAreTheEnginesToCount() throws {

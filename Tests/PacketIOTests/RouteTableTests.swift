@@ -15,8 +15,8 @@ struct RouteTableTests {
             source: source.map { IPAddress($0)! })
     }
 
-    private func table(_ routes: [Route], gateway: String? = nil) -> RouteTable {
-        var table = RouteTable(gateway: gateway.map { IPAddress($0)! })
+    private func table(_ routes: [Route], gateways: [String] = []) -> RouteTable {
+        var table = RouteTable(gateways: gateways.map { IPAddress($0)! })
         table.replace(with: routes)
         return table
     }
@@ -54,11 +54,11 @@ struct RouteTableTests {
     }
 
     @Test func aGatewayOfTheConfigurationStandsInForTheTables() {
-        let table = table(usual, gateway: "10.77.1.77")
+        let table = table(usual, gateways: ["10.77.1.77"])
         #expect(hop(table, "10.77.3.11") == "10.77.1.77")
         #expect(hop(table, "192.0.2.1") == "10.77.1.77")
         #expect(hop(table, "10.77.1.11") == "10.77.1.11")
-        let empty = self.table([], gateway: "10.77.1.77")
+        let empty = self.table([], gateways: ["10.77.1.77"])
         #expect(hop(empty, "192.0.2.1") == "10.77.1.77")
     }
 
@@ -67,6 +67,27 @@ struct RouteTableTests {
         #expect(hop(table, "10.1.1.1") == "10.0.0.1")
         #expect(hop(table, "fd77:1::11") == "fd77:1::11")
         #expect(hop(table, "fd77:2::11") == "fe80::1")
+    }
+
+    @Test func theDefaultRouteOfOneFamilyIsNoneOfTheOther() {
+        #expect(hop(table([route("::", 0, via: "fe80::1")]), "10.1.1.1") == nil)
+        #expect(hop(table([route("0.0.0.0", 0, via: "10.0.0.1")]), "fd77:2::11") == nil)
+    }
+
+    @Test func aGatewayStandsInForThoseOfItsFamily() {
+        let routes = usual + [route("::", 0, via: "fe80::1"), route("fd77:1::", 64)]
+        let both = table(routes, gateways: ["10.77.1.77", "fe80::77"])
+        #expect(hop(both, "192.0.2.1") == "10.77.1.77" && hop(both, "fd77:3::11") == "fe80::77")
+        let one = table(routes, gateways: ["fe80::77"])
+        #expect(hop(one, "192.0.2.1") == "10.77.1.1" && hop(one, "fd77:3::11") == "fe80::77" && hop(one, "fd77:1::11") == "fd77:1::11")
+    }
+
+    @Test func aNeighbourOfIPv6IsNeverAskedFromTheKernelsAddress() {
+        let table = table([route("fe80::", 64), route("fd77:1::", 64, source: "fd77:1::1")])
+        let own = ["10.77.1.100", "fd77:9::100"].map { IPAddress($0)! }
+        for neighbour in ["fd77:1::11", "fe80::1", "fd77:5::1"] {
+            #expect(table.source(toward: IPAddress(neighbour)!, among: own) == own[1])
+        }
     }
 
     @Test func hostsAndLengthsAcrossTheMiddleAreMatched() {
@@ -94,7 +115,7 @@ struct RouteTableTests {
 
     @Test func theKernelsTableCanBeRead() throws {
         // Whatever this host has: the loopback device has no route of the main table.
-        #expect(try RouteReader.read(interface: NetworkInterface(named: "lo").index).allSatisfy { $0.length >= 96 })
+        #expect(try RouteReader.read(interface: NetworkInterface(named: "lo").index).allSatisfy { $0.destination.isIPv4 == ($0.length >= 96) || $0.length > 96 })
         let socket = clinux_route_socket()
         #expect(socket >= 0)
         #expect(clinux_routes_changed(socket) == 0)

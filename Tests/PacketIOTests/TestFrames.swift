@@ -49,6 +49,12 @@ enum TestFrames {
         return frame
     }
 
+    static func discovery(_ message: NeighbourMessage) -> [UInt8] {
+        var frame = [UInt8](repeating: 0, count: message.frameLength)
+        frame.withUnsafeMutableBytes { message.writeFrame(to: ownHardware, into: $0) }
+        return frame
+    }
+
     static func request(for address: IPAddress) -> ARPPacket {
         ARPPacket(
             operation: .request, senderHardware: clientHardware, senderAddress: client.address, targetHardware: .none,
