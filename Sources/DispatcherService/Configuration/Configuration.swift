@@ -70,7 +70,7 @@ public struct Configuration: Sendable {
         engine.sidesShareInterface = sidesShareInterface
         engine.clientSideMTU = min(client.mtu, 65_535)
         engine.serverSideMTU = min(server.mtu, 65_535)
-        engine.sourceAddress = sourceAddress
+        engine.sourceAddresses = sourceAddresses
         engine.ports = ports
         engine.tcp = tcp
         engine.services = services
