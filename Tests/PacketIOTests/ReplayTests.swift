@@ -53,7 +53,7 @@ struct ReplayTests {
 
     private var configuration: EngineConfiguration {
         var configuration = EngineConfiguration()
-        configuration.sourceAddress = TestFrames.source.address
+        configuration.sourceAddresses = [TestFrames.source.address]
         configuration.pools = [PoolConfiguration(name: "web", servers: [ServerConfiguration(endpoint: TestFrames.server)])]
         configuration.services = [
             ServiceConfiguration(name: "files", listen: [TestFrames.service], routes: [RouteConfiguration(pool: 0)])

@@ -6,8 +6,9 @@ public struct EngineConfiguration: Sendable {
     /// The largest IP packet of each side's link, bytes.
     public var clientSideMTU = 1_500
     public var serverSideMTU = 1_500
-    /// The dispatcher's own address toward the servers.
-    public var sourceAddress = IPAddress(v4: 0)
+    /// The dispatcher's own addresses toward the servers: one at least of each family that a server has. The first of a server's family is
+    /// the one that it sees.
+    public var sourceAddresses: [IPAddress] = []
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
@@ -18,6 +19,19 @@ public struct EngineConfiguration: Sendable {
     public var recordCapacity = 4_096
 
     public init() {}
+
+    /// The dispatcher's address that a server sees; nil = there is none of its family.
+    public func sourceAddress(toward server: IPAddress) -> IPAddress? { sourceAddresses.first { $0.isIPv4 == server.isIPv4 } }
+
+    /// The MSS to tell a server (tcp.md "Options"): its segments should pass to any client of the pool uncut.
+    func toldMSS(pool: Int, server: IPAddress) -> Int {
+        if let told = tcp.serverMSS { return told }
+        var most = serverSideMTU - PathMTU.headers(to: server)
+        for service in services where service.routes.contains(where: { $0.pool == pool }) {
+            for endpoint in service.listen { most = min(most, clientSideMTU - PathMTU.headers(to: endpoint.address)) }
+        }
+        return most
+    }
 }
 
 /// The keys under `tcp`.
@@ -37,7 +51,8 @@ public struct TCPSettings: Sendable {
     public var timeWait = Interval.seconds(60)
     /// The same for a back-end port.
     public var serverTimeWait = Interval.seconds(1)
-    /// The MSS told to servers, bytes; nil = the client side's MTU less 40.
+    /// The MSS told to servers, bytes; nil = the client side's MTU less 60 for a pool that a service with an IPv6 address sends to, else
+    /// less 40, and no more than the server's own link takes.
     public var serverMSS: Int?
 
     public init() {}

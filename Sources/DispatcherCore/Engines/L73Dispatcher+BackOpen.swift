@@ -33,7 +33,7 @@ extension L73Dispatcher {
             back.pointee.layer = UInt8(layer)
             let ports = configuration.ports
             back.pointee.local = Endpoint(
-                address: configuration.sourceAddress,
+                address: servers[server].source,
                 port: ports.port(layer: layer, server: place / ports.connections, connection: place % ports.connections))
             let last = portFloor[layer * ports.slots + place]
             if last.closed != 0 { floor = SequenceNumber(last.number) }
@@ -45,7 +45,7 @@ extension L73Dispatcher {
         let connectTimeout = pools[servers[server].pool].settings.connectTimeout
         // A SYN is repeated after a second (RFC 6298 2.1), or sooner when there is less time than three of those.
         back.pointee.sender = Sender(
-            initial: initial, segmentSize: UInt16(serverSegment), timeout: min(Sender.initialTimeout, connectTimeout / 3))
+            initial: initial, segmentSize: UInt16(servers[server].segmentSize), timeout: min(Sender.initialTimeout, connectTimeout / 3))
         back.pointee.receiveNext = SequenceNumber(0)
         back.pointee.receiveHighest = SequenceNumber(0)
         back.pointee.told = SequenceNumber(0)
@@ -62,8 +62,9 @@ extension L73Dispatcher {
     mutating func sendSYN(_ back: BackRef, again: Bool, at now: Instant, into egress: inout Egress) {
         var segment = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: back.pointee.sender.unacknowledged,
-            acknowledgement: SequenceNumber(0), flags: .syn, window: 65_535, segmentSize: serverSegment)
-        segment.maximumSegmentSize = UInt16(serverMSS)
+            acknowledgement: SequenceNumber(0), flags: .syn, window: 65_535,
+            segmentSize: servers[Int(back.pointee.server)].segmentSize)
+        segment.maximumSegmentSize = UInt16(serverMSS(back))
         if configuration.tcp.options == .all {
             segment.windowScale = NegotiatedOptions.ourShift
             segment.sackPermitted = true
@@ -102,7 +103,7 @@ extension L73Dispatcher {
                     Int(backs.pointer(index).pointee.server) == server && Int(backs.pointer(index).pointee.local.port) == port
                 } != nil
             if isTaken { continue }
-            connection.local = Endpoint(address: configuration.sourceAddress, port: UInt16(port))
+            connection.local = Endpoint(address: servers[server].source, port: UInt16(port))
             guard let place = backs.insert(connection) else { return nil }
             let slab = backs.pointer(0)
             let key = hashKey
@@ -135,9 +136,10 @@ extension L73Dispatcher {
             return .dropped(.synInConnection)
         }
         guard segment.flags.contains(.syn) else { return .dropped(.noConnection) }
-        let offered = segment.options.maximumSegmentSize == 0 ? 536 : segment.options.maximumSegmentSize
+        let absent: UInt16 = segment.source.address.isIPv4 ? 536 : 1_220
+        let offered = segment.options.maximumSegmentSize == 0 ? absent : segment.options.maximumSegmentSize
         let path = paths.segmentSize(to: segment.source.address, on: .server, at: now)
-        let size = UInt16(min(max(Int(offered), 48), serverSegment, path))
+        let size = UInt16(min(max(Int(offered), 48), servers[Int(back.pointee.server)].segmentSize, path))
         back.pointee.state = .open
         back.pointee.sender = Sender(initial: initial + 1, segmentSize: size)
         let offers = configuration.tcp.options == .all

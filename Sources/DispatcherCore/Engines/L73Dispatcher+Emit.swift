@@ -4,9 +4,30 @@ extension L73Dispatcher {
     mutating func send(
         _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool = false, into egress: inout Egress
     ) {
+        if payload.count > Egress.alwaysFits, payload.count > segment.mostPayload {
+            return sendInPieces(segment, payload, kind, again: again, into: &egress)
+        }
         // A full egress is a full link: the segment is lost, and whoever cares sends it again.
         guard egress.append(segment, payload: payload) else { return counters.lostInEgress(segment.side) }
         if again { counters.retransmitted(kind, segment.side) } else { counters.emitted(kind, segment.side) }
+    }
+
+    /// More than one packet takes: what came in one of IPv4 is too long for one of IPv6 with as many options, and what waited beyond a gap
+    /// for any. It is cut where whoever transmits would cut it.
+    private mutating func sendInPieces(
+        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool, into egress: inout Egress
+    ) {
+        let size = max(segment.segmentSize - segment.optionLength, 1)
+        let whole = segment.mostPayload / size * size
+        let most = whole > 0 ? whole : segment.mostPayload
+        var piece = segment
+        piece.payloadSum = nil
+        for start in stride(from: 0, to: payload.count, by: most) {
+            let end = min(start + most, payload.count)
+            piece.sequence = segment.sequence + start
+            piece.flags = end == payload.count ? segment.flags : segment.flags.subtracting([.psh, .fin])
+            send(piece, UnsafeRawBufferPointer(rebasing: payload[start..<end]), kind, again: again, into: &egress)
+        }
     }
 
     // MARK: Toward clients
@@ -51,7 +72,7 @@ extension L73Dispatcher {
         var segment = OutgoingSegment(
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
             acknowledgement: acknowledgement.number, flags: flags, window: acknowledgement.window,
-            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+            segmentSize: Int(front.pointee.sender.segmentSize))
         segment.nextHop = .neighbour(front.pointee.neighbour)
         segment.payloadSum = payloadSum
         if front.pointee.options.sackPermitted, front.pointee.received.hasGap, !flags.contains(.rst) {
@@ -85,6 +106,8 @@ extension L73Dispatcher {
     // MARK: Toward servers
 
     func serverEndpoint(_ back: BackRef) -> Endpoint { servers[Int(back.pointee.server)].endpoint }
+    /// The MSS that the server was told; bytes.
+    func serverMSS(_ back: BackRef) -> Int { servers[Int(back.pointee.server)].toldMSS }
 
     /// What to acknowledge to a server now, and the window to show it ([0062], [0063]; tcp.md "Window shown to the server").
     private func serverAcknowledgement(_ back: BackRef) -> (number: SequenceNumber, window: Int) {
@@ -95,10 +118,10 @@ extension L73Dispatcher {
             return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
         }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
-            return (connection.receiveNext, 10 * serverMSS)
+            return (connection.receiveNext, 10 * serverMSS(back))
         }
         if connection.use == .awaitingHead {
-            return (connection.splice.floor, initialWindow(front))
+            return (connection.splice.floor, initialWindow(front, serverMSS(back)))
         }
         // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.
         var number = connection.splice.toServer(front.pointee.sender.unacknowledged)
@@ -107,7 +130,7 @@ extension L73Dispatcher {
         if let end = connection.splice.end(from: connection.receiveNext) { number = SequenceNumber.earlier(number, end) }
         var edge = connection.splice.toServer(front.pointee.sender.edge)
         if configuration.tcp.initialWindow == .clamped {
-            let clamp = number + 10 * serverMSS + Int(min(connection.splice.acknowledged, 1 << 24))
+            let clamp = number + 10 * serverMSS(back) + Int(min(connection.splice.acknowledged, 1 << 24))
             edge = SequenceNumber.earlier(edge, clamp)
         }
         return (number, edge.distance(from: number))
@@ -115,7 +138,7 @@ extension L73Dispatcher {
 
     /// The window while the head is awaited: what the client has room for, at most ten segments, but always room for a piece of a head,
     /// which is ours to hold.
-    private func initialWindow(_ front: FrontRef) -> Int {
+    private func initialWindow(_ front: FrontRef, _ serverMSS: Int) -> Int {
         let room = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
         let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : .max
         return min(max(room, 2 * serverMSS), most)
@@ -139,7 +162,7 @@ extension L73Dispatcher {
         var segment = OutgoingSegment(
             side: .server, source: back.pointee.local, destination: serverEndpoint(back), sequence: sequence,
             acknowledgement: acknowledgement, flags: flags, window: window,
-            segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
+            segmentSize: Int(back.pointee.sender.segmentSize))
         if back.pointee.options.sackPermitted, !flags.contains(.rst) {
             if back.pointee.gap.isNone {
                 segment.sack = sack.beyond(number)

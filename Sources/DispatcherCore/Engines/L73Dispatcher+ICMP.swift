@@ -12,45 +12,63 @@ extension L73Dispatcher {
         }
     }
 
-    /// An echo reply: the request with another type (RFC 792); the checksum moves by as much (RFC 1624).
+    /// An echo reply: the request with another type (RFC 792, RFC 4443 4.2).
     private mutating func echo(
         _ message: ICMPMessage, _ frame: RawSpan, offset: Int, length: Int, on side: Side, into egress: inout Egress
     ) -> FrameOutcome {
         let mtu = side == .client ? configuration.clientSideMTU : configuration.serverSideMTU
-        guard length + 20 <= mtu else { return .dropped(.badICMP) }
+        let header = IPHeader.length(for: message.source)
+        guard header + length <= mtu else { return .dropped(.badICMP) }
         guard
             let packet = egress.reserve(
-                20 + length, side: side, nextHop: .neighbour(frame.hardwareAddress(6)), destination: message.source, segmentSize: 0)
+                header + length, side: side, nextHop: .neighbour(frame.hardwareAddress(6)), destination: message.source, segmentSize: 0)
         else { return .dropped(.egressFull) }
-        IPv4Header.write(at: packet, source: message.destination, destination: message.source, protocolNumber: 1, length: 20 + length)
-        frame.extracting(offset..<offset + length).withUnsafeBytes { (packet + 20).copyMemory(from: $0.baseAddress!, byteCount: length) }
-        packet.store(UInt32(0), at: 20)
-        var sum = Checksum()
-        sum.add(UnsafeRawBufferPointer(start: packet + 20, count: length))
-        packet.store(sum.field, at: 22)
+        frame.extracting(offset..<offset + length).withUnsafeBytes {
+            (packet + header).copyMemory(from: $0.baseAddress!, byteCount: length)
+        }
+        finishICMP(
+            packet, type: message.source.isIPv4 ? 0 : 129, code: 0, source: message.destination, destination: message.source,
+            length: length)
         counters.emitted(.icmp, side)
         return .consumed
     }
 
-    /// UDP to one of our addresses: port unreachable (RFC 1122 3.2.2.1), ten a second.
+    /// UDP to one of our addresses: port unreachable (RFC 1122 3.2.2.1, RFC 4443 3.1), ten a second.
     mutating func refuseDatagram(
         _ frame: RawSpan, on side: Side, source: IPAddress, destination: IPAddress, offset: Int, length: Int, at now: Instant,
         into egress: inout Egress
     ) -> FrameOutcome {
         guard isOurs(destination) else { return .dropped(.notOurAddress) }
         guard unreachableLimit.allows(at: now) else { return .dropped(.rateLimited) }
+        let header = IPHeader.length(for: source)
         guard
             let packet = egress.reserve(
-                28 + length, side: side, nextHop: .neighbour(frame.hardwareAddress(6)), destination: source, segmentSize: 0)
+                header + 8 + length, side: side, nextHop: .neighbour(frame.hardwareAddress(6)), destination: source, segmentSize: 0)
         else { return .dropped(.egressFull) }
-        IPv4Header.write(at: packet, source: destination, destination: source, protocolNumber: 1, length: 28 + length)
-        packet.store(UInt32(0x0303_0000), at: 20)
-        packet.store(UInt32(0), at: 24)
-        frame.extracting(offset..<offset + length).withUnsafeBytes { (packet + 28).copyMemory(from: $0.baseAddress!, byteCount: length) }
-        var sum = Checksum()
-        sum.add(UnsafeRawBufferPointer(start: packet + 20, count: 8 + length))
-        packet.store(sum.field, at: 22)
+        packet.store(UInt32(0), at: header + 4)
+        frame.extracting(offset..<offset + length).withUnsafeBytes {
+            (packet + header + 8).copyMemory(from: $0.baseAddress!, byteCount: length)
+        }
+        let isIPv4 = source.isIPv4
+        finishICMP(
+            packet, type: isIPv4 ? 3 : 1, code: isIPv4 ? 3 : 4, source: destination, destination: source, length: 8 + length)
         counters.emitted(.icmp, side)
         return .dropped(.unsupportedProtocol)
+    }
+
+    /// Writes the IP header, type, code and checksum of a message whose other bytes lie there; that of ICMPv6 covers the pseudo-header too.
+    /// - Parameter length: bytes of the message.
+    private func finishICMP(
+        _ packet: UnsafeMutableRawPointer, type: UInt8, code: UInt8, source: IPAddress, destination: IPAddress, length: Int
+    ) {
+        let isIPv4 = destination.isIPv4
+        let header = IPHeader.length(for: destination)
+        IPHeader.write(
+            at: packet, source: source, destination: destination, protocolNumber: isIPv4 ? 1 : 58, length: header + length)
+        packet.store(UInt32(type) << 24 | UInt32(code) << 16, at: header)
+        var sum = Checksum()
+        if !isIPv4 { sum.addPseudoHeader(source: source, destination: destination, protocolNumber: 58, length: length) }
+        sum.add(UnsafeRawBufferPointer(start: packet + header, count: length))
+        packet.store(sum.field, at: header + 2)
     }
 }

@@ -50,7 +50,7 @@ extension L73Dispatcher {
         else { return .dropped(.timeWait) }
         var answer = OutgoingSegment(
             side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
-            acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: clientSegment)
+            acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: listeners[Int(record.listener)].segmentSize)
         answer.nextHop = .neighbour(segment.sender)
         send(answer, Self.noPayload, .acknowledgement, into: &egress)
         return .dropped(.timeWait)
@@ -66,8 +66,8 @@ extension L73Dispatcher {
         }
         var answer = OutgoingSegment(
             side: .client, source: segment.destination, destination: segment.source, sequence: cookie.make(for: segment, at: now),
-            acknowledgement: segment.sequence + 1, flags: [.syn, .ack], window: 65_535, segmentSize: clientSegment)
-        answer.maximumSegmentSize = UInt16(clientMSS)
+            acknowledgement: segment.sequence + 1, flags: [.syn, .ack], window: 65_535, segmentSize: listeners[listener].segmentSize)
+        answer.maximumSegmentSize = UInt16(listeners[listener].segmentSize)
         if configuration.tcp.options == .all {
             if segment.options.windowScale != 255 { answer.windowScale = NegotiatedOptions.ourShift }
             answer.sackPermitted = segment.options.sackPermitted
@@ -101,7 +101,7 @@ extension L73Dispatcher {
         makeRoom(service, at: now, into: &egress)
         generation &+= 1
         let path = paths.segmentSize(to: segment.source.address, on: .client, at: now)
-        let size = UInt16(min(max(Int(contents.segmentSize), 48), clientSegment, path))
+        let size = UInt16(min(max(Int(contents.segmentSize), 48), listeners[listener].segmentSize, path))
         var sender = Sender(initial: segment.acknowledgement, segmentSize: size)
         let offers = configuration.tcp.options == .all
         let options = NegotiatedOptions(

@@ -8,9 +8,9 @@ extension L73Dispatcher {
         var side = side
         if configuration.sidesShareInterface {
             switch parsed {
-            case .segment(let segment): side = segment.destination.address == configuration.sourceAddress ? .server : .client
-            case .icmp(let message): side = message.destination == configuration.sourceAddress ? .server : .client
-            case .datagram, .arp, .bad: break
+            case .segment(let segment): side = isSource(segment.destination.address) ? .server : .client
+            case .icmp(let message): side = isSource(message.destination) ? .server : .client
+            case .datagram, .arp, .neighbourDiscovery, .bad: break
             }
         }
         counters.frameIn(side)
@@ -21,7 +21,7 @@ extension L73Dispatcher {
         case .datagram(let source, let destination, let offset, let length):
             outcome = refuseDatagram(
                 frame, on: side, source: source, destination: destination, offset: offset, length: length, at: now, into: &egress)
-        case .arp: outcome = .consumed
+        case .arp, .neighbourDiscovery: outcome = .consumed
         case .bad(let reason): outcome = .dropped(reason)
         }
         counters.note(outcome, side)
@@ -31,7 +31,7 @@ extension L73Dispatcher {
         _ segment: Segment, _ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         if isOurs(segment.source.address) { return .dropped(.ownFrame) }
-        if segment.destination.address == configuration.sourceAddress {
+        if isSource(segment.destination.address) {
             guard side == .server else { return .dropped(.wrongSide) }
             return receiveFromServer(segment, frame, at: now, into: &egress)
         }
@@ -50,8 +50,14 @@ extension L73Dispatcher {
 
     /// Whether an address is one of those that the dispatcher answers for.
     func isOurs(_ address: IPAddress) -> Bool {
-        if address == configuration.sourceAddress { return true }
+        if isSource(address) { return true }
         for index in 0..<listenerCount where listeners[index].endpoint.address == address { return true }
+        return false
+    }
+
+    /// Whether an address is one of ours toward the servers.
+    func isSource(_ address: IPAddress) -> Bool {
+        for index in 0..<sourceCount where sources[index] == address { return true }
         return false
     }
 
@@ -71,7 +77,7 @@ extension L73Dispatcher {
     private mutating func receiveFromServer(
         _ segment: Segment, _ frame: RawSpan, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        guard let index = findBack(port: segment.destination.port, server: segment.source) else {
+        guard let index = findBack(local: segment.destination, server: segment.source) else {
             answerWithReset(segment, on: .server, at: now, into: &egress)
             return .dropped(.noConnection)
         }
@@ -97,19 +103,19 @@ extension L73Dispatcher {
     func tunnelHash(server: Int, port: UInt16) -> UInt64 { hashKey.hash13(UInt64(server), UInt64(port), 1) }
 
     /// - Parameters:
-    ///   - port: ours.
+    ///   - local: our address and port.
     ///   - peer: the server's address and port.
-    func findBack(port: UInt16, server peer: Endpoint) -> Int? {
-        if let place = configuration.ports.slot(of: port) {
+    func findBack(local: Endpoint, server peer: Endpoint) -> Int? {
+        if let place = configuration.ports.slot(of: local.port) {
             let back = backs.pointer(place.slot)
-            guard back.pointee.state != .closed, Int(back.pointee.layer) == place.layer,
+            guard back.pointee.state != .closed, Int(back.pointee.layer) == place.layer, back.pointee.local == local,
                 servers[Int(back.pointee.server)].endpoint == peer
             else { return nil }
             return place.slot
         }
         for server in 0..<serverCount where servers[server].endpoint == peer {
-            let found = tunnelTable.find(tunnelHash(server: server, port: port)) { index in
-                Int(backs.pointer(index).pointee.server) == server && backs.pointer(index).pointee.local.port == port
+            let found = tunnelTable.find(tunnelHash(server: server, port: local.port)) { index in
+                Int(backs.pointer(index).pointee.server) == server && backs.pointer(index).pointee.local == local
             }
             if let found { return found }
         }

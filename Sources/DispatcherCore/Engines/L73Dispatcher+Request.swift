@@ -152,8 +152,8 @@ extension L73Dispatcher {
     private mutating func compose(
         head: UnsafeRawBufferPointer, _ request: RequestHead, body: UnsafeRawBufferPointer, framed: Bool, _ front: FrontRef
     ) -> Bool {
-        var address = InlineArray<16, UInt8>(repeating: 0)
-        let addressLength = Self.writeAddress(front.pointee.client.address, &address)
+        var address = InlineArray<40, UInt8>(repeating: 0)
+        let addressLength = withUnsafeMutableBytes(of: &address) { front.pointee.client.address.write(at: $0.baseAddress!) }
         let capacity = RequestRewriter.capacity(for: request, forwardedFor: addressLength) + body.count
         guard buffers.grow(&front.pointee.output, to: capacity, keeping: 0) else { return false }
         let output = front.pointee.output.bytes
@@ -166,29 +166,6 @@ extension L73Dispatcher {
         if let base = body.baseAddress, body.count > 0 { (output.baseAddress! + written).copyMemory(from: base, byteCount: body.count) }
         front.pointee.outputCount = UInt32(written + body.count)
         return true
-    }
-
-    /// Dotted decimal without allocating; IPv6 clients come with IPv6.
-    private static func writeAddress(_ address: IPAddress, _ text: inout InlineArray<16, UInt8>) -> Int {
-        var at = 0
-        for shift in stride(from: 24, through: 0, by: -8) {
-            let byte = UInt8(truncatingIfNeeded: address.v4 >> UInt32(shift))
-            if byte >= 100 {
-                text[at] = 48 + byte / 100
-                at += 1
-            }
-            if byte >= 10 {
-                text[at] = 48 + byte / 10 % 10
-                at += 1
-            }
-            text[at] = 48 + byte % 10
-            at += 1
-            if shift > 0 {
-                text[at] = 46
-                at += 1
-            }
-        }
-        return at
     }
 
     /// The request is whole: to its pool.

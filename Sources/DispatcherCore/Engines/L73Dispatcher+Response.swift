@@ -97,7 +97,7 @@ extension L73Dispatcher {
             if back.pointee.told == back.pointee.receiveNext {
                 acknowledge(back, into: &egress)
             } else {
-                back.pointee.duplicatesOwed = UInt8(min(3, Int(back.pointee.duplicatesOwed) + max(1, fresh.count / serverMSS)))
+                back.pointee.duplicatesOwed = UInt8(min(3, Int(back.pointee.duplicatesOwed) + max(1, fresh.count / serverMSS(back))))
             }
             return .consumed
         }

@@ -98,7 +98,7 @@ extension L73Dispatcher {
             sequence: SequenceNumber((segment.sequence + cut(skip, segment)).value &+ splice.clientDelta), acknowledgement: acknowledgement,
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
             window: back.pointee.options.field(atMost: front.pointee.options.bytes(segment.window)),
-            segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
+            segmentSize: Int(back.pointee.sender.segmentSize))
         outgoing.sack = epochBlocks(segment, frame, back)
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
         forward(outgoing, segment, frame, skip: skip, into: &egress)
@@ -161,7 +161,7 @@ extension L73Dispatcher {
             acknowledgement: SequenceNumber.later(translated, splice.clientStart),
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
             window: front.pointee.options.field(atMost: back.pointee.options.bytes(segment.window)),
-            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+            segmentSize: Int(front.pointee.sender.segmentSize))
         if segment.options.sackCount > 0, front.pointee.options.sackPermitted {
             outgoing.sack = SACKBlocks(segment, in: frame).translated(
                 by: 0 &- splice.clientDelta, within: SACKBlocks.Block(start: splice.clientStart, end: front.pointee.receiveNext))
@@ -209,7 +209,7 @@ extension L73Dispatcher {
             side: .client, source: listeners[Int(front.pointee.listener)].endpoint, destination: front.pointee.client, sequence: sequence,
             acknowledgement: front.pointee.receiveNext, flags: pushes ? [.ack, .psh] : .ack,
             window: front.pointee.options.field(atMost: back.pointee.sender.window),
-            segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
+            segmentSize: Int(front.pointee.sender.segmentSize))
         outgoing.nextHop = .neighbour(front.pointee.neighbour)
         send(outgoing, bytes, .forwarded, into: &egress)
         front.pointee.sender.noteForwarded(upTo: sequence + bytes.count, fin: false, at: now)

@@ -12,6 +12,8 @@ public struct L73Dispatcher: ~Copyable {
     struct Listener {
         var endpoint: Endpoint
         var service: Int
+        /// The MSS that clients are told, and the most payload of a segment to them: what the client side's link takes in this family; bytes.
+        var segmentSize: Int
     }
 
     /// What a service has besides its settings.
@@ -27,6 +29,9 @@ public struct L73Dispatcher: ~Copyable {
     let configuration: EngineConfiguration
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
+    /// Our addresses toward the servers.
+    let sources: UnsafeMutablePointer<IPAddress>
+    let sourceCount: Int
     let services: UnsafeMutablePointer<ServiceState>
     /// By service: plain values, so that the packet path counts no references.
     let limits: UnsafeMutablePointer<ServiceLimits>
@@ -69,12 +74,6 @@ public struct L73Dispatcher: ~Copyable {
     var isStopping = false
     var wantsStart = true
 
-    // Constants drawn from the configuration.
-    let clientMSS: Int
-    let serverMSS: Int
-    let clientSegment: Int
-    let serverSegment: Int
-
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     ///
     /// Everything is built in local values first, and each property is set once, at the end: an optimized build of Swift 6.3 destroys a
@@ -88,7 +87,10 @@ public struct L73Dispatcher: ~Copyable {
         precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
 
         let ends = configuration.services.enumerated().flatMap { index, service in
-            service.listen.map { Listener(endpoint: $0, service: index) }
+            service.listen.map {
+                Listener(
+                    endpoint: $0, service: index, segmentSize: configuration.clientSideMTU - PathMTU.headers(to: $0.address))
+            }
         }
         let listeners = Self.table(ends)
         let services = Self.table([ServiceState](repeating: ServiceState(), count: serviceCount))
@@ -103,8 +105,13 @@ public struct L73Dispatcher: ~Copyable {
             (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
             (queues + pool).initialize(to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory))
             for (place, server) in settings.servers.enumerated() {
+                guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
+                    preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
+                }
                 var load = ServerLoad(
-                    endpoint: server.endpoint, pool: pool, index: place, limit: server.initialLimit, minimum: server.minimumLimit,
+                    endpoint: server.endpoint, source: source,
+                    segmentSize: configuration.serverSideMTU - PathMTU.headers(to: server.endpoint.address),
+                    toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place, limit: server.initialLimit, minimum: server.minimumLimit,
                     maximum: min(server.maximumLimit, ports.connections), tunnelLimit: settings.tunnels)
                 load.setLimit(server.initialLimit)
                 for connection in 0..<ports.connections {
@@ -128,10 +135,8 @@ public struct L73Dispatcher: ~Copyable {
         cookie = SYNCookie(key: SipKey(random.next(), random.next()))
         initialSequence = InitialSequence(key: SipKey(random.next(), random.next()))
         self.configuration = configuration
-        clientMSS = configuration.clientSideMTU - 40
-        serverMSS = configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40
-        clientSegment = configuration.clientSideMTU - 40
-        serverSegment = configuration.serverSideMTU - 40
+        sources = Self.table(configuration.sourceAddresses)
+        sourceCount = configuration.sourceAddresses.count
         listenerCount = ends.count
         self.listeners = listeners
         self.services = services
@@ -191,6 +196,7 @@ public struct L73Dispatcher: ~Copyable {
         for pool in 0..<poolCount { (queues + pool).deinitialize(count: 1) }
         (pools).deinitialize(count: poolCount)
         listeners.deallocate()
+        sources.deallocate()
         services.deallocate()
         limits.deallocate()
         statuses.deallocate()

@@ -4,6 +4,11 @@
 /// waits for), the idle queue, or none of them (active, or being closed).
 struct ServerLoad {
     let endpoint: Endpoint
+    /// The dispatcher's address that it sees, of its own family.
+    let source: IPAddress
+    /// The most payload that a segment to it may have, and the MSS that it is told; bytes.
+    let segmentSize: Int
+    let toldMSS: Int
     let pool: Int
     /// Index within its pool.
     let index: Int

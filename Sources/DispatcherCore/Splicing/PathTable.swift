@@ -75,10 +75,10 @@ struct PathTable: ~Copyable {
 /// Path MTU discovery: what to make of a router's word (RFC 1191; RFC 8201 for IPv6).
 enum PathMTU {
     /// No path is taken to be narrower: 576 bytes for IPv4 (what every host takes, RFC 791 3.2), 1,280 for IPv6 (RFC 8200 section 5).
-    static func floor(to peer: IPAddress) -> Int { peer.isIPv4 ? 576 : 1_280 }
+    static func floor(to peer: IPAddress) -> Int { peer.isIPv4 ? 576 : IPHeader.leastMTUIPv6 }
 
     /// Bytes of the IP and TCP headers without options.
-    static func headers(to peer: IPAddress) -> Int { peer.isIPv4 ? 40 : 60 }
+    static func headers(to peer: IPAddress) -> Int { IPHeader.length(for: peer) + 20 }
 
     /// The MTUs that links have, for routers that do not tell theirs (RFC 1191 section 7). What lies below the floor is left out.
     private static func plateau(below length: Int) -> Int {
@@ -96,12 +96,13 @@ enum PathMTU {
 
     /// The MTU to go by after a router's "too big".
     /// - Parameters:
-    ///   - told: the MTU in its message, bytes; 0 from routers older than RFC 1191.
+    ///   - told: the MTU in its message, bytes; 0 from routers older than RFC 1191. One below the floor means the floor, for IPv6 too, where
+    ///     RFC 8201 section 4 would have the message discarded: what came quotes a segment that did not get through.
     ///   - length: bytes of the packet that it quotes, as that one's header says.
     ///   - present: the MTU gone by so far: an old router's quote may overstate its length (RFC 1191 section 5).
     /// - Returns: nil when the packet would have fitted: such a message is forged (RFC 5927 section 7.2).
     static func heeded(told: Int, length: Int, present: Int, to peer: IPAddress) -> Int? {
         guard told < length else { return nil }
-        return max(told == 0 ? plateau(below: min(length, present)) : told, floor(to: peer))
+        return max(told == 0 && peer.isIPv4 ? plateau(below: min(length, present)) : told, floor(to: peer))
     }
 }

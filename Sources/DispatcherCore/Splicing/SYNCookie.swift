@@ -6,7 +6,7 @@
 /// client's initial sequence number. The first part alone tells an early segment from a foreign one; the second must be the longer one,
 /// because an early segment that passed it would begin the stream in the wrong place.
 struct SYNCookie {
-    /// The MSS classes; a client's MSS is rounded down to one. An absent one counts as 536 (RFC 9293 MUST-15).
+    /// The MSS classes; a client's MSS is rounded down to one. An absent one counts as 536, over IPv6 as 1,220 (RFC 9293 MUST-15).
     static let classes: InlineArray<8, UInt16> = [48, 536, 1220, 1360, 1400, 1440, 1460, 8960]
     private static let tickLength = Interval.seconds(64)
 
@@ -34,8 +34,8 @@ struct SYNCookie {
 
     private static func tick(at now: Instant) -> UInt64 { UInt64(max(0, now.nanoseconds)) / UInt64(tickLength.nanoseconds) }
 
-    private static func sizeClass(_ size: UInt16) -> UInt32 {
-        if size == 0 { return 1 }
+    private static func sizeClass(_ size: UInt16, from client: IPAddress) -> UInt32 {
+        if size == 0 { return client.isIPv4 ? 1 : 2 }
         var found: UInt32 = 0
         for index in 0..<classes.count where classes[index] <= size { found = UInt32(index) }
         return found
@@ -54,7 +54,7 @@ struct SYNCookie {
     func make(for segment: Segment, at now: Instant) -> SequenceNumber {
         let tick = Self.tick(at: now)
         let scale = segment.options.windowScale == 255 ? 15 : UInt32(segment.options.windowScale)
-        let data = Self.sizeClass(segment.options.maximumSegmentSize) << 5 | scale << 1 | (segment.options.sackPermitted ? 1 : 0)
+        let data = Self.sizeClass(segment.options.maximumSegmentSize, from: segment.source.address) << 5 | scale << 1 | (segment.options.sackPermitted ? 1 : 0)
         let (first, second) = halves(
             client: segment.source, service: segment.destination, tick: tick, data: data, clientInitial: segment.sequence)
         return SequenceNumber(UInt32(tick & 3) << 30 | data << 22 | first << 14 | second)

@@ -28,7 +28,8 @@ public struct OutgoingSegment: Sendable {
     public var windowScale: UInt8?
     public var sackPermitted = false
     public var sack = SACKBlocks()
-    /// The most payload bytes a segment on the wire may have beside no option; a longer payload is split by whoever transmits.
+    /// The most payload bytes a segment on the wire may have beside no option; a longer payload is split by whoever transmits. It is the
+    /// destination's: a payload that came in one segment of IPv4 may need two of IPv6.
     public var segmentSize: Int
     /// The folded sum of the payload, where it is known from a verified checksum; nil = compute it.
     public var payloadSum: UInt16?
@@ -37,6 +38,9 @@ public struct OutgoingSegment: Sendable {
     var optionLength: Int {
         (maximumSegmentSize == 0 ? 0 : 4) + (sackPermitted ? 4 : 0) + (windowScale == nil ? 0 : 4) + sack.optionLength
     }
+
+    /// The most payload that one packet takes beside its headers and options; bytes.
+    var mostPayload: Int { 65_535 - IPHeader.length(for: destination.address) - 20 - optionLength }
 
     /// Writes the options, each padded with NOPs to four bytes.
     func writeOptions(at start: UnsafeMutableRawPointer) {
@@ -95,8 +99,10 @@ public struct Egress: ~Copyable {
     /// An arena with fewer bytes free counts as full: the largest packet, its headroom and its alignment.
     static let largest = 65_535 + headroom + 16
 
-    /// TCP payload of the largest packet, without options; bytes.
+    /// TCP payload of the largest IPv4 packet, without options; bytes. `OutgoingSegment.mostPayload` is exact.
     static let mostPayload = 65_535 - 40
+    /// TCP payload that fits every packet, whatever its family and options.
+    static let alwaysFits = 65_535 - 40 - 60
 
     private let arena: UnsafeMutableRawPointer
     private let capacity: Int
@@ -165,16 +171,17 @@ public struct Egress: ~Copyable {
     mutating func append(_ segment: OutgoingSegment, payload: UnsafeRawBufferPointer) -> Bool {
         let optionLength = segment.optionLength
         let tcpHeader = 20 + optionLength
-        let length = 20 + tcpHeader + payload.count
+        let ipHeader = IPHeader.length(for: segment.destination.address)
+        let length = ipHeader + tcpHeader + payload.count
         let segmentSize = segment.segmentSize - optionLength
         guard
             let packet = reserve(
                 length, side: segment.side, nextHop: segment.nextHop, destination: segment.destination.address,
                 segmentSize: segmentSize)
         else { return false }
-        IPv4Header.write(
+        IPHeader.write(
             at: packet, source: segment.source.address, destination: segment.destination.address, protocolNumber: 6, length: length)
-        let tcp = packet + 20
+        let tcp = packet + ipHeader
         tcp.store(segment.source.port, at: 0)
         tcp.store(segment.destination.port, at: 2)
         tcp.store(segment.sequence.value, at: 4)
@@ -197,26 +204,5 @@ public struct Egress: ~Copyable {
             tcp.store(sum.field, at: 16)
         }
         return true
-    }
-}
-
-/// The IPv4 header of what the dispatcher sends (RFC 791): no options, DF set, TTL 64. With DF the identification may be any value
-/// (RFC 6864 4.1).
-enum IPv4Header {
-    /// - Parameter length: bytes of the whole packet.
-    static func write(at packet: UnsafeMutableRawPointer, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, length: Int) {
-        packet.store(UInt32(0x4500_0000) | UInt32(length), at: 0)
-        packet.store(UInt32(0x0000_4000), at: 4)
-        packet.store(UInt32(64) << 24 | UInt32(protocolNumber) << 16, at: 8)
-        packet.store(source.v4, at: 12)
-        packet.store(destination.v4, at: 16)
-        packet.store(Checksum.ofHeader(packet), at: 10)
-    }
-}
-
-extension Checksum {
-    /// The checksum field of the 20-byte IPv4 header at `header`, whose own field is zero.
-    static func ofHeader(_ header: UnsafeMutableRawPointer) -> UInt16 {
-        ~Checksum.partial(UnsafeRawBufferPointer(start: header, count: 20))
     }
 }

@@ -3,6 +3,8 @@ public enum Frame: Sendable {
     case segment(Segment)
     case arp(ARPPacket)
     case icmp(ICMPMessage)
+    /// A message of neighbour discovery (RFC 4861): whoever answers for our addresses reads it from the frame itself.
+    case neighbourDiscovery
     /// A UDP datagram to one of our addresses, as far as an ICMP answer needs it.
     case datagram(source: IPAddress, destination: IPAddress, headerOffset: Int, quotedLength: Int)
     case bad(DropReason)
@@ -15,6 +17,7 @@ public enum Frame: Sendable {
         guard bytes.byteCount >= ethernetHeaderLength else { return .bad(.truncatedFrame) }
         switch bytes.uint16(12) {
         case 0x0800: return parseIPv4(bytes)
+        case 0x86DD: return parseIPv6(bytes)
         case 0x0806:
             guard let packet = ARPPacket(bytes, at: ethernetHeaderLength) else { return .bad(.truncatedFrame) }
             return .arp(packet)
@@ -48,7 +51,7 @@ public enum Frame: Sendable {
         }
     }
 
-    private static func parseTCP(_ bytes: RawSpan, from start: Int, to end: Int, source: IPAddress, destination: IPAddress) -> Frame {
+    static func parseTCP(_ bytes: RawSpan, from start: Int, to end: Int, source: IPAddress, destination: IPAddress) -> Frame {
         guard end - start >= 20 else { return .bad(.badTCPHeader) }
         let headerLength = Int(bytes.byte(start + 12) >> 4) * 4
         guard headerLength >= 20, start + headerLength <= end else { return .bad(.badTCPHeader) }

@@ -1,9 +1,9 @@
-/// An ICMP message as far as the dispatcher understands it (RFC 792).
+/// An ICMP message as far as the dispatcher understands it (RFC 792; RFC 4443 for IPv6).
 public struct ICMPMessage: Sendable {
     public enum Kind: Equatable, Sendable {
         /// An echo request; the whole ICMP message lies at `offset`, `length` bytes.
         case echoRequest(offset: Int, length: Int)
-        /// Destination unreachable, time exceeded or parameter problem, about a TCP segment.
+        /// Destination unreachable, packet too big, time exceeded or parameter problem, about a TCP segment.
         case aboutSegment(ICMPError)
         /// Anything else, source quench (RFC 6633) among it: absorbed.
         case other
@@ -46,9 +46,10 @@ public struct ICMPMessage: Sendable {
 /// What an ICMP error says about a TCP segment that we sent, in terms that both IP versions share.
 public struct ICMPError: Equatable, Sendable {
     public enum Meaning: Equatable, Sendable {
-        /// The next link takes packets of at most `mtu` bytes (RFC 1191 section 4); 0: an old router that does not tell.
+        /// The next link takes packets of at most `mtu` bytes (RFC 1191 section 4, RFC 8201); 0: an old router that does not tell.
         case tooBig(mtu: Int)
-        /// Nobody answers there: protocol or port unreachable, hard errors while a connection is being opened (RFC 1122 4.2.3.9).
+        /// Nobody answers there: protocol or port unreachable, for IPv6 also prohibited: hard errors while a connection is being opened
+        /// (RFC 9293 3.9.2.2).
         case refused
         /// May pass (RFC 9293 3.9.2.2).
         case soft

@@ -26,6 +26,9 @@ public struct IPAddress: Hashable, Sendable {
         }
         return !(high == 0 && low <= 1) && high >> 56 != 0xFF
     }
+
+    /// Whether it is fe80::/10 (RFC 4291 2.5.6): the address of a host on one link, which says nothing without that link.
+    @inlinable public var isLinkLocal: Bool { high >> 54 == 0xFE80 >> 6 }
 }
 
 extension IPAddress: LosslessStringConvertible {
@@ -86,18 +89,9 @@ extension IPAddress: LosslessStringConvertible {
 
     /// Dotted for IPv4; RFC 5952 for IPv6.
     public var description: String {
-        if isIPv4 { return "\(v4 >> 24).\(v4 >> 16 & 255).\(v4 >> 8 & 255).\(v4 & 255)" }
-        let groups = (0..<8).map { UInt16(truncatingIfNeeded: ($0 < 4 ? high : low) >> UInt64(48 - 16 * ($0 % 4))) }
-        var best = 0..<0
-        var start = 0
-        while start < 8 {
-            var end = start
-            while end < 8, groups[end] == 0 { end += 1 }
-            if end - start > max(best.count, 1) { best = start..<end }
-            start = max(end, start + 1)
+        withUnsafeTemporaryAllocation(byteCount: Self.longestText, alignment: 1) { text in
+            String(decoding: text[..<write(at: text.baseAddress!)], as: UTF8.self)
         }
-        func text(_ part: some Sequence<UInt16>) -> String { part.map { String($0, radix: 16) }.joined(separator: ":") }
-        return best.isEmpty ? text(groups) : text(groups[..<best.lowerBound]) + "::" + text(groups[best.upperBound...])
     }
 }
 

@@ -2,6 +2,7 @@
 /// retransmission is cut again the same way (tcp.md, "Options"). PSH and FIN stay on the last piece only.
 public struct SegmentSplitter {
     private let packet: UnsafeRawBufferPointer
+    private let isIPv4: Bool
     private let ipHeader: Int
     private let headers: Int
     private let segmentSize: Int
@@ -9,12 +10,14 @@ public struct SegmentSplitter {
     public let count: Int
 
     /// - Parameters:
-    ///   - packet: an IPv4 packet with a TCP segment that an `Egress` wrote.
+    ///   - packet: an IPv4 or IPv6 packet with a TCP segment that an `Egress` wrote.
     ///   - segmentSize: payload bytes of a piece.
     public init(packet: UnsafeRawBufferPointer, segmentSize: Int) {
         precondition(packet.count >= 40 && segmentSize > 0)
         self.packet = packet
-        ipHeader = Int(packet[0] & 15) * 4
+        isIPv4 = packet[0] >> 4 == 4
+        ipHeader = isIPv4 ? Int(packet[0] & 15) * 4 : IPHeader.lengthIPv6
+        precondition(packet.count >= ipHeader + 20)
         headers = ipHeader + Int(packet[ipHeader + 12] >> 4) * 4
         precondition(headers <= packet.count && headers <= Self.largestHeader)
         self.segmentSize = segmentSize
@@ -31,9 +34,14 @@ public struct SegmentSplitter {
         let start = headers + index * segmentSize
         let end = min(start + segmentSize, packet.count)
         header.copyMemory(from: packet.baseAddress!, byteCount: headers)
-        header.store(UInt16(headers + end - start), at: 2)
-        header.store(UInt16(0), at: 10)
-        header.store(Checksum.ofHeader(header), at: 10)
+        let pieceLength = headers - ipHeader + end - start
+        if isIPv4 {
+            header.store(UInt16(ipHeader + pieceLength), at: 2)
+            header.store(UInt16(0), at: 10)
+            header.store(Checksum.ofHeader(header), at: 10)
+        } else {
+            header.store(UInt16(pieceLength), at: 4)
+        }
 
         let tcp = header + ipHeader
         let sequence = UInt32(bigEndian: tcp.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
@@ -44,10 +52,11 @@ public struct SegmentSplitter {
         }
         tcp.store(UInt16(0), at: 16)
         var sum = Checksum()
-        sum.addPseudoHeader(
-            source: IPAddress(v4: UInt32(bigEndian: header.loadUnaligned(fromByteOffset: 12, as: UInt32.self))),
-            destination: IPAddress(v4: UInt32(bigEndian: header.loadUnaligned(fromByteOffset: 16, as: UInt32.self))),
-            protocolNumber: 6, length: headers - ipHeader + end - start)
+        // Both addresses as they lie there, the source before the destination: their sum does not ask where one ends.
+        let addresses = isIPv4 ? 12..<20 : 8..<40
+        sum.add(UnsafeRawBufferPointer(start: header + addresses.lowerBound, count: addresses.count))
+        sum.add(UInt16(6))
+        sum.add(UInt32(pieceLength))
         sum.add(UnsafeRawBufferPointer(start: tcp, count: headers - ipHeader))
         sum.add(UnsafeRawBufferPointer(rebasing: packet[start..<end]))
         tcp.store(sum.field, at: 16)

@@ -142,7 +142,7 @@ struct EgressTests {
     @Test("what the engine writes into a full egress is counted as lost, not as sent")
     func engine() {
         var configuration = EngineConfiguration()
-        configuration.sourceAddress = World.sourceAddress
+        configuration.sourceAddresses = [World.sourceAddress]
         configuration.services = [ServiceConfiguration(name: "web", listen: [World.service], routes: [RouteConfiguration(pool: 0)])]
         configuration.pools = [PoolConfiguration(name: "pool", servers: [ServerConfiguration(endpoint: World.serverEndpoint(0))])]
         var engine = L73Dispatcher(configuration: configuration, seed: 1)

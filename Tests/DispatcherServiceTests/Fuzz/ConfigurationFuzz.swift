@@ -37,7 +37,7 @@ enum ConfigurationFuzz {
         let connections = configuration.services.reduce(0) { $0 &+ $1.limits.connections }
         guard (0...mostConnections).contains(connections) else { return [] }
         var engine = EngineConfiguration()
-        engine.sourceAddress = configuration.sourceAddress
+        engine.sourceAddresses = configuration.sourceAddresses
         engine.ports = configuration.ports
         engine.tcp = configuration.tcp
         engine.services = configuration.services
