@@ -38,6 +38,88 @@ struct CaptureFiltersTests {
         return frame
     }
 
+    private func filtersOfBothFamilies() throws -> ExpandedFilters {
+        try CaptureFilters.builtIn.expanded(
+            for: TestConfigurations.read(
+                TestConfigurations.least.replacingOccurrences(
+                    of: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\", \"[fd77:1::1:100]:80\"]"
+                ).replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]")))
+    }
+
+    /// An IPv6 packet behind an Ethernet header; `type` is the first byte after its header.
+    private func packetOfIPv6(to destination: String, nextHeader: UInt8, type: UInt8 = 0, from source: String = "fd77:9::9") -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 78)
+        bytes[12] = 0x86
+        bytes[13] = 0xDD
+        bytes[14] = 0x60
+        bytes[20] = nextHeader
+        bytes[54] = type
+        for (offset, text) in [(22, source), (38, destination)] {
+            let address = IPAddress(text)!
+            for index in 0..<16 {
+                bytes[offset + index] = UInt8(truncatingIfNeeded: (index < 8 ? address.high : address.low) >> UInt64(56 - index % 8 * 8))
+            }
+        }
+        return bytes
+    }
+
+    private func discovery(_ message: NeighbourMessage) -> [UInt8] {
+        var frame = [UInt8](repeating: 0, count: message.frameLength)
+        frame.withUnsafeMutableBytes { message.writeFrame(to: HardwareAddress(bits: 9), into: $0) }
+        return frame
+    }
+
+    @Test(arguments: [("fd77:1::100", "fd77:1::11", true), ("fd77:1::1:100", "fd77:1::11", true), ("fd77:2::200", "fd77:2::11", false)])
+    func eachSideTakesWhatItMustOfIPv6(_ own: String, _ other: String, isClientSide: Bool) throws {
+        let filters = try filtersOfBothFamilies()
+        let filter = try PacketFilter(isClientSide ? filters.client : filters.server)
+        let address = IPAddress(own)!
+        let neighbour = IPAddress(other)!
+        let hardware = HardwareAddress(bits: 7)
+        let asked = NeighbourMessage.solicitation(for: neighbour, from: address, at: HardwareAddress(bits: 5))
+        let passing = [
+            packetOfIPv6(to: own, nextHeader: 6), packetOfIPv6(to: own, nextHeader: 17), packetOfIPv6(to: own, nextHeader: 58, type: 128),
+            packetOfIPv6(to: own, nextHeader: 58, type: 2), packetOfIPv6(to: own, nextHeader: 44), packetOfIPv6(to: own, nextHeader: 0),
+            // Who looks for us, whether we are still there, who is about to take our address.
+            discovery(.solicitation(for: address, from: neighbour, at: hardware)),
+            discovery(.solicitation(for: address, from: neighbour, at: hardware, isProbe: true)),
+            discovery(.duplicateCheck(of: address, at: hardware)),
+            // The answer to our question; a host that has our address or a new hardware address.
+            discovery(asked.answer(at: hardware)), discovery(.announcement(of: address, at: hardware)),
+            discovery(.announcement(of: neighbour, at: hardware)),
+        ]
+        let passed = passing.map { filter.passes($0) }
+        #expect(passed.allSatisfy { $0 }, "\(passed)")
+    }
+
+    @Test func neitherSideTakesAnythingElseOfIPv6() throws {
+        let filters = try filtersOfBothFamilies()
+        let hardware = HardwareAddress(bits: 7)
+        let host = IPAddress("fd77:1::11")!
+        let refused = [
+            packetOfIPv6(to: "fd77:1::1", nextHeader: 6), packetOfIPv6(to: "fd77:1::11", nextHeader: 6, from: "fd77:1::100"),
+            packetOfIPv6(to: "fd77:2::11", nextHeader: 6, from: "fd77:2::200"), packetOfIPv6(to: "ff02::1", nextHeader: 17),
+            packetOfIPv6(to: "ff02::1", nextHeader: 58, type: 134), packetOfIPv6(to: "ff02::1:ff00:100", nextHeader: 58, type: 128),
+            packetOfIPv6(to: "ff02::1:ff00:100", nextHeader: 6, type: 135), packetOfIPv6(to: "ff02::1:ff00:100", nextHeader: 58, type: 131),
+            packetOfIPv6(to: "ff02::16", nextHeader: 0), packetOfIPv6(to: "fd77:1::11", nextHeader: 58, type: 137),
+            discovery(.solicitation(for: host, from: IPAddress("fd77:1::12")!, at: hardware)),
+            discovery(NeighbourMessage.solicitation(for: IPAddress("fd77:1::12")!, from: host, at: hardware).answer(at: hardware)),
+        ]
+        for text in [filters.client, filters.server] {
+            let filter = try PacketFilter(text)
+            let passed = refused.map { filter.passes($0) }
+            #expect(passed.allSatisfy { !$0 }, "\(text): \(passed)")
+        }
+        let other = try PacketFilter(filters.server)
+        #expect(!other.passes(discovery(.solicitation(for: IPAddress("fd77:1::100")!, from: host, at: hardware))))
+    }
+
+    @Test func withoutIPv6NoSolicitationIsTaken() throws {
+        let filter = try PacketFilter(filters().client)
+        let hardware = HardwareAddress(bits: 7)
+        #expect(!filter.passes(discovery(.solicitation(for: IPAddress("fd77:1::100")!, from: IPAddress("fd77:1::11")!, at: hardware))))
+    }
+
     @Test func theCompiledInCopiesAreTheFiles() throws {
         #expect(try CaptureFilters.builtIn.client.text == TestConfigurations.text(of: "Filters/client-side.filter"))
         #expect(try CaptureFilters.builtIn.server.text == TestConfigurations.text(of: "Filters/server-side.filter"))

@@ -14,7 +14,7 @@ struct ConfigurationDecoderTests {
         #expect(configuration.drain == .seconds(10))
         #expect(configuration.clientSide == .init(interface: "fe0", captureMemory: 256 << 20))
         #expect(configuration.serverSide == .init(interface: "be0", captureMemory: 256 << 20))
-        #expect(configuration.sourceAddress == IPAddress("10.77.2.200"))
+        #expect(configuration.sourceAddresses == [IPAddress("10.77.2.200")!])
         #expect(configuration.ports == PortPlan())
         #expect(!configuration.sidesShareInterface)
         #expect(configuration.transmit == .auto && configuration.replyTo == .sender)
@@ -92,7 +92,7 @@ struct ConfigurationDecoderTests {
         #expect(configuration.drain == .milliseconds(250))
         #expect(configuration.sidesShareInterface)
         #expect(configuration.transmit == .packet && configuration.replyTo == .route)
-        #expect(configuration.clientSide.gateway == IPAddress("10.77.1.254") && configuration.serverSide.gateway == nil)
+        #expect(configuration.clientSide.gateways == [IPAddress("10.77.1.254")!] && configuration.serverSide.gateways == [])
         #expect(configuration.clientSide.captureMemory == 1 << 20 && configuration.serverSide.captureMemory == 2 << 20)
         #expect(configuration.ports == PortPlan(first: 20_000, last: 40_000, layers: 2, servers: 4, connections: 100))
         #expect(configuration.tcp.acknowledge == .immediate && configuration.tcp.initialWindow == .client)
@@ -132,6 +132,22 @@ struct ConfigurationDecoderTests {
         #expect(configuration.pools[0].tunnels == 20_000 - 14_096 + 1)
     }
 
+    @Test func bothFamiliesAreRead() throws {
+        let configuration = try TestConfigurations.read(
+            TestConfigurations.least.replacingOccurrences(of: "10.77.1.100:80", with: "[\"10.77.1.100:80\", \"[fd77:1::100]:80\"]")
+                .replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]")
+                .replacingOccurrences(of: "10.77.2.12:8080", with: "\"[fd77:2::11]:8080\"")
+                .replacingOccurrences(of: "  interface: fe0", with: "  interface: fe0\n  gateway: [10.77.1.254, \"fe80::1\"]"))
+        #expect(configuration.services[0].listen.map(\.description) == ["10.77.1.100:80", "[fd77:1::100]:80"])
+        #expect(configuration.sourceAddresses.map(\.description) == ["10.77.2.200", "fd77:2::200"])
+        #expect(configuration.pools[0].servers.map(\.endpoint.description) == ["10.77.2.11:8080", "[fd77:2::11]:8080"])
+        #expect(configuration.links.client.gateways.map(\.description) == ["10.77.1.254", "fe80::1"])
+        let interface = NetworkInterface(name: "fe0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 1))
+        let responder = NDPResponder(beside: configuration.responder(client: interface, server: interface))
+        #expect(responder.announcements(on: .client).map(\.target.description) == ["fd77:1::100"])
+        #expect(responder.announcements(on: .server).map(\.target.description) == ["fd77:2::200"])
+    }
+
     @Test func theEngineIsToldAllOfIt() throws {
         let configuration = try TestConfigurations.read(TestConfigurations.least)
         let client = NetworkInterface(name: "fe0", mtu: 1_400, hardwareAddress: HardwareAddress(bits: 1))
@@ -160,9 +176,9 @@ struct ConfigurationDecoderTests {
         let links = try TestConfigurations.read(
             TestConfigurations.least.replacingOccurrences(of: "  interface: be0", with: "  interface: be0\n  gateway: 10.77.2.1")
         ).links
-        #expect(links.client.interface == "fe0" && links.client.repliesToSender && links.client.gateway == nil)
+        #expect(links.client.interface == "fe0" && links.client.repliesToSender && links.client.gateways == [])
         #expect(links.client.addresses.map(\.description) == ["10.77.1.100"])
-        #expect(links.server.interface == "be0" && links.server.gateway == IPAddress("10.77.2.1"))
+        #expect(links.server.interface == "be0" && links.server.gateways == [IPAddress("10.77.2.1")!])
         #expect(links.server.addresses.map(\.description) == ["10.77.2.200"])
     }
 

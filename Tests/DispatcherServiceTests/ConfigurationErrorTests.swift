@@ -89,6 +89,34 @@ struct ConfigurationErrorTests {
             replace: "    routes:\n      - pool: web", with: "    routes: web",
             said: ["@:9: services[].routes: this must be a list with at least one element"]),
 
+        // IPv6.
+        server(
+            "gateway: [\"fd77:2::1\", \"fd77:2::2\"]",
+            "server-side.gateway: fd77:2::2 is a second one of IPv6; name at most one a family"),
+        server("gateway: \"ff02::1\"", "server-side.gateway: ff02::1 is not an address that a host can have"),
+        Case(
+            replace: "[10.77.2.200]", with: "[10.77.2.200, \"fe80::200\"]",
+            said: [
+                "@:5: server-side.source-addresses: fe80::200 holds on one link only; name an address that servers can answer to from anywhere"
+            ]),
+        Case(
+            replace: "[10.77.2.200]", with: "[10.77.2.200, 10.77.2.200]",
+            said: ["@:5: server-side.source-addresses: 10.77.2.200 is there twice"]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: \"[fe80::100]:80\"",
+            said: ["@:8: services[].listen: fe80::100 holds on one link only; name an address that clients can reach"]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: \"fd77:1::100:80\"",
+            said: ["@:8: services[].listen: fd77:1::100:80 is not an address and a port; write 10.0.0.1:80 or [fd00::1]:80"]),
+        Case(
+            replace: "address: 10.77.2.11:8080", with: "address: \"[fd77:2::11]:8080\"",
+            said: [
+                "@:14: pools[].servers[].address: fd77:2::11 is of IPv6, but server-side.source-addresses, in line 5, has no address of that family"
+            ]),
+        Case(
+            replace: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"10.77.2.200:80\"]",
+            said: ["@:8: services[].listen: 10.77.2.200 is also a source address, in line 5; they must differ"]),
+
         // Not built.
         top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
         top("shards: 2", "not supported yet: shards (2)"),
@@ -96,16 +124,12 @@ struct ConfigurationErrorTests {
         top("tcp: { staging-memory: 1MiB }", "not supported yet: tcp.staging-memory (1MiB)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         server("kernel-addresses: true", "not supported yet: server-side.kernel-addresses (true)"),
-        server("gateway: \"fd77:2::1\"", "not supported yet: server-side.gateway (fd77:2::1)"),
-        Case(
-            replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]",
-            said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::200)"]),
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, 10.77.2.201]",
-            said: ["@:5: not supported yet: server-side.source-addresses (10.77.2.201, a second one)"]),
+            said: ["@:5: not supported yet: server-side.source-addresses (10.77.2.201, a second one of IPv4)"]),
         Case(
-            replace: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\"]",
-            said: ["@:8: not supported yet: services[].listen ([fd77:1::100]:80)"]),
+            replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\", \"fd77:2::201\"]",
+            said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::201, a second one of IPv6)"]),
         service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
         service("owned-by-kernel: true", "not supported yet: services[].owned-by-kernel (true)"),
         service("limits: { per-client-requests: 10000001 }", "services[].limits.per-client-requests: 10000001 is more than 10000000"),

@@ -24,6 +24,22 @@ struct FigureWatchTests {
         #expect(watch.warnings(report) == [])
     }
 
+    @Test func saysHowANeighbourOfIPv6WasAskedAndWhoClaimsAnAddressOfIt() {
+        var watch = FigureWatch()
+        var report = LoopReport()
+        var hops = NextHopStatistics()
+        hops.failures = 1
+        hops.lastFailure = IPAddress("fd77:2::99")
+        report.transmits[1].nextHops = hops
+        report.ndp[0].conflicts = 1
+        report.lastConflictOfNDP = .init(address: IPAddress("fd77:1::100")!, hardwareAddress: HardwareAddress(bits: 7))
+        #expect(
+            watch.warnings(report) == [
+                "00:00:00:00:00:07 claims our address fd77:1::100 on the client side",
+                "fd77:2::99 on the server side does not answer neighbour solicitations (1 failures in all)",
+            ])
+    }
+
     @Test func namesTheNeighbourThatDoesNotAnswer() {
         var watch = FigureWatch()
         var report = LoopReport()

@@ -66,6 +66,40 @@ struct HostCheckTests {
         #expect(warnings.count == 1 && warnings[0].contains("ip_forward"))
     }
 
+    private static let both = TestConfigurations.least.replacingOccurrences(
+        of: "10.77.1.100:80", with: "[\"10.77.1.100:80\", \"[fd77:1::100]:80\"]"
+    ).replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]")
+
+    @Test func addressesOfIPv6MustNotBeTheKernelsEither() {
+        let error = #expect(throws: ServiceError.self) {
+            _ = try host { $0.kernelAddresses += [(IPAddress("fd77:1::100")!, "fe0")] }.judge(TestConfigurations.read(Self.both))
+        }
+        #expect(error?.description.hasPrefix("the kernel owns the service address fd77:1::100 (on fe0)") == true)
+    }
+
+    @Test func aLinkThatIsTooNarrowForIPv6IsRefusedOnlyWithIPv6() throws {
+        let narrow = host { $0.serverInterface.mtu = 1_279 }
+        #expect(try judge(narrow) == [])
+        let error = #expect(throws: ServiceError.self) { _ = try narrow.judge(TestConfigurations.read(Self.both)) }
+        #expect(error?.description.hasPrefix("server-side.interface: be0 has an MTU of 1279, but IPv6 needs 1280") == true)
+    }
+
+    @Test func forwardingOfIPv6IsWarnedOfWhereItMatters() throws {
+        let forwarding = host { $0.forwardsIPv6 = true }
+        #expect(try judge(forwarding) == [])
+        let warnings = try forwarding.judge(TestConfigurations.read(Self.both))
+        #expect(warnings.count == 1 && warnings[0].contains("net.ipv6.conf.all.forwarding"))
+    }
+
+    @Test func theKernelsAddressesOfBothFamiliesAreRead() throws {
+        let configuration = try TestConfigurations.read(
+            TestConfigurations.least.replacingOccurrences(of: "fe0", with: "lo").replacingOccurrences(of: "be0", with: "lo"))
+        let found = try HostCheck.read(configuration).kernelAddresses
+        #expect(found.contains { $0.address == IPAddress("127.0.0.1") && $0.interface == "lo" })
+        // A host may have no IPv6; what it has must be sound.
+        #expect(found.allSatisfy { $0.address.isIPv4 || $0.address == IPAddress("::1") || $0.address.isUnicastSource })
+    }
+
     @Test func namesTheSideOfAnInterfaceThatDoesNotExist() throws {
         let configuration = try TestConfigurations.read(TestConfigurations.least.replacingOccurrences(of: "fe0", with: "sluice-none"))
         let error = #expect(throws: ServiceError.self) { _ = try HostCheck.read(configuration) }

@@ -21,7 +21,7 @@ from backend import Backend
 from sluicelab import network
 from sluicelab.dispatcher import Configuration, Dispatcher
 from sluicelab.namespaces import HostThread
-from sluicelab.network import server_address
+from sluicelab.network import server_address, server_address_v6
 from sluicelab.nginx import make_files, start_nginx
 from sluicelab.paths import binary
 from sluicelab.processes import Process
@@ -142,7 +142,8 @@ def echo_server(lab: None) -> Iterator[None]:
 
     async def serve() -> None:
         stopped = asyncio.Event()
-        async with websockets.serve(echo, server_address(1), 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
+        addresses = [server_address(1), server_address_v6(1)]
+        async with websockets.serve(echo, addresses, 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
             loops.append((asyncio.get_running_loop(), stopped))
             ready.set()
             await stopped.wait()

@@ -44,6 +44,8 @@ FIELDS = [
     "tcp.analysis.keep_alive",
     "tcp.analysis.zero_window_probe",
     "tcp.payload",
+    "ipv6.src",
+    "ipv6.dst",
 ]
 GOOD = ("1", "2")  # a checksum that was verified, or not looked at; 0 is bad
 Flow = tuple[str, int, str, int]
@@ -100,7 +102,18 @@ def overlap(sequence: int, length: int, copy: Copy) -> bool:
 
 def read(capture: Path) -> list[Segment]:
     options = ["tcp.check_checksum:TRUE", "ip.check_checksum:TRUE", "tcp.desegment_tcp_streams:FALSE"]
-    command = ["tshark", "-n", "-r", str(capture), "-Y", "tcp", "--disable-protocol", "http", "--disable-protocol", "websocket"]
+    command = [
+        "tshark",
+        "-n",
+        "-r",
+        str(capture),
+        "-Y",
+        "tcp && !icmp && !icmpv6",
+        "--disable-protocol",
+        "http",
+        "--disable-protocol",
+        "websocket",
+    ]
     command += [word for option in options for word in ("-o", option)]
     command += ["-T", "fields", "-E", "separator=;", *(word for field in FIELDS for word in ("-e", field))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -110,17 +123,17 @@ def read(capture: Path) -> list[Segment]:
 
 def _segment(values: list[str]) -> Segment:
     at, source, source_port, destination, destination_port, sequence, acknowledged, _, flags, ip_sum, tcp_sum = values[:11]
-    written, calculated, unseen, again, keep_alive, probe, payload = values[11:]
+    written, calculated, unseen, again, keep_alive, probe, payload, source6, destination6 = values[11:]
     # Zero has two forms in this arithmetic, and Linux's own software writes the other one (1 segment of 65,536).
     is_zero = (written, calculated) == ("0xffff", "0x0000")
     return Segment(
         float(at),
-        (source, int(source_port), destination, int(destination_port)),
+        (source or source6, int(source_port), destination or destination6, int(destination_port)),
         int(sequence),
         int(acknowledged or 0),
         int(flags, 16),
         bytes.fromhex(payload),
-        ip_sum in GOOD and (tcp_sum in GOOD or is_zero),
+        (ip_sum in GOOD or bool(source6)) and (tcp_sum in GOOD or is_zero),  # the header of IPv6 has no checksum
         bool(unseen),
         bool(again),
         bool(keep_alive or probe),

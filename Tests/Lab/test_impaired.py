@@ -23,7 +23,16 @@ from oracle import watched
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
 from sluicelab.impairment import BadCable
 from sluicelab.namespaces import run_in
-from sluicelab.network import CLIENT1, FILES_ADDRESS, SOURCE_ADDRESS, server_address
+from sluicelab.network import (
+    CLIENT1,
+    CLIENT1_V6,
+    FILES_ADDRESS,
+    SERVICE_ADDRESS_V6,
+    SOURCE_ADDRESS,
+    SOURCE_ADDRESS_V6,
+    server_address,
+    server_address_v6,
+)
 
 FILES, UPLOADS, TUNNELS = 80, 81, 82
 Faults = dict[str, float | str]
@@ -56,16 +65,17 @@ PORTS = 2_600
 first_port = itertools.cycle(range(10_000, 60_000, PORTS))
 
 
-def configure() -> Configuration:
-    first = server_address(1)
+def configure(is_ipv6: bool = False) -> Configuration:
+    first = f"[{server_address_v6(1)}]" if is_ipv6 else server_address(1)
+    here = f"[{SERVICE_ADDRESS_V6}]" if is_ipv6 else FILES_ADDRESS
     ports = {"files": (FILES, 80), "uploads": (UPLOADS, 8000), "tunnels": (TUNNELS, 8001)}
     return configuration(
-        [service(name, f"{FILES_ADDRESS}:{port}", name) for name, (port, _) in ports.items()],
+        [service(name, f"{here}:{port}", name) for name, (port, _) in ports.items()],
         # A lost SYN is repeated after a second; a connection of the server's kernel may be slow as well.
         [pool(name, [f"{first}:{there}"], timeouts={"connect": "8s"}) for name, (_, there) in ports.items()],
         server_side={
             "interface": "be0",
-            "source-addresses": [SOURCE_ADDRESS],
+            "source-addresses": [SOURCE_ADDRESS, SOURCE_ADDRESS_V6],
             "connections-per-server": 64,
             "servers": 8,
             "first-port": next(first_port),
@@ -74,14 +84,14 @@ def configure() -> Configuration:
 
 
 @contextmanager
-def judged(folder: Path, client: Faults, server: Faults, seed: int) -> Iterator[Dispatcher]:
+def judged(folder: Path, client: Faults, server: Faults, seed: int, is_ipv6: bool = False) -> Iterator[Dispatcher]:
     """Bad cables, a dispatcher of its own (every connection begins in the captures), and the verdict at the end."""
     cables = {
-        CLIENT1: BadCable("client1", folder / "client1.events", seed=seed, **client),
-        server_address(1): BadCable("server1", folder / "server1.events", seed=seed, **server),
+        CLIENT1_V6 if is_ipv6 else CLIENT1: BadCable("client1", folder / "client1.events", seed=seed, **client),
+        server_address_v6(1) if is_ipv6 else server_address(1): BadCable("server1", folder / "server1.events", seed=seed, **server),
     }
     with watched(folder, cables):
-        dispatcher = Dispatcher(folder, configure())
+        dispatcher = Dispatcher(folder, configure(is_ipv6))
         try:
             baseline = dispatcher.gauges()
             yield dispatcher
@@ -117,9 +127,9 @@ def curl(*words: str | Path) -> bytes:
     return done.stdout
 
 
-def fetch(files: dict[str, bytes], names: list[str], *words: str) -> None:
+def fetch(files: dict[str, bytes], names: list[str], *words: str, host: str = FILES_ADDRESS) -> None:
     """All of them by one curl; what comes is compared byte for byte."""
-    got = curl(*words, *[f"http://{FILES_ADDRESS}:{FILES}/{name}" for name in names])
+    got = curl(*words, *[f"http://{host}:{FILES}/{name}" for name in names])
     expected = b"".join(files[name.removeprefix("chunked/")] for name in names)
     assert len(got) == len(expected) and got == expected
 
@@ -155,6 +165,16 @@ def test_every_byte_arrives_and_tshark_finds_nothing(
         for one in ("1B", "64KiB", "chunked/64KiB"):
             fetch(files, [one], "--header", "Connection: close")
         upload(backend, folder, [1, 1460, 20_000, 60_000], seed)
+
+
+@pytest.mark.deadline(120)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_every_byte_arrives_over_ipv6(file_servers: list[str], files: dict[str, bytes], folder: Path, seed: int) -> None:
+    with judged(folder, *CASES["all at both"], seed=seed, is_ipv6=True):
+        host = f"[{SERVICE_ADDRESS_V6}]"
+        fetch(files, ["1B", "64KiB", "1MiB", "chunked/64KiB", "1B", "empty"], host=host)
+        for one in ("1B", "64KiB", "chunked/64KiB"):
+            fetch(files, [one], "--header", "Connection: close", host=host)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

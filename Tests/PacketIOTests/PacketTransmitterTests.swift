@@ -5,8 +5,9 @@ import Testing
 @testable import PacketIO
 
 /// A transmitter over socket pairs: the frames that it sends, virtio headers included, can be read back without root.
-private struct FrameWire: ~Copyable {
+struct FrameWire: ~Copyable {
     static let own = IPAddress("10.77.2.200")!
+    static let ownOfIPv6 = IPAddress("fd77:2::200")!
     static let ownHardware = HardwareAddress(bits: 0x02_00_00_00_00_02)
 
     var transmitter: PacketTransmitter
@@ -29,8 +30,11 @@ private struct FrameWire: ~Copyable {
     deinit { for receiver in receivers { close(receiver) } }
 
     private static func nextHops(_ subnet: String, _ address: IPAddress) -> NextHops {
-        var hops = NextHops(ownAddresses: [address], hardwareAddress: ownHardware, key: SipKey(3, 4))
-        hops.routes.replace(with: [Route(destination: IPAddress(subnet)!, length: 96 + 24)])
+        var hops = NextHops(ownAddresses: [address, ownOfIPv6], hardwareAddress: ownHardware, key: SipKey(3, 4))
+        hops.routes.replace(with: [
+            Route(destination: IPAddress(subnet)!, length: 96 + 24), Route(destination: IPAddress("fd77:2::")!, length: 64),
+            Route(destination: IPAddress("fd77:3::")!, length: 64, gateway: IPAddress("fe80::1")!),
+        ])
         return hops
     }
 

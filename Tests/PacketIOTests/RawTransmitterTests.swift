@@ -5,7 +5,7 @@ import Testing
 @testable import PacketIO
 
 /// A transmitter over socket pairs: what it sends can be read back, packet by packet, without root.
-private struct Wire: ~Copyable {
+struct RawWire: ~Copyable {
     var transmitter: RawTransmitter
     private let receivers: [Int32]
 
@@ -46,7 +46,7 @@ struct RawTransmitterTests {
     }
 
     @Test func eachSideLeavesThroughItsOwnSocketInOrder() throws {
-        var wire = Wire()
+        var wire = RawWire()
         let egress = TestFrames.egress([(.client, 10), (.server, 20), (.client, 30), (.server, 40)])
         wire.transmitter.send(egress, at: .distantPast)
         #expect(try wire.packets(.client).map { try segment($0).payload.count } == [10, 30])
@@ -56,7 +56,7 @@ struct RawTransmitterTests {
     }
 
     @Test(arguments: [1_459, 1_460, 1_461, 2_920, 2_921, 40_000]) func largeSegmentsAreCut(_ length: Int) throws {
-        var wire = Wire()
+        var wire = RawWire()
         let egress = TestFrames.egress([(.client, length)])
         let whole = Array(egress.bytes(of: egress[0]))[40...]
         wire.transmitter.send(egress, at: .distantPast)
@@ -70,7 +70,7 @@ struct RawTransmitterTests {
     }
 
     @Test func aBatchHas256PacketsAtMost() {
-        var wire = Wire()
+        var wire = RawWire()
         wire.transmitter.send(TestFrames.egress([(.client, 1_460 * 30)]), at: .distantPast)
         #expect(wire.transmitter.statistics(of: .client).calls == 1)
         // More than fits at once: pieces of one segment lie in two batches.

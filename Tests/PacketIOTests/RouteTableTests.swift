@@ -115,7 +115,10 @@ struct RouteTableTests {
 
     @Test func theKernelsTableCanBeRead() throws {
         // Whatever this host has: the loopback device has no route of the main table.
-        #expect(try RouteReader.read(interface: NetworkInterface(named: "lo").index).allSatisfy { $0.destination.isIPv4 == ($0.length >= 96) || $0.length > 96 })
+        #expect(
+            try RouteReader.read(interface: NetworkInterface(named: "lo").index).allSatisfy {
+                $0.destination.isIPv4 == ($0.length >= 96) || $0.length > 96
+            })
         let socket = clinux_route_socket()
         #expect(socket >= 0)
         #expect(clinux_routes_changed(socket) == 0)

@@ -14,12 +14,20 @@ from .paths import SCRIPTS
 CLIENT1, CLIENT2 = "10.77.1.11", "10.77.3.11"
 PUSH_ADDRESS, FILES_ADDRESS = "10.77.1.100", "10.77.1.101"
 SOURCE_ADDRESS = "10.77.2.200"
+# The same over IPv6; the lab has one service address of it.
+CLIENT1_V6, CLIENT2_V6 = "fd77:1::11", "fd77:3::11"
+SERVICE_ADDRESS_V6 = "fd77:1::100"
+SOURCE_ADDRESS_V6 = "fd77:2::200"
 HOLDER_FILE = "/run/sluice-lab.run"
 _held: list[IO[str]] = []
 
 
 def server_address(number: int) -> str:
     return f"10.77.2.{10 + number}"
+
+
+def server_address_v6(number: int) -> str:
+    return f"fd77:2::{10 + number}"
 
 
 def hold(what: str, patience: float = 900) -> None:

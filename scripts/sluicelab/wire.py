@@ -26,6 +26,7 @@ SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33
 LARGEST = 65600  # a frame never is larger
 BATCH = 64  # frames that one side may have in a row
 BUFFER = 8 << 20
+DISCOVERY = (b"\x87", b"\x88")  # ICMPv6: neighbour solicitation, neighbour advertisement
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,22 @@ class Event:
 
     @classmethod
     def of(cls, what: str, frame: bytes) -> Event | None:
-        """None for what is no TCP segment over IPv4."""
-        if frame[12:14] != b"\x08\x00" or len(frame) < 54 or frame[23] != 6:
+        """None for what is no TCP segment; an IPv6 extension header is one no more than a fragment is."""
+        if frame[12:14] == b"\x08\x00" and len(frame) >= 54 and frame[23] == 6:
+            start = 14 + (frame[14] & 15) * 4
+            end = 14 + int.from_bytes(frame[16:18], "big")
+            source, destination = socket.inet_ntop(socket.AF_INET, frame[26:30]), socket.inet_ntop(socket.AF_INET, frame[30:34])
+        elif frame[12:14] == b"\x86\xdd" and len(frame) >= 74 and frame[20] == 6:
+            start = 54
+            end = 54 + int.from_bytes(frame[18:20], "big")
+            source, destination = socket.inet_ntop(socket.AF_INET6, frame[22:38]), socket.inet_ntop(socket.AF_INET6, frame[38:54])
+        else:
             return None
-        start = 14 + (frame[14] & 15) * 4
-        total = int.from_bytes(frame[16:18], "big")
         if len(frame) < start + 20:
             return None
         source_port, destination_port, sequence, acknowledged, offset, flags = struct.unpack_from("!HHIIBB", frame, start)
-        length = 14 + total - start - (offset >> 4) * 4
-        ends = (socket.inet_ntoa(frame[26:30]), source_port, socket.inet_ntoa(frame[30:34]), destination_port)
-        return cls(time.time(), what, *ends, sequence, acknowledged, flags, length)
+        length = end - start - (offset >> 4) * 4
+        return cls(time.time(), what, source, source_port, destination, destination_port, sequence, acknowledged, flags, length)
 
 
 @dataclass
@@ -121,8 +127,9 @@ class Direction:
 
     def pass_on(self, frame: bytes) -> None:
         kind = frame[12:14]
-        if kind != b"\x08\x00" and kind != b"\x86\xdd":
-            self.transmit(frame)  # ARP: its loss would try the patience of kernels, which is not the point
+        is_discovery = kind == b"\x86\xdd" and frame[20:21] == b"\x3a" and frame[54:55] in DISCOVERY
+        if (kind != b"\x08\x00" and kind != b"\x86\xdd") or is_discovery:
+            self.transmit(frame)  # ARP and its like: their loss would try the patience of kernels, which is not the point
             return
         to, chance, totals = self.wire.impairments, self.random, self.totals
         if to.loss and chance() < to.loss:

@@ -47,7 +47,8 @@ struct MetricFamily: Sendable {
     static let nextHopDrops = MetricFamily(
         "next_hop_drops_total", .counter, ["side", "reason"], "Packets dropped because nobody was found to send them to.")
     static let neighbours = MetricFamily("neighbours", .gauge, ["side"], "Neighbours whose hardware addresses are known or asked for.")
-    static let neighbourFailures = MetricFamily("neighbour_failures_total", .counter, ["side"], "Neighbours that did not answer ARP or neighbour solicitations.")
+    static let neighbourFailures = MetricFamily(
+        "neighbour_failures_total", .counter, ["side"], "Neighbours that did not answer ARP or neighbour solicitations.")
     static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
     static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
 

@@ -115,7 +115,8 @@ struct ConfigurationDecoder {
             guard case .address(let source) = item.value else { continue }
             requireUnicast(source, item.line, key)
             if source.isLinkLocal {
-                problems.report(item.line, "\(key): \(source) holds on one link only; name an address that servers can answer to from anywhere")
+                problems.report(
+                    item.line, "\(key): \(source) holds on one link only; name an address that servers can answer to from anywhere")
             } else if result.sourceAddresses.contains(source) {
                 problems.report(item.line, "\(key): \(source) is there twice")
             } else if result.sourceAddresses.contains(where: { $0.isIPv4 == source.isIPv4 }) {

@@ -65,7 +65,8 @@ struct HostCheck {
     /// Links that are too narrow for IPv6, where there is an address of it.
     private func mtuFaults(_ configuration: Configuration) -> [String] {
         let sides = [
-            ("client-side", clientInterface, configuration.serviceAddresses), ("server-side", serverInterface, configuration.sourceAddresses),
+            ("client-side", clientInterface, configuration.serviceAddresses),
+            ("server-side", serverInterface, configuration.sourceAddresses),
         ]
         return sides.filter { $0.1.mtu < Self.leastMTUOfIPv6 && $0.2.contains { !$0.isIPv4 } }.map { side, interface, _ in
             "\(side).interface: \(interface.name) has an MTU of \(interface.mtu), but IPv6 needs \(Self.leastMTUOfIPv6) (RFC 8200 section 5); ip link set \(interface.name) mtu 1500, or leave IPv6 out"

@@ -43,7 +43,9 @@ struct FigureWatch {
         guard let now else { return [] }
         var warnings: [String] = []
         if now.failures > before?.failures ?? 0, let neighbour = now.lastFailure {
-            warnings.append("\(neighbour) on the \(side) side does not answer \(neighbour.isIPv4 ? "ARP" : "neighbour solicitations") (\(now.failures) failures in all)")
+            warnings.append(
+                "\(neighbour) on the \(side) side does not answer \(neighbour.isIPv4 ? "ARP" : "neighbour solicitations") (\(now.failures) failures in all)"
+            )
         }
         let lost = NextHopStatistics.Drop.allCases.filter { now.dropped($0) > before?.dropped($0) ?? 0 }
         if !lost.isEmpty {

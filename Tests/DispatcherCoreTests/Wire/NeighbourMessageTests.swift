@@ -38,7 +38,9 @@ struct NeighbourMessageTests {
         frame[56] = 0
         frame[57] = 0
         var sum = Checksum()
-        func address(_ at: Int) -> IPAddress { frame.withUnsafeBytes { IPAddress(high: $0.bytes.uint64(at), low: $0.bytes.uint64(at + 8)) } }
+        func address(_ at: Int) -> IPAddress {
+            frame.withUnsafeBytes { IPAddress(high: $0.bytes.uint64(at), low: $0.bytes.uint64(at + 8)) }
+        }
         let length = Int(frame[18]) << 8 | Int(frame[19])
         sum.addPseudoHeader(source: address(22), destination: address(38), protocolNumber: 58, length: length)
         frame.withUnsafeBytes { sum.add(UnsafeRawBufferPointer(rebasing: $0[54..<min(54 + length, $0.count)])) }
@@ -101,8 +103,14 @@ struct NeighbourMessageTests {
             ("too short", changed(solicitation) { $0[19] = 23 }),
             ("cut off", Array(solicitation.dropLast())),
             ("a source that is a group", changed(solicitation) { $0[22] = 0xFF }),
-            ("a mapped target", changed(solicitation) { $0.replaceSubrange(62..<78, with: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 77, 1, 100]) }),
-            ("no source, but its hardware address", changed(solicitation) { $0.replaceSubrange(22..<38, with: [UInt8](repeating: 0, count: 16)) }),
+            (
+                "a mapped target",
+                changed(solicitation) { $0.replaceSubrange(62..<78, with: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 77, 1, 100]) }
+            ),
+            (
+                "no source, but its hardware address",
+                changed(solicitation) { $0.replaceSubrange(22..<38, with: [UInt8](repeating: 0, count: 16)) }
+            ),
             ("solicited, but to all", changed(Self.linuxAdvertisement) { $0[38] = 0xFF }),
         ]
         for (what, frame) in wrong { #expect(parse(frame) == .malformed, "\(what)") }
