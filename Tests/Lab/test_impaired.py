@@ -62,7 +62,7 @@ if {"SLUICE_SEED", "SLUICE_SEEDS"} & os.environ.keys():
 # Each test has ports of its own toward the servers: what an earlier dispatcher left open there is not what is tested here, and tshark
 # takes a port that is used again for the same conversation.
 PORTS = 2_600
-first_port = itertools.cycle(range(10_000, 60_000, PORTS))
+first_port = itertools.cycle(range(10_000 + PORTS, 60_000, PORTS))  # from 10,000 on are those of other files' tests
 
 
 def configure(is_ipv6: bool = False) -> Configuration:

