@@ -33,6 +33,7 @@ struct FuzzWorld {
             configure(&configuration)
         }
         world.simulation.eventLimit = 400_000
+        world.dispatcher.knowsEveryone = false
     }
 
     var server: TestHost { world.host("raw-server1") }
