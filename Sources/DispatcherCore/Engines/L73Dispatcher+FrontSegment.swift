@@ -145,7 +145,8 @@ extension L73Dispatcher {
     private mutating func oweAcknowledgement(_ front: FrontRef, _ segment: Segment, at now: Instant, into egress: inout Egress) {
         front.pointee.unacknowledgedSegments &+= segment.payloadLength >= Int(front.pointee.sender.segmentSize) ? 1 : 0
         let isDue =
-            front.pointee.unacknowledgedSegments >= 2 || front.pointee.received.hasGap || segment.payloadLength >= 2 * listeners[Int(front.pointee.listener)].segmentSize
+            front.pointee.unacknowledgedSegments >= 2 || front.pointee.received.hasGap
+            || segment.payloadLength >= 2 * listeners[Int(front.pointee.listener)].segmentSize
             || front.pointee.shownEdge.distance(from: front.pointee.receiveNext) < 32_768
         if isDue {
             acknowledge(front, into: &egress)

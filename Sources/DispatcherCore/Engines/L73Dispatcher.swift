@@ -111,7 +111,8 @@ public struct L73Dispatcher: ~Copyable {
                 var load = ServerLoad(
                     endpoint: server.endpoint, source: source,
                     segmentSize: configuration.serverSideMTU - PathMTU.headers(to: server.endpoint.address),
-                    toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place, limit: server.initialLimit, minimum: server.minimumLimit,
+                    toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place,
+                    limit: server.initialLimit, minimum: server.minimumLimit,
                     maximum: min(server.maximumLimit, ports.connections), tunnelLimit: settings.tunnels)
                 load.setLimit(server.initialLimit)
                 for connection in 0..<ports.connections {

@@ -54,7 +54,9 @@ struct SYNCookie {
     func make(for segment: Segment, at now: Instant) -> SequenceNumber {
         let tick = Self.tick(at: now)
         let scale = segment.options.windowScale == 255 ? 15 : UInt32(segment.options.windowScale)
-        let data = Self.sizeClass(segment.options.maximumSegmentSize, from: segment.source.address) << 5 | scale << 1 | (segment.options.sackPermitted ? 1 : 0)
+        let data =
+            Self.sizeClass(segment.options.maximumSegmentSize, from: segment.source.address) << 5 | scale << 1
+            | (segment.options.sackPermitted ? 1 : 0)
         let (first, second) = halves(
             client: segment.source, service: segment.destination, tick: tick, data: data, clientInitial: segment.sequence)
         return SequenceNumber(UInt32(tick & 3) << 30 | data << 22 | first << 14 | second)

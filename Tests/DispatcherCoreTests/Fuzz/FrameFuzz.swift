@@ -20,6 +20,7 @@ enum FrameFuzz {
         case .icmp(let message):
             if case .echoRequest(let offset, let length) = message.kind { return within(offset, length, "echo request") }
             return []
+        case .neighbourDiscovery: return bytes.count >= 62 ? [] : ["neighbour discovery in \(bytes.count) bytes"]
         case .datagram(_, _, let offset, let length): return within(offset, length, "datagram")
         case .arp: return bytes.count >= ARPPacket.frameLength ? [] : ["ARP in \(bytes.count) bytes"]
         case .bad: return []
@@ -45,16 +46,18 @@ enum FrameFuzz {
 
     private struct Players {
         let world: World
+        /// One of each family.
         let clients: [RawPeer]
-        let server: RawPeer
+        let servers: [RawPeer]
     }
 
     static func script(_ bytes: [UInt8]) -> [String] {
-        let small = FuzzWorld()
+        let small = FuzzWorld(families: Families(clients: .both, servers: .both))
         let world = small.world
         world.isStrict = false
         let players = Players(
-            world: world, clients: [world.rawClient(), world.rawClient(port: 40_001, sequence: 0xFFFF_FF00)], server: world.rawServer())
+            world: world, clients: [world.rawClient(), world.rawClient(port: 40_001, sequence: 0xFFFF_FF00)],
+            servers: [world.rawServer(), world.rawServer(1)])
         var input = FuzzInput(bytes)
         for _ in 0..<48 where !input.isEmpty { step(&input, players) }
         return small.faults()
@@ -63,19 +66,20 @@ enum FrameFuzz {
     private static func step(_ input: inout FuzzInput, _ players: Players) {
         let code = input.byte()
         let client = players.clients[Int(code >> 7)]
+        let server = players.servers[Int(code >> 5 & 1)]
         switch code & 15 {
         case 0: players.world.dispatcher.receive(SimulatedFrame(bytes: input.take(Int(input.byte())), damage: .tampered), on: .client)
         case 1: players.world.dispatcher.receive(SimulatedFrame(bytes: input.take(Int(input.byte())), damage: .tampered), on: .server)
         case 2: inject(bent(client, &input), players.world, .client)
-        case 3: inject(bent(players.server, &input), players.world, .server)
+        case 3: inject(bent(server, &input), players.world, .server)
         case 4, 5: send(client, requests, &input)
-        case 6, 7: send(players.server, responses, &input)
+        case 6, 7: send(server, responses, &input)
         case 8: client.open()
-        case 9: if players.server.accept(within: .milliseconds(20)) != nil { players.server.skip() }
+        case 9: if server.accept(within: .milliseconds(20)) != nil { server.skip() }
         case 10: client.advance([.ack, .psh], requests[Int(input.byte()) % requests.count])
-        case 11: players.server.advance([.ack, .psh], responses[Int(input.byte()) % responses.count])
+        case 11: server.advance([.ack, .psh], responses[Int(input.byte()) % responses.count])
         case 12: client.acknowledge()
-        case 13: players.server.acknowledge()
+        case 13: server.acknowledge()
         case 14: players.world.simulation.run(for: .milliseconds(Int64(input.byte())))
         default: players.world.simulation.run(for: .milliseconds(100 * Int64(input.byte())))
         }
@@ -95,9 +99,7 @@ enum FrameFuzz {
             let value = input.byte()
             if at < frame.count { frame[at] = value }
         }
-        if changes & 8 != 0, frame.count >= 54, frame[14] == 0x45, Int(frame[16]) << 8 | Int(frame[17]) == frame.count - 14 {
-            SegmentMerger.repairChecksum(&frame)
-        }
+        if changes & 8 != 0 { SegmentMerger.repairChecksum(&frame) }
         return frame
     }
 

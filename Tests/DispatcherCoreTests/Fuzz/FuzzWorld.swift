@@ -9,9 +9,10 @@ struct FuzzWorld {
         + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: c2x1aWNlIGxhYiB0ZXN0cw==\r\n\r\n"
 
     /// - Parameter retries: how often a request may be repeated.
-    init(retries: Int = 1, configure: (inout EngineConfiguration) -> Void = { _ in }) {
-        world = World(seed: 1, servers: 0, rawServers: 1) { configuration in
-            configuration.ports = PortPlan(first: 10_000, last: 10_040, layers: 2, servers: 1, connections: 4)
+    init(retries: Int = 1, families: Families = .v4, configure: (inout EngineConfiguration) -> Void = { _ in }) {
+        let servers = families.servers == .both ? 2 : 1
+        world = World(seed: 1, servers: 0, rawServers: servers, families: families) { configuration in
+            configuration.ports = PortPlan(first: 10_000, last: 10_040, layers: 2, servers: servers, connections: 4)
             configuration.recordCapacity = 64
             configuration.requestMemory = 4 << 20
             configuration.tcp.timeWait = .seconds(5)
@@ -25,11 +26,14 @@ struct FuzzWorld {
             configuration.pools[0].responseTimeout = .seconds(3)
             configuration.pools[0].queue.capacity = 32
             configuration.pools[0].queue.memory = 1 << 20
-            configuration.pools[0].servers[0].initialLimit = 2
-            configuration.pools[0].servers[0].maximumLimit = 4
+            for server in 0..<servers {
+                configuration.pools[0].servers[server].initialLimit = 2
+                configuration.pools[0].servers[server].maximumLimit = 4
+            }
             configure(&configuration)
         }
         world.simulation.eventLimit = 400_000
+        world.dispatcher.knowsEveryone = false
     }
 
     var server: TestHost { world.host("raw-server1") }

@@ -10,16 +10,20 @@ final class DirectNetwork {
     private(set) var capture = CaptureFile()
     private let serverHost: TestHost
     private let impairments: Impairments
+    private let service: Endpoint
     private var hosts: [IPAddress: TestHost] = [:]
     private var links: [IPAddress: SimulatedLink] = [:]
     private(set) var allLinks: [SimulatedLink] = []
 
-    init(seed: UInt64 = SimulationSeed.one, impairments: Impairments = .clean(), serverOptions: TestTCPOptions = TestTCPOptions()) {
+    init(
+        seed: UInt64 = SimulationSeed.one, impairments: Impairments = .clean(), serverOptions: TestTCPOptions = TestTCPOptions(),
+        isIPv4: Bool = true
+    ) {
+        service = World.service(isIPv4: isIPv4)
         simulation = Simulation(seed: seed)
         self.impairments = impairments
         serverHost = TestHost(
-            simulation, name: "server", address: World.service.address, hardware: HardwareAddress(bits: 0x02_00_00_00_00_01), gateway: .none
-        )
+            simulation, name: "server", address: service.address, hardware: HardwareAddress(bits: 0x02_00_00_00_00_01), gateway: .none)
         server = SimulatedServer(serverHost, port: 80, book: book, options: serverOptions)
         server.expectsDispatcher = false
         server.allowsPipelining = true
@@ -39,8 +43,9 @@ final class DirectNetwork {
         -> SimulatedClient
     {
         let number = clients.count + 1
+        let six = IPAddress(high: 0xFD77_0001_0000_0000, low: 0x10 + UInt64(number))
         let host = TestHost(
-            simulation, name: "client\(number)", address: IPAddress(v4: 0x0A4D_010A + UInt32(number)),
+            simulation, name: "client\(number)", address: service.address.isIPv4 ? IPAddress(v4: 0x0A4D_010A + UInt32(number)) : six,
             hardware: HardwareAddress(bits: 0x02_00_00_01_00_00 + UInt64(number)), gateway: serverHost.hardware)
         let up = SimulatedLink(simulation, name: "client\(number) up", impairments: impairments)
         let down = SimulatedLink(simulation, name: "client\(number) down", impairments: impairments)
@@ -59,14 +64,16 @@ final class DirectNetwork {
         var script = ClientScript()
         script.exchanges = exchanges
         change(&script)
-        let client = SimulatedClient(host, port: 30_000, to: World.service, script: script, options: options)
+        let client = SimulatedClient(host, port: 30_000, to: service, script: script, options: options)
         clients.append(client)
         return client
     }
 
     /// Merged segments are larger than any MTU: a host takes them from its own device.
     private func lenient(_ frame: SimulatedFrame, _ host: TestHost) {
-        for piece in SegmentMerger.split(frame.bytes, payload: 1_460) { host.receive(SimulatedFrame(bytes: piece, damage: frame.damage)) }
+        for piece in SegmentMerger.split(frame.bytes, payload: 1_500 - host.headers) {
+            host.receive(SimulatedFrame(bytes: piece, damage: frame.damage))
+        }
     }
 
     func run(atMost limit: Interval = .seconds(600), expectComplete: Bool = true, sourceLocation: SourceLocation = #_sourceLocation) {

@@ -25,7 +25,7 @@ final class InvariantChecker {
         for address in [receiver, sender] {
             for shift in stride(from: UInt64(40), through: 0, by: -8) { frame.append(UInt8(address.bits >> shift & 255)) }
         }
-        return frame + [8, 0] + packet
+        return frame + (packet[0] >> 4 == 4 ? [0x08, 0x00] : [0x86, 0xDD]) + packet
     }
 
     /// I5, the part that needs to know the configuration.
@@ -36,7 +36,9 @@ final class InvariantChecker {
                 simulation.violation("I5: from \(segment.source): \(segment)")
             }
         case .server:
-            if segment.source.address != configuration.sourceAddress { simulation.violation("I5: from \(segment.source) to a server") }
+            if !configuration.sourceAddresses.contains(segment.source.address) {
+                simulation.violation("I5: from \(segment.source) to a server")
+            }
             if !servers.contains(segment.destination), !segment.flags.contains(.rst) {
                 simulation.violation("I5: to no server of ours: \(segment)")
             }

@@ -17,11 +17,11 @@ final class RawPeer {
     /// Whether what comes in order moves `acknowledgement` by itself (nothing is sent).
     var followsPeer = true
 
-    init(_ host: TestHost, port: UInt16, remote: Endpoint = World.service, sequence: UInt32 = 1_000) {
+    init(_ host: TestHost, port: UInt16, remote: Endpoint? = nil, sequence: UInt32 = 1_000) {
         self.host = host
         self.sequence = sequence
         local = Endpoint(address: host.address, port: port)
-        self.remote = remote
+        self.remote = remote ?? World.service(isIPv4: host.address.isIPv4)
         let earlier = host.rawReceiver
         host.keep(self)
         host.rawReceiver = { [unowned self] segment in
@@ -44,7 +44,7 @@ final class RawPeer {
         if flags.contains(.ack) { segment.acknowledgement = acknowledgement }
         segment.window = window
         segment.payload = payload
-        if flags.contains(.syn) { segment.options = TestSegment.maximumSegmentSize(1_460) }
+        if flags.contains(.syn) { segment.options = TestSegment.maximumSegmentSize(1_500 - host.headers) }
         return segment
     }
 
@@ -120,7 +120,9 @@ extension World {
 
     /// A raw server; `remote` is known when its SYN has come.
     func rawServer(_ index: Int = 0, sequence: UInt32 = 500_000) -> RawPeer {
-        RawPeer(host("raw-server\(index + 1)"), port: 8_080, remote: Endpoint(address: Self.sourceAddress, port: 0), sequence: sequence)
+        let host = host("raw-server\(index + 1)")
+        let source = host.address.isIPv4 ? Self.sourceAddress : Self.sourceAddressIPv6
+        return RawPeer(host, port: 8_080, remote: Endpoint(address: source, port: 0), sequence: sequence)
     }
 }
 

@@ -1,4 +1,14 @@
 import DispatcherCore
+import Glibc
+
+extension IPAddress {
+    /// As the system's library writes it.
+    var systemText: String {
+        var text = [CChar](repeating: 0, count: Int(INET6_ADDRSTRLEN))
+        wireBytes.withUnsafeBytes { _ = inet_ntop(isIPv4 ? AF_INET : AF_INET6, $0.baseAddress, &text, socklen_t(INET6_ADDRSTRLEN)) }
+        return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
 
 /// A request as the simulated server reads it: only the canonical form that the dispatcher writes.
 struct ReceivedRequest {
@@ -81,7 +91,10 @@ struct ReceivedRequest {
         guard throughDispatcher else { return nil }
         if field("host") == nil { return "no Host" }
         if field("via") == nil { return "no Via" }
-        if field("x-forwarded-for") == nil { return "no X-Forwarded-For" }
+        guard let forwardedFor = field("x-forwarded-for") else { return "no X-Forwarded-For" }
+        if let client = exchange.clientEndpoint?.local.address, !forwardedFor.hasSuffix(client.systemText) {
+            return "X-Forwarded-For: \(forwardedFor) from \(client)"
+        }
         if field("expect") != nil { return "Expect was forwarded" }
         if request.raw == nil, version != request.version { return "version \(version)" }
         return nil

@@ -9,10 +9,12 @@ struct SegmentMerger {
     private(set) var isComplete = false
 
     static let largestPayload = 65_535 - 40
+    /// What the length field of each family can say: of an IPv6 packet 20 bytes more than fit into one of IPv4.
+    private var mostPayload: Int { first.source.address.isIPv4 ? Self.largestPayload : Self.largestPayload + 20 }
 
     /// Begins with a segment that others may be appended to; nil when it is none.
     init?(_ frame: SimulatedFrame) {
-        guard frame.isIPv4TCP, frame.damage == .none, let segment = try? TestSegment(frame: frame.bytes), segment.checksum == .full,
+        guard frame.tcpOffset != nil, frame.damage == .none, let segment = try? TestSegment(frame: frame.bytes), segment.checksum == .full,
             segment.flags == .ack, !segment.payload.isEmpty, segment.options.isEmpty
         else { return nil }
         first = segment
@@ -26,10 +28,11 @@ struct SegmentMerger {
 
     /// Takes the frame in when it continues what is there.
     mutating func append(_ frame: SimulatedFrame) -> Bool {
-        guard !isComplete, frame.isIPv4TCP, frame.damage == .none, let next = try? TestSegment(frame: frame.bytes), next.checksum == .full,
+        guard !isComplete, frame.tcpOffset != nil, frame.damage == .none, let next = try? TestSegment(frame: frame.bytes),
+            next.checksum == .full,
             next.source == first.source, next.destination == first.destination, next.acknowledgement == first.acknowledgement,
             next.flags.subtracting([.psh, .fin]) == .ack, next.options.isEmpty, !next.payload.isEmpty,
-            next.sequence == first.sequence &+ UInt32(payload.count), payload.count + next.payload.count <= Self.largestPayload
+            next.sequence == first.sequence &+ UInt32(payload.count), payload.count + next.payload.count <= mostPayload
         else { return false }
         payload += next.payload
         first.window = next.window
@@ -69,11 +72,14 @@ struct SegmentMerger {
 
     /// Makes the TCP checksum right again, whatever the segment now says.
     static func repairChecksum(_ frame: inout [UInt8]) {
-        let end = 14 + (Int(frame[16]) << 8 | Int(frame[17]))
-        func long(_ offset: Int) -> UInt32 { frame[offset..<offset + 4].reduce(0) { $0 << 8 | UInt32($1) } }
-        TestSegment.store(0, at: 50, in: &frame)
-        let pseudo = TestChecksum.pseudoHeader(
-            source: IPAddress(v4: long(26)), destination: IPAddress(v4: long(30)), length: end - 34)
-        TestSegment.store(~TestChecksum.fold(pseudo + TestChecksum.sum(frame[34..<end])), at: 50, in: &frame)
+        guard let tcp = SimulatedFrame.tcpOffset(frame) else { return }
+        let isIPv4 = tcp == 34
+        let end = min(frame.count, isIPv4 ? 14 + (Int(frame[16]) << 8 | Int(frame[17])) : 54 + (Int(frame[18]) << 8 | Int(frame[19])))
+        guard end >= tcp + 20 else { return }
+        TestSegment.store(0, at: tcp + 16, in: &frame)
+        // Both addresses as they lie there.
+        let addresses = TestChecksum.sum(isIPv4 ? frame[26..<34] : frame[22..<54])
+        let sum = addresses + 6 + UInt32(end - tcp) + TestChecksum.sum(frame[tcp..<end])
+        TestSegment.store(~TestChecksum.fold(sum), at: tcp + 16, in: &frame)
     }
 }

@@ -14,7 +14,14 @@ struct SimulatedFrame {
     var bytes: [UInt8]
     var damage = Damage.none
 
-    var isIPv4TCP: Bool { bytes.count >= 54 && bytes[12] == 8 && bytes[13] == 0 && bytes[14] == 0x45 && bytes[23] == 6 }
+    /// Where TCP begins in a packet that nothing lies before it in; nil = another packet.
+    var tcpOffset: Int? { Self.tcpOffset(bytes) }
+
+    static func tcpOffset(_ bytes: [UInt8]) -> Int? {
+        guard bytes.count >= 54 else { return nil }
+        if bytes[12] == 8, bytes[13] == 0, bytes[14] == 0x45, bytes[23] == 6 { return 34 }
+        return bytes.count >= 74 && bytes[12] == 0x86 && bytes[13] == 0xDD && bytes[14] >> 4 == 6 && bytes[20] == 6 ? 54 : nil
+    }
 }
 
 /// Frames written as a capture file (pcap, nanoseconds, Ethernet), so that a failed run can be read with any tool and two runs compared.

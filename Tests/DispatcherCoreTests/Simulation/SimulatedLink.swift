@@ -119,11 +119,15 @@ final class SimulatedLink {
         return delay
     }
 
-    /// Flips one bit of the IP packet; with `repair`, one of the TCP header or payload, and both checksums are made good.
+    /// Flips one bit of the IP packet; with `repair`, one of the TCP header or payload, and both checksums are made good. Of an IPv6 header
+    /// only the addresses are under a checksum.
     private func damage(_ frame: inout SimulatedFrame, repair: Bool) {
-        guard frame.isIPv4TCP, frame.damage == .none else { return }
-        let end = 14 + (Int(frame.bytes[16]) << 8 | Int(frame.bytes[17]))
-        let at = repair ? 38 + random.below(end - 38) : 14 + random.below(end - 14)
+        guard let tcp = frame.tcpOffset, frame.damage == .none else { return }
+        let isIPv4 = tcp == 34
+        let length = isIPv4 ? 16 : 18
+        let end = (isIPv4 ? 14 : 54) + (Int(frame.bytes[length]) << 8 | Int(frame.bytes[length + 1]))
+        let first = repair ? tcp + 4 : isIPv4 ? 14 : 22
+        let at = first + random.below(end - first)
         frame.bytes[at] ^= 1 << UInt8(random.below(8))
         if repair {
             SegmentMerger.repairChecksum(&frame.bytes)

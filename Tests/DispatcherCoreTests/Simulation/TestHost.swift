@@ -42,6 +42,11 @@ final class TestHost {
         random = simulation.random.fork("host \(name)")
     }
 
+    /// Bytes of the IP and TCP headers without options.
+    var headers: Int { address.isIPv4 ? 40 : 60 }
+    /// The MSS of a peer that tells none (RFC 9293 MUST-15).
+    var assumedSegmentSize: Int { address.isIPv4 ? 536 : 1_220 }
+
     func listen(_ port: UInt16, options: TestTCPOptions = TestTCPOptions(), accept: @escaping (TestTCPEndpoint) -> Void) {
         listeners[port] = (options, accept)
     }

@@ -5,6 +5,15 @@ struct FrameFault: Error, CustomStringConvertible {
     var description: String
 }
 
+extension IPAddress {
+    /// Whether it may stand as a source: no group, no loopback, nothing unspecified (RFC 1122 3.2.1.3; RFC 4291 2.5).
+    fileprivate var mayBeSource: Bool {
+        let bytes = wireBytes
+        if bytes.count == 4 { return bytes[0] != 0 && bytes[0] != 127 && bytes[0] < 224 }
+        return bytes[0] != 0xFF && !(bytes[..<15].allSatisfy { $0 == 0 } && bytes[15] <= 1)
+    }
+}
+
 extension TestSegment {
     /// Reads a frame and refuses everything that a careful stack would not send: the check of invariant I5.
     /// - Parameters:
@@ -15,21 +24,31 @@ extension TestSegment {
         func word(_ offset: Int) -> Int { Int(frame[offset]) << 8 | Int(frame[offset + 1]) }
         func long(_ offset: Int) -> UInt32 { UInt32(word(offset)) << 16 | UInt32(word(offset + 2)) }
         guard frame.count >= 54 else { throw fault("frame of \(frame.count) bytes") }
-        guard word(12) == 0x0800, frame[14] >> 4 == 4 else { throw fault("not IPv4") }
-        let ipHeader = Int(frame[14] & 15) * 4
-        let total = word(16)
+        let isIPv4 = word(12) == 0x0800 && frame[14] >> 4 == 4
+        guard isIPv4 || word(12) == 0x86DD && frame[14] >> 4 == 6 else { throw fault("neither IPv4 nor IPv6") }
+        let ipHeader = isIPv4 ? Int(frame[14] & 15) * 4 : 40
+        let total = isIPv4 ? word(16) : 40 + word(18)
         guard ipHeader >= 20, total >= ipHeader + 20, 14 + total <= frame.count else { throw fault("IP length \(total)") }
-        guard TestChecksum.fold(TestChecksum.sum(frame[14..<14 + ipHeader])) == 0xFFFF else { throw fault("bad IP checksum") }
-        guard frame[23] == 6 else { throw fault("protocol \(frame[23])") }
+        if isIPv4 {
+            guard TestChecksum.fold(TestChecksum.sum(frame[14..<14 + ipHeader])) == 0xFFFF else { throw fault("bad IP checksum") }
+        }
+        let protocolNumber = frame[isIPv4 ? 23 : 20]
+        guard protocolNumber == 6 else { throw fault("protocol \(protocolNumber)") }
         if let mtu, total > mtu { throw fault("IP packet of \(total) bytes on a link of \(mtu)") }
         let tcp = 14 + ipHeader
         let end = 14 + total
         let header = Int(frame[tcp + 12] >> 4) * 4
         guard header >= 20, tcp + header <= end else { throw fault("TCP header of \(header) bytes") }
 
+        func address(_ offset: Int) -> IPAddress {
+            if isIPv4 { return IPAddress(v4: long(offset)) }
+            return IPAddress(
+                high: UInt64(long(offset)) << 32 | UInt64(long(offset + 4)), low: UInt64(long(offset + 8)) << 32 | UInt64(long(offset + 12))
+            )
+        }
         self.init(
-            source: Endpoint(address: IPAddress(v4: long(26)), port: UInt16(word(tcp))),
-            destination: Endpoint(address: IPAddress(v4: long(30)), port: UInt16(word(tcp + 2))))
+            source: Endpoint(address: address(isIPv4 ? 26 : 22), port: UInt16(word(tcp))),
+            destination: Endpoint(address: address(isIPv4 ? 30 : 38), port: UInt16(word(tcp + 2))))
         sequence = long(tcp + 4)
         acknowledgement = long(tcp + 8)
         reserved = frame[tcp + 12] & 15
@@ -37,11 +56,15 @@ extension TestSegment {
         window = UInt16(word(tcp + 14))
         options = Array(frame[tcp + 20..<tcp + header])
         payload = Array(frame[tcp + header..<end])
-        dontFragment = word(20) & 0x4000 != 0
-        moreFragments = word(20) & 0x2000 != 0
-        fragmentOffset = (word(20) & 0x1FFF) * 8
-        timeToLive = frame[22]
-        identification = UInt16(word(18))
+        if isIPv4 {
+            dontFragment = word(20) & 0x4000 != 0
+            moreFragments = word(20) & 0x2000 != 0
+            fragmentOffset = (word(20) & 0x1FFF) * 8
+            identification = UInt16(word(18))
+        } else {
+            trafficClassAndFlow = long(14) & 0xFFF_FFFF
+        }
+        timeToLive = frame[isIPv4 ? 22 : 21]
 
         let pseudo = TestChecksum.pseudoHeader(source: source.address, destination: destination.address, length: end - tcp)
         if TestChecksum.fold(pseudo + TestChecksum.sum(frame[tcp..<end])) == 0xFFFF {
@@ -64,7 +87,9 @@ extension TestSegment {
         if let text = optionFault() { return text }
         if !dontFragment || moreFragments || fragmentOffset != 0 { return "no DF, or a fragment" }
         if timeToLive == 0 { return "TTL 0" }
-        if !source.address.isUnicastSource { return "source \(source)" }
+        if trafficClassAndFlow != 0 { return "traffic class and flow label \(trafficClassAndFlow)" }
+        if source.address.isIPv4 != destination.address.isIPv4 { return "from \(source) to \(destination)" }
+        if !source.address.mayBeSource { return "source \(source)" }
         return nil
     }
 

@@ -28,14 +28,21 @@ enum TestChecksum {
         return UInt16(sum)
     }
 
-    static func pseudoHeader(source: IPAddress, destination: IPAddress, length: Int) -> UInt32 {
-        let words = [source.v4 >> 16, source.v4 & 0xFFFF, destination.v4 >> 16, destination.v4 & 0xFFFF, 6, UInt32(length)]
-        return words.reduce(0, +)
+    static func pseudoHeader(source: IPAddress, destination: IPAddress, length: Int, protocolNumber: UInt32 = 6) -> UInt32 {
+        sum(source.wireBytes[...]) + sum(destination.wireBytes[...]) + UInt32(length >> 16) + UInt32(length & 0xFFFF) + protocolNumber
     }
 }
 
-/// A TCP segment in an IPv4 packet in an Ethernet frame, as tests write and read it: every field open, nothing shared with `Wire/`'s
-/// writers and parsers.
+extension IPAddress {
+    /// As it lies in an IP header: 4 or 16 bytes.
+    var wireBytes: [UInt8] {
+        let all = [high, low].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> UInt64(56 - 8 * $0)) } }
+        return isIPv4 ? Array(all[12...]) : all
+    }
+}
+
+/// A TCP segment in an IPv4 or IPv6 packet in an Ethernet frame, as tests write and read it: every field open, nothing shared with
+/// `Wire/`'s writers and parsers.
 struct TestSegment {
     enum ChecksumKind { case full, partial, bad }
 
@@ -58,6 +65,10 @@ struct TestSegment {
     var fragmentOffset = 0
     var timeToLive: UInt8 = 64
     var identification: UInt16 = 0
+    /// Of IPv6: traffic class and flow label, and headers between the IP header and TCP: their numbers and bytes, of which the first is
+    /// filled in.
+    var trafficClassAndFlow: UInt32 = 0
+    var extensionHeaders: [(number: UInt8, bytes: [UInt8])] = []
 
     var end: UInt32 {
         sequence &+ UInt32(payload.count) &+ (flags.contains(.syn) ? 1 : 0) &+ (flags.contains(.fin) ? 1 : 0)
@@ -86,7 +97,7 @@ struct TestSegment {
         var frame: [UInt8] = []
         let padded = options + [UInt8](repeating: 0, count: (4 - options.count % 4) % 4)
         let tcpLength = 20 + padded.count + payload.count
-        frame.reserveCapacity(34 + tcpLength)
+        frame.reserveCapacity(54 + tcpLength)
         for address in [receiver, sender] {
             for shift in stride(from: 40, through: 0, by: -8) { frame.append(UInt8(address.bits >> UInt64(shift) & 255)) }
         }
@@ -98,16 +109,28 @@ struct TestSegment {
             put16(Int(value >> 16))
             put16(Int(value & 0xFFFF))
         }
-        put16(0x0800)
-        put16(0x4500)
-        put16(20 + tcpLength)
-        put16(Int(identification))
-        put16((dontFragment ? 0x4000 : 0) | (moreFragments ? 0x2000 : 0) | fragmentOffset / 8)
-        put16(Int(timeToLive) << 8 | 6)
-        put16(0)
-        put32(source.address.v4)
-        put32(destination.address.v4)
-        Self.store(~TestChecksum.fold(TestChecksum.sum(frame[14..<34])), at: 24, in: &frame)
+        if source.address.isIPv4 {
+            put16(0x0800)
+            put16(0x4500)
+            put16(20 + tcpLength)
+            put16(Int(identification))
+            put16((dontFragment ? 0x4000 : 0) | (moreFragments ? 0x2000 : 0) | fragmentOffset / 8)
+            put16(Int(timeToLive) << 8 | 6)
+            put16(0)
+            frame += source.address.wireBytes + destination.address.wireBytes
+            Self.store(~TestChecksum.fold(TestChecksum.sum(frame[14..<34])), at: 24, in: &frame)
+        } else {
+            put16(0x86DD)
+            put32(6 << 28 | trafficClassAndFlow)
+            put16(extensionHeaders.map(\.bytes.count).reduce(tcpLength, +))
+            put16(Int(extensionHeaders.first?.number ?? 6) << 8 | Int(timeToLive))
+            frame += source.address.wireBytes + destination.address.wireBytes
+            for (index, header) in extensionHeaders.enumerated() {
+                frame.append(index + 1 < extensionHeaders.count ? extensionHeaders[index + 1].number : 6)
+                frame += header.bytes.dropFirst()
+            }
+        }
+        let tcp = frame.count
         put16(Int(source.port))
         put16(Int(destination.port))
         put32(sequence)
@@ -118,11 +141,11 @@ struct TestSegment {
         frame += padded
         frame += payload
         let pseudo = TestChecksum.pseudoHeader(source: source.address, destination: destination.address, length: tcpLength)
-        let full = ~TestChecksum.fold(pseudo + TestChecksum.sum(frame[34...]))
+        let full = ~TestChecksum.fold(pseudo + TestChecksum.sum(frame[tcp...]))
         switch checksum {
-        case .full: Self.store(full, at: 50, in: &frame)
-        case .partial: Self.store(TestChecksum.fold(pseudo), at: 50, in: &frame)
-        case .bad: Self.store(full ^ 0x0100, at: 50, in: &frame)
+        case .full: Self.store(full, at: tcp + 16, in: &frame)
+        case .partial: Self.store(TestChecksum.fold(pseudo), at: tcp + 16, in: &frame)
+        case .bad: Self.store(full ^ 0x0100, at: tcp + 16, in: &frame)
         }
         return frame
     }

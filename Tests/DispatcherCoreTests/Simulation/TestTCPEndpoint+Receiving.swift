@@ -2,7 +2,7 @@ import DispatcherCore
 
 /// The receiving half: RFC 9293 3.10.7, with a complaint about everything that a correct peer would not send.
 extension TestTCPEndpoint {
-    var receiveSegmentSize: Int { min(options.maximumSegmentSize ?? 536, host.mtu - 40) }
+    var receiveSegmentSize: Int { min(options.maximumSegmentSize ?? host.assumedSegmentSize, host.mtu - host.headers) }
 
     func accept(_ segment: TestSegment, initialSequence: UInt32?) {
         if let initialSequence, options.initialSequence == nil { initialSend = initialSequence }

@@ -3,7 +3,7 @@ import DispatcherCore
 /// The sending half: windows, congestion control (RFC 5681, NewReno), timeouts (RFC 6298), probes.
 extension TestTCPEndpoint {
     var dataEnd: Int { 1 + sendBuffer.count }
-    var sendSegmentSize: Int { min(peerSegmentSize, host.mtu - 40) }
+    var sendSegmentSize: Int { min(peerSegmentSize, host.mtu - host.headers) }
     private var inFlight: Int { sendNext - unacknowledged }
 
     /// Sends what the windows allow.

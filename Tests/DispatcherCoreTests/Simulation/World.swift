@@ -1,10 +1,42 @@
 import DispatcherCore
 import Testing
 
+/// Which IP versions the two sides of a run speak.
+struct Families: CustomStringConvertible {
+    /// With `both`, hosts take turns, IPv4 first.
+    enum Mix: CaseIterable {
+        case v4, v6, both
+
+        func isIPv4(_ index: Int) -> Bool { self == .v4 || self == .both && index % 2 == 0 }
+        func pick<Value>(v4: Value, v6: Value) -> [Value] { (self == .v6 ? [] : [v4]) + (self == .v4 ? [] : [v6]) }
+    }
+
+    var clients = Mix.v4
+    var servers = Mix.v4
+
+    static let v4 = Families()
+    static let v6 = Families(clients: .v6, servers: .v6)
+    /// Every pair in which IPv6 has a part.
+    static let withIPv6 = Mix.allCases.flatMap { clients in Mix.allCases.map { Families(clients: clients, servers: $0) } }.dropFirst()
+
+    /// What a seed says: in a third of all runs IPv4 alone. It has its own random numbers, so that it changes nothing else of a run.
+    static func random(seed: UInt64) -> Families {
+        var random = SimulationRandom(seed: seed).fork("families")
+        if random.chance(0.33) { return .v4 }
+        return Families(clients: Mix.allCases[random.below(3)], servers: Mix.allCases[random.below(3)])
+    }
+
+    var description: String { "clients \(clients), servers \(servers)" }
+}
+
 /// A whole simulated network: clients, the dispatcher, servers, and a link in each direction for each host.
 final class World {
     static let service = Endpoint(address: IPAddress("10.77.1.100")!, port: 80)
     static let sourceAddress = IPAddress("10.77.2.200")!
+    static let serviceIPv6 = Endpoint(address: IPAddress("fd77:1::100")!, port: 80)
+    static let sourceAddressIPv6 = IPAddress("fd77:2::200")!
+
+    static func service(isIPv4: Bool) -> Endpoint { isIPv4 ? service : serviceIPv6 }
 
     let simulation: Simulation
     let book = ExchangeBook()
@@ -18,44 +50,55 @@ final class World {
     private(set) var links: [String: (up: SimulatedLink, down: SimulatedLink)] = [:]
     /// Off where segments are changed undetectably.
     var isStrict = true { didSet { for host in hosts { host.isStrict = isStrict } } }
+    let families: Families
     private var nextClient = 0
 
-    static func serverEndpoint(_ index: Int) -> Endpoint { Endpoint(address: IPAddress(v4: 0x0A4D_020B + UInt32(index)), port: 8_080) }
+    static func serverEndpoint(_ index: Int, _ mix: Families.Mix = .v4) -> Endpoint {
+        let four = IPAddress(v4: 0x0A4D_020B + UInt32(index))
+        return Endpoint(
+            address: mix.isIPv4(index) ? four : IPAddress(high: 0xFD77_0002_0000_0000, low: 0x11 + UInt64(index)), port: 8_080)
+    }
 
     /// - Parameters:
     ///   - servers: back-end servers, each simulated; 0 = the test adds raw ones.
+    ///   - families: the IP versions of clients and servers.
     ///   - configure: changes to the configuration before the engine starts.
     init(
         seed: UInt64 = SimulationSeed.one, servers: Int = 1, rawServers: Int = 0, client: Impairments = .clean(),
         server: Impairments = .clean(),
-        serverOptions: TestTCPOptions = TestTCPOptions(), configure: (inout EngineConfiguration) -> Void = { _ in }
+        serverOptions: TestTCPOptions = TestTCPOptions(), families: Families = .v4,
+        configure: (inout EngineConfiguration) -> Void = { _ in }
     ) {
         simulation = Simulation(seed: seed)
+        self.families = families
         clientImpairments = client
         serverImpairments = server
         var configuration = EngineConfiguration()
-        configuration.sourceAddress = Self.sourceAddress
-        configuration.services = [ServiceConfiguration(name: "web", listen: [Self.service], routes: [RouteConfiguration(pool: 0)])]
+        configuration.sourceAddresses = families.servers.pick(v4: Self.sourceAddress, v6: Self.sourceAddressIPv6)
+        let listen = families.clients.pick(v4: Self.service, v6: Self.serviceIPv6)
+        configuration.services = [ServiceConfiguration(name: "web", listen: listen, routes: [RouteConfiguration(pool: 0)])]
         configuration.pools = [
             PoolConfiguration(
-                name: "pool", servers: (0..<servers + rawServers).map { ServerConfiguration(endpoint: Self.serverEndpoint($0)) })
+                name: "pool",
+                servers: (0..<servers + rawServers).map { ServerConfiguration(endpoint: Self.serverEndpoint($0, families.servers)) })
         ]
         configure(&configuration)
         dispatcher = SimulatedDispatcher(simulation, configuration: configuration)
         for index in 0..<servers {
-            let host = addHost("server\(index + 1)", Self.serverEndpoint(index).address, side: .server, impairments: server)
+            let host = addHost(
+                "server\(index + 1)", Self.serverEndpoint(index, families.servers).address, side: .server, impairments: server)
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
             simulated.limit = configuration.pools[0].servers[index].initialLimit
             self.servers.append(simulated)
         }
         for index in servers..<servers + rawServers {
-            _ = addHost("raw-server\(index + 1)", Self.serverEndpoint(index).address, side: .server, impairments: server)
+            _ = addHost("raw-server\(index + 1)", Self.serverEndpoint(index, families.servers).address, side: .server, impairments: server)
         }
     }
 
     func addHost(_ name: String, _ address: IPAddress, side: Side, impairments: Impairments, mtu: Int = 1_500) -> TestHost {
         let gateway = side == .client ? SimulatedDispatcher.clientSideHardware : SimulatedDispatcher.serverSideHardware
-        let hardware = HardwareAddress(bits: 0x02_00_00_00_00_00 | UInt64(address.v4))
+        let hardware = HardwareAddress(bits: (address.isIPv4 ? 0x02_00_00_00_00_00 : 0x06_00_00_00_00_00) | UInt64(address.v4))
         let host = TestHost(simulation, name: name, address: address, hardware: hardware, gateway: gateway, mtu: mtu)
         host.isStrict = isStrict
         let up = SimulatedLink(simulation, name: "\(name) up", impairments: impairments)
@@ -74,10 +117,14 @@ final class World {
 
     func host(_ name: String) -> TestHost { hosts.first { $0.name == name }! }
 
-    func nextClientHost(mtu: Int = 1_500, impairments: Impairments? = nil) -> TestHost {
+    /// - Parameter isIPv4: nil = its turn decides.
+    func nextClientHost(mtu: Int = 1_500, impairments: Impairments? = nil, isIPv4: Bool? = nil) -> TestHost {
+        let isIPv4 = isIPv4 ?? families.clients.isIPv4(nextClient)
         nextClient += 1
+        // Each client has a /64 of its own, as it would have in the world.
+        let six = IPAddress(high: 0xFD77_0001_0000_0000 | UInt64(nextClient), low: 0x1000 | UInt64(nextClient))
         return addHost(
-            "client\(nextClient)", IPAddress(v4: 0x0A4D_1000 + UInt32(nextClient)), side: .client,
+            "client\(nextClient)", isIPv4 ? IPAddress(v4: 0x0A4D_1000 + UInt32(nextClient)) : six, side: .client,
             impairments: impairments ?? clientImpairments, mtu: mtu)
     }
 
@@ -93,7 +140,8 @@ final class World {
         var host = nextClientHost(mtu: mtu, impairments: impairments)
         host = hosts.last!
         let client = SimulatedClient(
-            host, port: UInt16(30_000 + clients.count % 20_000), to: Self.service, script: script, options: options)
+            host, port: UInt16(30_000 + clients.count % 20_000), to: Self.service(isIPv4: host.address.isIPv4), script: script,
+            options: options)
         clients.append(client)
         return client
     }

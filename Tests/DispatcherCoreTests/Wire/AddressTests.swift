@@ -38,6 +38,37 @@ struct AddressTests {
         }
     }
 
+    @Test("IPv6 text is what the system's library writes")
+    func systemText() {
+        var random = SimulationRandom(seed: 7)
+        for _ in 0..<20_000 {
+            var address = IPAddress(high: random.next() | 1 << 60, low: random.next())
+            // Groups of zeros, and short ones.
+            for group in 0..<8 where random.chance(0.5) {
+                let kept = random.chance(0.7) ? UInt64(0) : UInt64(random.below(300))
+                let shift = UInt64(48 - 16 * (group % 4))
+                if group < 4 {
+                    address.high = address.high & ~(0xFFFF << shift) | kept << shift
+                } else {
+                    address.low = address.low & ~(0xFFFF << shift) | kept << shift
+                }
+            }
+            // The library writes compatible addresses, which nobody has, with dots.
+            if address.high == 0 { continue }
+            #expect(address.description == address.systemText)
+            #expect(IPAddress(address.description) == address)
+        }
+        #expect(IPAddress(high: .max, low: .max).description.utf8.count == IPAddress.longestText)
+    }
+
+    @Test("which addresses are one link's")
+    func linkLocal() {
+        for text in ["fe80::1", "fe80::", "febf:ffff::1"] { #expect(IPAddress(text)?.isLinkLocal == true, "\(text)") }
+        for text in ["fec0::1", "fe7f::1", "fd80::1", "2001:db8::1", "169.254.1.1", "::"] {
+            #expect(IPAddress(text)?.isLinkLocal == false, "\(text)")
+        }
+    }
+
     @Test("sources that no segment may carry")
     func sources() {
         for text in ["0.0.0.0", "0.1.2.3", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "ff02::1"] {

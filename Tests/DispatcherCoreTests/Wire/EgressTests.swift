@@ -14,7 +14,8 @@ struct EgressTests {
     }
 
     private func read(_ packet: [UInt8], strict: Bool = true) throws(FrameFault) -> TestSegment {
-        try TestSegment(frame: [UInt8](repeating: 0, count: 12) + [8, 0] + packet, strict: strict)
+        try TestSegment(
+            frame: [UInt8](repeating: 0, count: 12) + (packet[0] >> 4 == 4 ? [0x08, 0x00] : [0x86, 0xDD]) + packet, strict: strict)
     }
 
     private func packets(_ egress: borrowing Egress) -> [[UInt8]] {
@@ -90,6 +91,50 @@ struct EgressTests {
                 #expect(segment.sequence == 0xFFFF_FF00 &+ UInt32(stream.count) && segment.payload.count <= size)
                 #expect(segment.flags == (index == splitter.count - 1 ? [.ack, .psh, .fin] : .ack))
                 stream += segment.payload
+            }
+            #expect(stream == payload)
+        }
+    }
+
+    @Test("IPv6: header, checksums known, computed and left, cut and whole", arguments: [20, 1_000, 1_440, 9_000])
+    func six(size: Int) throws {
+        let source = Endpoint(address: IPAddress("fd77:1::100")!, port: 80)
+        let destination = Endpoint(address: IPAddress("2001:db8:ffff::11")!, port: 40_000)
+        var random = SimulationRandom(seed: 5)
+        for length in [0, 1, 2, 19, 999, 1_439, 1_440, 1_441, 20_000, 65_475] where length < 5_000 || size > 40 {
+            let payload = random.bytes(length)
+            var segment = OutgoingSegment(
+                side: .client, source: source, destination: destination, sequence: SequenceNumber(0xFFFF_FF00),
+                acknowledgement: SequenceNumber(77), flags: [.ack, .psh, .fin], window: 1_000, segmentSize: size)
+            #expect(segment.mostPayload == 65_475)
+            var egress = Egress(packets: 4, bytes: 1 << 20)
+            var lazy = Egress(packets: 4, bytes: 1 << 20, leavesChecksums: true)
+            let taken = payload.withUnsafeBytes { bytes in
+                let plain = egress.append(segment, payload: bytes) && lazy.append(segment, payload: bytes)
+                segment.payloadSum = TestChecksum.fold(TestChecksum.sum(payload[...]))
+                return plain && egress.append(segment, payload: bytes)
+            }
+            #expect(taken)
+            let (all, left) = (packets(egress), packets(lazy))
+            #expect(all[0] == all[1])
+            #expect(try read(all[0], strict: false).checksum == (length > size ? .partial : .full))
+            #expect(try read(left[0], strict: false).checksum == .partial)
+            // Version, class and label; the length behind the header; TCP; hop limit 64.
+            #expect(Array(all[0][..<8]) == [0x60, 0, 0, 0, UInt8((length + 20) >> 8), UInt8((length + 20) & 255), 6, 64])
+            let whole = UnsafeRawBufferPointer(egress.bytes(of: egress[0]))
+            let splitter = SegmentSplitter(packet: whole, segmentSize: egress[0].segmentSize)
+            #expect(splitter.count == max(1, (length + size - 1) / size))
+            var stream: [UInt8] = []
+            for index in 0..<splitter.count {
+                let piece = withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
+                    let (count, range) = splitter.writeHeader(of: index, into: header.baseAddress!)
+                    return Array(header[..<count]) + Array(whole[range])
+                }
+                let read = try read(piece)
+                #expect(read.source == source && read.destination == destination)
+                #expect(read.sequence == 0xFFFF_FF00 &+ UInt32(stream.count) && read.payload.count <= size)
+                #expect(read.flags == (index == splitter.count - 1 ? [.ack, .psh, .fin] : .ack))
+                stream += read.payload
             }
             #expect(stream == payload)
         }

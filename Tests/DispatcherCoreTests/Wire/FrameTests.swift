@@ -89,6 +89,8 @@ struct FrameTests {
         #expect(reason(vlan) == .vlanTag)
         var six = frame()
         (six[12], six[13]) = (0x86, 0xDD)
+        #expect(reason(six) == .badIPHeader)
+        (six[12], six[13]) = (0x88, 0xCC)
         #expect(reason(six) == .unsupportedEtherType)
         #expect(reason(frame { $0.moreFragments = true }) == .ipFragment)
         #expect(reason(frame { $0.fragmentOffset = 8 }) == .ipFragment)
