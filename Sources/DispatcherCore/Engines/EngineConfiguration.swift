@@ -39,6 +39,11 @@ public struct TCPSettings: Sendable {
     public var serverTimeWait = Interval.seconds(1)
     /// The MSS told to servers, bytes; nil = the client side's MTU less 40.
     public var serverMSS: Int?
+    /// A response of at most so many bytes is staged, and of a longer one the end is kept, so that the server is free before the client has
+    /// it all; 0 = everything goes end to end ([0063]).
+    public var tailCustody = 64 << 10
+    /// All such bytes together.
+    public var stagingMemory = 64 << 20
 
     public init() {}
 }

@@ -58,7 +58,7 @@ extension L73Dispatcher {
     /// Adds bytes of ours to the stream to the client. They are left out, and counted, when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
         guard let offset = front.pointee.sender.beginOwn(),
-            buffers.grow(&front.pointee.own, to: offset + OwnAnswer.capacity, keeping: offset)
+            growOwn(front, to: offset + OwnAnswer.capacity, keeping: offset)
         else {
             counters.answersOmitted &+= 1
             return
@@ -70,8 +70,7 @@ extension L73Dispatcher {
     /// The same with bytes that are there already.
     /// - Returns: false when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let offset = front.pointee.sender.beginOwn() else { return false }
-        guard buffers.grow(&front.pointee.own, to: offset + bytes.count, keeping: offset) else { return false }
+        guard let offset = front.pointee.sender.beginOwn(), growOwn(front, to: offset + bytes.count, keeping: offset) else { return false }
         if let base = bytes.baseAddress { (front.pointee.own.base! + offset).copyMemory(from: base, byteCount: bytes.count) }
         front.pointee.sender.appendOwn(bytes.count)
         return true

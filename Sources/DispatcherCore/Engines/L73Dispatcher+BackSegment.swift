@@ -26,9 +26,9 @@ extension L73Dispatcher {
         }
 
         let windowMoved = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
-        let progress = back.pointee.sender.acknowledge(
-            segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, at: now)
-        if progress.resend, let piece = back.pointee.sender.firstMissing(at: now) { sendPiece(piece, back, into: &egress) }
+        let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
+        _ = back.pointee.sender.acknowledge(
+            segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, sack: blocks, at: now)
         pump(back, at: now, into: &egress)
 
         if back.pointee.state == .closing { return receiveWhileClosing(segment, back, place, at: now, into: &egress) }
@@ -73,7 +73,7 @@ extension L73Dispatcher {
             repeatOrAnswer(
                 front, index, mayRepeat: !answered && (front.pointee.isIdempotent || !received), failed: server, status: 502,
                 cause: .server, phase: .headers, at: now, into: &egress)
-        case .body: truncate(front, index, at: now, into: &egress)
+        case .body, .staged: truncate(front, index, at: now, into: &egress)
         case .none, .bound, .tunnel: break
         }
     }

@@ -22,7 +22,7 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.closing, _): servers[server].closing -= 1
         case (_, .tunnel): servers[server].tunnels -= 1
-        case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= 1
+        case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): servers[server].active -= 1
         case (.opening, .none): slotLinks.remove(place, from: &servers[server].opening)
         case (_, .none): slotLinks.remove(place, from: &servers[server].idle)
         }
@@ -54,6 +54,7 @@ extension L73Dispatcher {
     mutating func releaseBuffers(_ back: BackRef) {
         buffers.give(&back.pointee.held)
         buffers.give(&back.pointee.gap)
+        giveCustody(back)
         back.pointee.heldCount = 0
         back.pointee.beyondGap = Reassembly()
     }
@@ -65,7 +66,7 @@ extension L73Dispatcher {
         buffers.give(&front.pointee.head)
         buffers.give(&front.pointee.body)
         buffers.give(&front.pointee.output)
-        buffers.give(&front.pointee.own)
+        giveOwn(front)
     }
 
     /// The client has reset its connection, or is given up.

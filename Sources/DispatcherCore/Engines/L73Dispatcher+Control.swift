@@ -103,6 +103,7 @@ extension L73Dispatcher {
         snapshot.timeWaits = timeWait.count(at: now)
         snapshot.timers = timers.count
         snapshot.bufferBytes = buffers.inUse
+        snapshot.stagingBytes = stagingBytes
         snapshot.clientsHold = clients.held
         snapshot.clientEvictions = clients.evictions
         snapshot.isStopping = isStopping

@@ -118,6 +118,7 @@ extension L73Dispatcher {
         servers[server].active += 1
         servers[server].requests &+= 1
         back.pointee.use = .bound
+        back.pointee.epoch &+= 1
         back.pointee.front = UInt32(index)
         back.pointee.splice = Splice()
         back.pointee.splice.frontGeneration = front.pointee.generation
@@ -138,6 +139,7 @@ extension L73Dispatcher {
         back.pointee.closesAfter = back.pointee.isOwn
         back.pointee.resetsAfter = false
         back.pointee.serverFin = nil
+        back.pointee.custodyRefused = false
         back.pointee.framer = ResponseFramer(.none)
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.floor = back.pointee.receiveNext

@@ -76,7 +76,7 @@ extension L73Dispatcher {
         var flags: TCPFlags = .ack
         if piece.length > 0, piece.sequence + piece.length == front.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
-        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
+        let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
         let payload = piece.length > 0 ? front.pointee.own.bytes(piece.offset, count: piece.length) : Self.noPayload
         sendToClient(
             front, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
@@ -94,6 +94,13 @@ extension L73Dispatcher {
             let translated = connection.splice.toServer(front.pointee.sender.unacknowledged)
             return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
         }
+        if connection.use == .staged {
+            // The free room of the buffer, and as much beyond it that a scaled field never rounds the last bytes away; an edge that was
+            // shown is not taken back.
+            let room = max(
+                Int(clamping: connection.splice.remaining) + 2 * serverMSS, connection.shownEdge.distance(from: connection.receiveNext))
+            return (connection.receiveNext, max(room, 0))
+        }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
             return (connection.receiveNext, 10 * serverMSS)
         }
@@ -107,7 +114,7 @@ extension L73Dispatcher {
         if let end = connection.splice.end(from: connection.receiveNext) { number = SequenceNumber.earlier(number, end) }
         var edge = connection.splice.toServer(front.pointee.sender.edge)
         if configuration.tcp.initialWindow == .clamped {
-            let clamp = number + 10 * serverMSS + Int(min(connection.splice.acknowledged, 1 << 24))
+            let clamp = number + connection.splice.firstWindow + Int(min(connection.splice.acknowledged, 1 << 24))
             edge = SequenceNumber.earlier(edge, clamp)
         }
         return (number, edge.distance(from: number))
@@ -172,7 +179,7 @@ extension L73Dispatcher {
             guard let (front, _) = front(of: back) else { return }
             payload = front.pointee.output.bytes(piece.offset, count: piece.length)
         }
-        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
+        let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
         sendToServer(
             back, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
     }

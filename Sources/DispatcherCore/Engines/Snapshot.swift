@@ -57,9 +57,22 @@ public struct Snapshot: Sendable {
     /// Connections and places in queues that are counted for their clients, and clients that had to be forgotten for want of room.
     public var clientsHold = 0
     public var clientEvictions: UInt64 = 0
+    /// Response bytes held for clients, as memory.
+    public var stagingBytes = 0
     public var isStopping = false
 
     public init() {}
+}
+
+/// How a response reaches its client (tcp.md "Who sends a response byte").
+public enum Delivery: UInt8, CaseIterable, Sendable {
+    /// Whole in our custody; end to end; end to end for want of staging memory.
+    case staged, endToEnd, withoutMemory
+    /// End to end, until its last part was taken into our custody: counted beside `endToEnd`.
+    case tailKept
+
+    /// The value of the metric's label `delivery`.
+    public var label: String { DropReason.kebab(String(describing: self)) }
 }
 
 /// Why a connection or a request was refused.
@@ -92,6 +105,8 @@ public struct Counters: Sendable {
     /// Requests refused or responses refused, by the framing's own reason.
     public var requestFaults: [(label: String, count: UInt64)] = []
     public var responseFaults: [(label: String, count: UInt64)] = []
+    /// Responses by `Delivery`.
+    public var deliveries = [UInt64](repeating: 0, count: Delivery.allCases.count)
     /// Requests that were repeated on another connection.
     public var repeatedRequests: UInt64 = 0
     /// Requests dispatched to a server at its limit: must stay 0.

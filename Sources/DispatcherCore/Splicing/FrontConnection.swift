@@ -94,8 +94,14 @@ struct FrontConnection {
     /// The server it was given to last, and the one that failed it last, as indices of the engine's table.
     var lastServer = UInt16.max
     var failedServer = UInt16.max
-    /// Own bytes: answers of ours and held heads, as `sender` counts them.
+    /// Own bytes: answers of ours, held heads and response bytes in our custody, as `sender` counts them; and how much staging memory it
+    /// counts for.
     var own = Buffer.none
+    var stagedBytes: UInt32 = 0
+    /// The most bytes that were on their way to the client lately without a loss, and when; nothing counts before `provenAfter`.
+    var provenFlight = 0
+    var provenAt = Instant.distantPast
+    var provenAfter: SequenceNumber
 
     // MARK: Deadlines and times
     /// When the phase must have ended.
@@ -139,6 +145,29 @@ struct FrontConnection {
         self.shownEdge = shownEdge
         toldEdge = shownEdge
         progressMark = sender.unacknowledged
+        provenAfter = sender.unacknowledged
+    }
+
+    /// Learns from an acknowledgement how much the path to the client takes.
+    /// - Parameters:
+    ///   - flight: bytes on their way before it.
+    ///   - lost: it shows a gap.
+    mutating func noteFlight(_ flight: Int, lost: Bool, moved: Bool, at now: Instant) {
+        if lost {
+            provenFlight /= 2
+            provenAfter = sender.highest
+        } else if moved, sender.unacknowledged.isAtOrAfter(provenAfter) {
+            provenAfter = sender.unacknowledged
+            if flight >= provenFlight || now - provenAt > sender.timeout {
+                provenFlight = flight
+                provenAt = now
+            }
+        }
+    }
+
+    /// What the path took lately: what is older than a timeout, and than a second, is not trusted (RFC 5681 4.1).
+    func trustedFlight(at now: Instant) -> Int {
+        now - provenAt > max(sender.timeout, .seconds(1)) ? 0 : provenFlight
     }
 
     /// Whether a response waits for the client: for an acknowledgement, or because its window takes no full segment.

@@ -48,13 +48,16 @@ struct MetricFamily: Sendable {
         "next_hop_drops_total", .counter, ["side", "reason"], "Packets dropped because nobody was found to send them to.")
     static let neighbours = MetricFamily("neighbours", .gauge, ["side"], "Neighbours whose hardware addresses are known or asked for.")
     static let neighbourFailures = MetricFamily("neighbour_failures_total", .counter, ["side"], "Neighbours that did not answer ARP.")
-    static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
+    static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Memory of response bytes held for clients.")
+    static let deliveries = MetricFamily(
+        "responses_total", .counter, ["delivery"],
+        "Responses by their way to the client: staged, end-to-end, with its end kept (tail-kept), end to end without-memory for more.")
     static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
 
     static let all = [
         requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive, serverIdle,
         serverConnects, serverUp, controllerState, dropped, retransmitted, evicted, repeated, captureDrops, egressErrors, nextHopDrops,
         neighbours,
-        neighbourFailures, stagingBytes, buildInfo,
+        neighbourFailures, stagingBytes, deliveries, buildInfo,
     ]
 }

@@ -14,7 +14,11 @@ struct MetricsPage {
         page.addCounters(report)
         page.addNextHops(report)
         page.begin(.stagingBytes)
-        page.add(.stagingBytes, [], 0)
+        page.add(.stagingBytes, [], report.snapshot.stagingBytes)
+        page.begin(.deliveries)
+        for way in Delivery.allCases {
+            page.add(.deliveries, [way.label], report.snapshot.counters.deliveries[Int(way.rawValue)])
+        }
         page.begin(.buildInfo)
         page.add(.buildInfo, [Version.text], 1)
         return page.text

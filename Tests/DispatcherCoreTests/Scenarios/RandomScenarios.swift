@@ -51,6 +51,8 @@ struct RandomRun {
             configuration.services[0].limits.tunnelIdle = .seconds(900)
             configuration.services[0].limits.idle = .seconds(300)
             if random.chance(0.3) { configuration.clientSideMTU = 1_400 }
+            configuration.tcp.tailCustody = [64 << 10, 64 << 10, 8 << 10, 1_000, 0][random.below(5)]
+            if random.chance(0.1) { configuration.tcp.stagingMemory = random.within(0...200_000) }
         }
         self.world = world
         for server in world.servers where random.chance(0.3) { server.keepAlive = .milliseconds(Int64(random.within(100...5_000))) }

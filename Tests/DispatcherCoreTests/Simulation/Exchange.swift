@@ -207,6 +207,17 @@ final class Exchange {
     var clientBody: Int?
     var bodyLength = 0
 
+    /// Whether the dispatcher takes the whole response into its custody: its length is known and no more than that.
+    func isStaged(tailCustody: Int, method: String) -> Bool {
+        guard tailCustody > 0 else { return false }
+        if method == "HEAD" || response.status == 204 || response.status == 304 { return true }
+        switch response.framing {
+        case .contentLength(let length): return length <= tailCustody
+        case .none: return true
+        case .chunked, .untilClose, .switching: return false
+        }
+    }
+
     init(id: UInt32, request: RequestPlan, response: ResponsePlan) {
         self.id = id
         self.request = request

@@ -91,6 +91,7 @@ final class InvariantChecker {
         }
         expect(snapshot.timeWaits, 0, "timeWaits")
         expect(snapshot.bufferBytes, 0, "bufferBytes")
+        expect(snapshot.stagingBytes, 0, "stagingBytes")
         expect(snapshot.clientsHold, 0, "clientsHold")
         if snapshot.timers > idle { simulation.violation("I7: \(snapshot.timers) timers at rest with \(idle) idle connections") }
     }
