@@ -11,6 +11,7 @@ struct EngineCounters: ~Copyable {
     private static let total = 2 * side + refusals + requestFaults + responseFaults
 
     var repeatedRequests: UInt64 = 0
+    var streamedRequests: UInt64 = 0
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
@@ -66,6 +67,7 @@ struct EngineCounters: ~Copyable {
         at += Self.requestFaults
         for fault in ResponseFault.allCases { out.responseFaults.append(("\(fault.label)", cells[at + Int(fault.rawValue)])) }
         out.repeatedRequests = repeatedRequests
+        out.streamedRequests = streamedRequests
         out.overLimit = overLimit
         out.recordsLost = recordsLost
         out.answersOmitted = answersOmitted

@@ -6,7 +6,8 @@ extension L73Dispatcher {
         finishRecord(front, cause: .normal, phase: .normal, at: now)
         let server = Int(back.pointee.server)
         let requestIsThere = !back.pointee.sender.hasUnacknowledgedOwn
-        let resets = back.pointee.resetsAfter || !requestIsThere
+        let isEarly = front.pointee.stream.isOpen
+        let resets = back.pointee.resetsAfter || !requestIsThere || isEarly
         front.pointee.back = FrontConnection.noIndex
         releaseRequest(front)
         front.pointee.phase = .idle
@@ -18,7 +19,7 @@ extension L73Dispatcher {
         if resets {
             closeBack(back, place, reset: true, at: now, into: &egress)
         } else {
-            servers[server].active -= 1
+            leaveSlot(back)
             back.pointee.use = .none
             back.pointee.splice = Splice()
             if back.pointee.serverFin == back.pointee.receiveNext {
@@ -43,12 +44,17 @@ extension L73Dispatcher {
                 beginClosing(front, index, at: now, into: &egress)
             }
         } else {
-            beginClosing(front, index, at: now, into: &egress)
+            beginClosing(front, index, refusing: isEarly, at: now, into: &egress)
         }
     }
 
     /// The client's FIN: a client that half-closes still gets its response; one that leaves the queue does not come back.
     mutating func clientFinished(_ front: FrontRef, _ index: Int, wasQueued: Bool, at now: Instant, into egress: inout Egress) {
+        if front.pointee.stream.state == .coming, front.pointee.phase != .closing {
+            failBody(front, index, .incompleteHead, at: now, into: &egress)
+            if front.pointee.phase == .responding { acknowledge(front, into: &egress) }
+            return
+        }
         switch front.pointee.phase {
         case .idle:
             acknowledgeWithFin(front, index, at: now, into: &egress)

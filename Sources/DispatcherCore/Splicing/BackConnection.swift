@@ -72,6 +72,8 @@ struct BackConnection {
     /// Segments kept beyond the gap, at most 3, for which the server was sent no duplicate acknowledgement: its bytes before the gap were
     /// still on their way to the client.
     var duplicatesOwed: UInt8 = 0
+    /// Whether the request on it is streamed, and counted as such.
+    var isStreamed = false
     /// The connection closes after this response.
     var closesAfter = false
     /// Bytes came that belong to no response: the connection is reset once this one is delivered.

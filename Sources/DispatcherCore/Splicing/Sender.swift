@@ -2,7 +2,8 @@
 /// originates ("own bytes"): requests, its own answers, heads that it holds, FIN. Bytes that are forwarded end to end pass through
 /// the same sequence space, but whoever sent them repeats them.
 ///
-/// Own bytes are the range `base..<end`; they lie in a buffer of the connection from offset 0 on. Recovery is that of RFC 5681 and RFC
+/// Own bytes are the range `base..<end`; they lie in a buffer of the connection, from its offset 0 on or, where acknowledged ones are
+/// dropped while others are added, wherever it says. Recovery is that of RFC 5681 and RFC
 /// 6582 without SACK; the timer is that of RFC 6298 with a minimum of 200 ms.
 struct Sender {
     static let minimumTimeout = Interval.milliseconds(200)
@@ -331,4 +332,14 @@ struct Sender {
     }
 
     mutating func appendOwn(_ count: Int) { end += count }
+
+    /// Lets go of the own bytes that the peer has acknowledged: they need not be kept any longer.
+    /// - Returns: how many bytes go from the front of the buffer.
+    mutating func dropAcknowledged() -> Int {
+        let reached = SequenceNumber.earlier(unacknowledged, end)
+        let dropped = reached.distance(from: base)
+        guard dropped > 0 else { return 0 }
+        base = reached
+        return dropped
+    }
 }
