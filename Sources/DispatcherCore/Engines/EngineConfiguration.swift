@@ -14,6 +14,8 @@ public struct EngineConfiguration: Sendable {
     public var pools: [PoolConfiguration] = []
     /// Upper bound of all request bytes held at a time; bytes.
     public var requestMemory = 256 << 20
+    /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
+    public var bodyMemory = 16 << 20
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 

@@ -12,6 +12,7 @@ struct EngineCounters: ~Copyable {
     private static let total = 2 * side + refusals + requestFaults + responseFaults + deliveries
 
     var repeatedRequests: UInt64 = 0
+    var streamedRequests: UInt64 = 0
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
@@ -69,6 +70,7 @@ struct EngineCounters: ~Copyable {
         for fault in ResponseFault.allCases { out.responseFaults.append(("\(fault.label)", cells[at + Int(fault.rawValue)])) }
         for way in 0..<Self.deliveries { out.deliveries[way] = cells[Self.total - Self.deliveries + way] }
         out.repeatedRequests = repeatedRequests
+        out.streamedRequests = streamedRequests
         out.overLimit = overLimit
         out.recordsLost = recordsLost
         out.answersOmitted = answersOmitted

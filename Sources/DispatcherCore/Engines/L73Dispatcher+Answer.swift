@@ -24,6 +24,7 @@ extension L73Dispatcher {
         case .serverUnavailable: (cause, phase) = (.server, .connect)
         case .headTime, .bodyRate: (cause, phase) = (.clientTimeout, .request)
         case .queueFull, .tunnelLimit, .clientQueueShare: (cause, phase) = (.resource, .queue)
+        case .bodyMemory: (cause, phase) = (.resource, .request)
         default: (cause, phase) = (.proxy, .request)
         }
         answer(front, index, status: status, cause: cause, phase: phase, at: now, into: &egress)
@@ -81,6 +82,7 @@ extension L73Dispatcher {
         buffers.give(&front.pointee.head)
         buffers.give(&front.pointee.body)
         buffers.give(&front.pointee.output)
+        releaseBody(front)
         front.pointee.outputCount = 0
         front.pointee.bodyCount = 0
         front.pointee.decoder = nil

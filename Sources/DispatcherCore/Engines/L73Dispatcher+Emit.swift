@@ -18,11 +18,10 @@ extension L73Dispatcher {
         switch front.pointee.phase {
         case .closing, .tunnel: room = 65_535
         default:
-            let limits = self.limits[Int(front.pointee.service)]
-            room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
+            room = requestRoom(front)
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
-        if edge.isAfter(front.pointee.shownEdge) { front.pointee.shownEdge = edge }
+        if edge.distance(from: front.pointee.shownEdge) >= leastStep(front) { front.pointee.shownEdge = edge }
         let told = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
         let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
         front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
@@ -177,7 +176,7 @@ extension L73Dispatcher {
         var payload = Self.noPayload
         if piece.length > 0 {
             guard let (front, _) = front(of: back) else { return }
-            payload = front.pointee.output.bytes(piece.offset, count: piece.length)
+            payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)
         }
         let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
         sendToServer(

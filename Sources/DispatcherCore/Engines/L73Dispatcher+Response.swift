@@ -298,6 +298,11 @@ extension L73Dispatcher {
             !head.saysClose && head.framing != .untilClose && (head.minorVersion == 1 || head.saysKeepAlive)
             && (front.pointee.answered.minorVersion == 1 || head.saysKeepAlive)
         if !clientMayStay || isStopping { front.pointee.keepAlive = false }
+        if front.pointee.stream.isOpen {
+            // An early answer: what the client still sends is no request, and what the server still reads no answer's.
+            front.pointee.keepAlive = false
+            back.pointee.closesAfter = true
+        }
         front.pointee.status = head.status
         front.pointee.phase = .responding
         front.pointee.responded = now

@@ -57,7 +57,7 @@ extension L73Dispatcher {
         pump(front, at: now, into: &egress)
         armFront(front, index)
         if hasArrived {
-            releaseSlot(front, back, place, at: now, into: &egress)
+            releaseSlot(front, back, place, isEarly: front.pointee.stream.isOpen, at: now, into: &egress)
         } else {
             acknowledge(back, into: &egress)
         }
@@ -67,8 +67,8 @@ extension L73Dispatcher {
 
     /// Makes room in the buffer of own bytes and counts it as staging memory.
     private mutating func reserveOwn(_ front: FrontRef, size: Int, keeping: Int) -> Bool {
-        let capacity = max(BufferPool.capacity(for: size), front.pointee.own.capacity)
-        let more = capacity == .max ? Int.max : capacity - Int(front.pointee.stagedBytes)
+        let capacity = max(BufferPool.taken(for: size), front.pointee.own.capacity)
+        let more = capacity - Int(front.pointee.stagedBytes)
         guard more <= configuration.tcp.stagingMemory - stagingBytes,
             buffers.grow(&front.pointee.own, to: size, keeping: keeping)
         else { return false }
@@ -162,14 +162,14 @@ extension L73Dispatcher {
         back.pointee.custody = .none
         back.pointee.custodyBytes = 0
         front.pointee.sender.adopt(from: start, to: end, at: now)
-        releaseSlot(front, back, place, at: now, into: &egress)
+        releaseSlot(front, back, place, isEarly: front.pointee.stream.isOpen, at: now, into: &egress)
         armFront(front, index)
         return true
     }
 
     private mutating func growCustody(_ back: BackRef, to size: Int, keeping: Int) -> Bool {
         guard size > back.pointee.custody.capacity else { return true }
-        let more = BufferPool.capacity(for: size) - Int(back.pointee.custodyBytes)
+        let more = BufferPool.taken(for: size) - Int(back.pointee.custodyBytes)
         guard more <= configuration.tcp.stagingMemory - stagingBytes, buffers.grow(&back.pointee.custody, to: size, keeping: keeping) else {
             counters.delivered(.withoutMemory)
             giveCustody(back)

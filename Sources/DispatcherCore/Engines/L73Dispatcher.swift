@@ -1,7 +1,8 @@
 /// The dispatcher in mode l7/3: a value driven by frames, instants and commands, with one seed as its only randomness ([0028]-[0064]).
 ///
-/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Dispatch` finds each
-/// a server, `+BackOpen`, `+BackSegment`, `+Response` and `+Staging` follow the server, `+Acknowledge` passes the client's acknowledgements on,
+/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Body` long bodies,
+/// `+Dispatch` finds each a server, `+BackOpen`, `+BackSegment`, `+Response` and `+Staging` follow the server, `+Acknowledge` passes the
+/// client's acknowledgements on,
 /// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+ICMP` answers echoes, `+ICMPError` heeds what routers say of our
 /// segments, `+Timers` lets time pass, `+Emit` writes segments.
 public struct L73Dispatcher: ~Copyable {
@@ -58,6 +59,8 @@ public struct L73Dispatcher: ~Copyable {
     var buffers: BufferPool
     /// Bytes of `buffers` that hold responses for clients; at most `tcp.stagingMemory`.
     var stagingBytes = 0
+    /// What the bodies of requests take of `configuration.bodyMemory`.
+    var bodyBytes = 0
     var counters: EngineCounters
     var records: RecordRing
     var resetLimit = RateLimit(perSecond: 1_000)

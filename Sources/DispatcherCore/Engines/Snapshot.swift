@@ -30,6 +30,8 @@ public struct Snapshot: Sendable {
         public var limit = 0
         /// Connections with a request outstanding, those being opened for one included.
         public var active = 0
+        /// Those of them whose body is streamed.
+        public var streamed = 0
         public var idle = 0
         /// Connections being opened that no request waits for.
         public var opening = 0
@@ -54,6 +56,8 @@ public struct Snapshot: Sendable {
     public var timers = 0
     /// Bytes of requests and answers held.
     public var bufferBytes = 0
+    /// What the bodies of requests take of them.
+    public var bodyBytes = 0
     /// Connections and places in queues that are counted for their clients, and clients that had to be forgotten for want of room.
     public var clientsHold = 0
     public var clientEvictions: UInt64 = 0
@@ -84,6 +88,8 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case queueFull, queueWait, serverUnavailable, tunnelLimit, malformed, headTooLarge, bodyTooLarge, headTime, noRoute
     /// Requests: the body came too slowly, the client makes too many, or has its part of the queue.
     case bodyRate, clientRequestRate, clientQueueShare
+    /// Requests: the memory for bodies is used up.
+    case bodyMemory
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }
@@ -109,6 +115,8 @@ public struct Counters: Sendable {
     public var deliveries = [UInt64](repeating: 0, count: Delivery.allCases.count)
     /// Requests that were repeated on another connection.
     public var repeatedRequests: UInt64 = 0
+    /// Requests whose body was streamed to the server.
+    public var streamedRequests: UInt64 = 0
     /// Requests dispatched to a server at its limit: must stay 0.
     public var overLimit: UInt64 = 0
     /// Records lost because nobody drained them.

@@ -83,6 +83,8 @@ struct BackConnection {
     var custodyBytes: UInt32 = 0
     /// There was no staging memory for the copy: this response goes end to end to its end.
     var custodyRefused = false
+    /// Whether the request on it is streamed, and counted as such.
+    var isStreamed = false
     /// The connection closes after this response.
     var closesAfter = false
     /// Bytes came that belong to no response: the connection is reset once this one is delivered.

@@ -53,8 +53,8 @@ struct BufferPool: ~Copyable {
         return shift
     }
 
-    /// The capacity of a buffer for `size` bytes.
-    static func capacity(for size: Int) -> Int { sizeClass(size).map { 1 << $0 } ?? .max }
+    /// What a buffer of at least `size` bytes takes, if there is one.
+    static func taken(for size: Int) -> Int { sizeClass(size).map { 1 << $0 } ?? size }
 
     /// - Returns: a buffer of at least `size` bytes; nil above the bound or the largest size.
     mutating func take(_ size: Int) -> Buffer? {

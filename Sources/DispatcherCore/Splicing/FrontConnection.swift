@@ -79,9 +79,14 @@ struct FrontConnection {
     var bodyCount: UInt32 = 0
 
     // MARK: The request that is being served
-    /// Canonical head and body, kept until the request ends so that it can be sent again.
+    /// Canonical head and body, kept until the request ends so that it can be sent again; of a streamed one what the server has not
+    /// acknowledged.
     var output = Buffer.none
+    /// Where they end in it.
     var outputCount: UInt32 = 0
+    var stream = BodyStream()
+    /// What its body takes of the memory for bodies.
+    var bodyHeld: UInt32 = 0
     var answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
     var isIdempotent = false
     /// Whether the client's connection stays open after this request, as far as the client is concerned.
@@ -111,7 +116,7 @@ struct FrontConnection {
     var progress = Instant.distantPast
     /// What it had acknowledged then.
     var progressMark: SequenceNumber
-    /// How much of a body was there when its rate was looked at last.
+    /// Up to where a body was there when its rate was looked at last.
     var bodyMark = SequenceNumber(0)
     var started = Instant.distantPast
     var headComplete = Instant.distantPast

@@ -2,7 +2,8 @@
 /// originates ("own bytes"): requests, its own answers, response bytes in its custody, FIN. Bytes that are forwarded end to end pass
 /// through the same sequence space, but whoever sent them repeats them.
 ///
-/// Own bytes are the range `base..<end`; they lie in a buffer of the connection from offset 0 on. Congestion control is that of RFC 5681
+/// Own bytes are the range `base..<end`; they lie in a buffer of the connection, from its offset 0 on or, where acknowledged ones are
+/// dropped while others are added, wherever it says. Congestion control is that of RFC 5681
 /// with the initial window of RFC 6928; recovery that of RFC 6675 where the peer reports what it has (SACK), else that of RFC 6582;
 /// limited transmit by RFC 3042, the tail loss probe by RFC 8985 section 7, the timer by RFC 6298 with a minimum of 200 ms.
 /// `+Sending` picks the next piece, `+Acknowledge` takes what the peer says, `+Timers` lets time pass.

@@ -13,6 +13,8 @@ struct MetricsPage {
         page.addPools(report.snapshot)
         page.addCounters(report)
         page.addNextHops(report)
+        page.begin(.bodyBytes)
+        page.add(.bodyBytes, [], report.snapshot.bodyBytes)
         page.begin(.stagingBytes)
         page.add(.stagingBytes, [], report.snapshot.stagingBytes)
         page.begin(.deliveries)
@@ -101,6 +103,7 @@ struct MetricsPage {
         }
         addServers(.serverLimit, snapshot) { UInt64($0.limit) }
         addServers(.serverActive, snapshot) { UInt64($0.active) }
+        addServers(.serverStreamed, snapshot) { UInt64($0.streamed) }
         addServers(.serverIdle, snapshot) { UInt64($0.idle) }
         addServers(.serverConnects, snapshot) { $0.connects }
         addServers(.serverUp, snapshot) { $0.isUp ? 1 : 0 }
@@ -135,6 +138,8 @@ struct MetricsPage {
         add(.evicted, [], counters.idleEvictions)
         begin(.repeated)
         add(.repeated, [], counters.repeatedRequests)
+        begin(.streamed)
+        add(.streamed, [], counters.streamedRequests)
         begin(.captureDrops)
         for side in Side.allCases { add(.captureDrops, ["\(side)"], report.captures[Int(side.rawValue)].dropped) }
         begin(.egressErrors)

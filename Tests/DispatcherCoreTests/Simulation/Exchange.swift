@@ -46,6 +46,13 @@ struct RequestPlan {
         plan.body = body
         return plan
     }
+    /// A POST with a body of any length up to 256 KiB, most of them short, by length or in chunks.
+    static func upload(_ random: inout SimulationRandom) -> RequestPlan {
+        let most = [20_000, 20_000, 60_000, 66_000, 120_000, 256 << 10][random.below(6)]
+        var plan = post(random.within(1...most))
+        if random.chance(0.5) { plan.chunk = random.within(1...[2_000, 9_000, 100_000][random.below(3)]) }
+        return plan
+    }
     static func upgrade(up: Int, down: Int) -> RequestPlan {
         var plan = RequestPlan()
         plan.fields = [
