@@ -55,7 +55,7 @@ def main() -> int:
         results = []
         for case in cases:
             names = [name for name in (*case.contenders, *case.optional) if name in (chosen.contender or case.contenders)]
-            length = f"of {chosen.seconds} s" if case.load == "wrk" else f"of {chosen.size} MiB"
+            length = f"of {chosen.seconds} s" if case.load != "download" else f"of {chosen.size} MiB"
             print(f"{case.title}: {chosen.rounds} rounds {length}", flush=True)
             results.append(measure.run_case(case, names, folder, servers, chosen.rounds, chosen.seconds, measure.tell, digest))
     finally:

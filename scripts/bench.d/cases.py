@@ -32,8 +32,9 @@ class Case:
     contenders: tuple[str, ...] = ("sluice", "haproxy")
     optional: tuple[str, ...] = ()  # contenders that take part only when `--contender` names them
     wanted: tuple[Wanted, ...] = field(default_factory=tuple)
-    load: str = "wrk"  # or "download": one file of `--size` MiB, its SHA-256 compared
-    fields: tuple[str, ...] = ()  # of each request, beside those of wrk
+    # Or "fresh": a connection for each request; wrk takes each for a read error when the answer does not say that the connection closes.
+    # Or "download": one file of `--size` MiB, its SHA-256 compared.
+    load: str = "wrk"
     loss: str = ""  # of the frames on the client's cable, each way; frames then have the size of those on a real one
 
 
@@ -65,7 +66,7 @@ CASES: dict[str, Case] = {
         Case(
             "new-connection",
             "12-byte answer, a new connection for each request, 64 at a time",
-            fields=("Connection: close",),
+            load="fresh",
             contenders=("sluice", "haproxy", "forwarder"),
             optional=("nginx",),
         ),

@@ -15,6 +15,7 @@ from typing import Any
 
 from cases import Case
 from contenders import CONTENDERS, Contender
+from sluicelab import traffic
 from sluicelab.impairment import LossyCable
 from sluicelab.processes import Process, machine_busy_seconds, processor_seconds
 
@@ -57,9 +58,8 @@ def in_client(*command: str) -> list[str]:
 
 
 def wrk(url: str, case: Case, seconds: int) -> Load:
-    fields = [word for line in case.fields for word in ("--header", line)]
     command = in_client("wrk", "--threads", "2", "--connections", str(case.connections), "--duration", f"{seconds}s", "--latency")
-    text = subprocess.run([*command, *fields, url], check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
+    text = subprocess.run([*command, url], check=True, capture_output=True, text=True, timeout=seconds + 30).stdout
     bytes_read = re.search(r"requests in [^,]+, ([\d.]+)([KMGT]?B) read", text)
     scale = {"B": 1e-6, "KB": 1.024e-3, "MB": 1.024**2, "GB": 1.024**3 * 1e3, "TB": 1.024**4 * 1e6}
     return Load(
@@ -70,6 +70,16 @@ def wrk(url: str, case: Case, seconds: int) -> Load:
         latency_ms_p50=1e3 * _number(r"^\s+50%\s+([\d.]+)(us|ms|s|m)", text),
         latency_ms_p99=1e3 * _number(r"^\s+99%\s+([\d.]+)(us|ms|s|m)", text),
     )
+
+
+def fresh(contender: Contender, case: Case, folder: Path, seconds: int) -> Load:
+    """A closed loop of connections that carry a request each (sluicelab/programs/load.c)."""
+    address = contender.url.removeprefix("http://")
+    process = traffic.load(folder, address, case.path, case.connections, seconds, fresh=True)
+    numbers = process.numbers(seconds + 30)
+    failed = numbers["errors"] + numbers["other_status"] + numbers["unanswered"]
+    megabytes = numbers["bytes"] / 1e6
+    return Load(numbers["answered"], failed, numbers["seconds"], megabytes, numbers["p50_ms"], numbers["p99_ms"])
 
 
 def download(url: str, digest: str) -> Load:
@@ -123,10 +133,15 @@ def take_turn(contender: Contender, case: Case, folder: Path, servers: list[str]
     process = contender.start(folder / contender.name, servers)
     try:
         until_serving(process, contender.url + "/")
-        if case.load == "wrk":
-            wrk(url, case, WARM_UP_SECONDS)
+        put: dict[str, Callable[[int], Load]] = {
+            "wrk": lambda length: wrk(url, case, length),
+            "fresh": lambda length: fresh(contender, case, folder / contender.name, length),
+            "download": lambda _: download(url, digest),
+        }
+        if case.load != "download":
+            put[case.load](WARM_UP_SECONDS)
         own, (busy, machine) = processor_seconds(process.pid), machine_busy_seconds()
-        load = wrk(url, case, seconds) if case.load == "wrk" else download(url, digest)
+        load = put[case.load](seconds)
         own, (busy_after, machine_after) = processor_seconds(process.pid) - own, machine_busy_seconds()
     finally:
         process.stop()

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 19000, SOURCES = 64, OPENS_A_TURN = 40, TURN_MS = 10, READ_MOST = 65536, SMALL_BUFFER = 4096 };
+enum { MOST = 19000, SOURCES = 64, OPENS_A_TURN = 10, TURN_MS = 10, READ_MOST = 65536, SMALL_BUFFER = 4096 };
 struct connection { int fd, stands; double next; };
 static struct connection connection[MOST];
 static struct sockaddr_in address, source[SOURCES];

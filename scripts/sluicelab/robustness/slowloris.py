@@ -7,9 +7,10 @@ from pathlib import Path
 
 from ..dispatcher import Dispatcher
 from .figures import Figures
-from .traffic import Numbers, Running, load, slow_readers, slow_writers, until_open
+from ..traffic import Numbers, Running, load, slow_readers, slow_writers, until_open
 
 WITHIN_MS = 100
+SEND_IDLE_SECONDS = 60  # the default of limits.send-idle
 HALVES = ("client1", "client2")
 
 
@@ -70,5 +71,6 @@ def run(
         numbers = attacker.ended()
         figures.note(f"{name}: stood at most / ended by the dispatcher", f"{numbers['most_standing']} / {numbers['ended_by_peer']}")
     figures.note("memory, MiB", round(dispatcher.resident_bytes / 2**20, 1))
-    dispatcher.until_gauges(baseline, timeout=30)
+    # An end of theirs that was lost before capture is found out by `limits.send-idle`.
+    dispatcher.until_gauges(baseline, timeout=SEND_IDLE_SECONDS + 10)
     figures.true("everything that was occupied is free again", True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..dispatcher import Dispatcher
 from ..scrape import Metrics
 from .figures import Figures
-from .traffic import load, syn_flood
+from ..traffic import load, syn_flood
 
 CONNECT_MS = 3100  # the first SYN and two repetitions, at 1 and 3 s, may be lost
 

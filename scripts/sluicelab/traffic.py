@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from ..network import CLIENT1, CLIENT2
-from ..processes import Process
-from ..programs import compiled
+from .network import CLIENT1, CLIENT2
+from .processes import Process
+from .programs import compiled
 
 Numbers = dict[str, Any]
 HARDWARE_ADDRESS = "02:00:0a:4d:01:01"  # of the dispatcher's fe0 (docs/lab.md)
