@@ -26,4 +26,5 @@ def test_a_server_that_dies_harms_only_its_own(lab: None, folder: Path, figures:
 def test_a_restart_serves_at_once_and_resets_the_past(file_servers: list[str], folder: Path, figures: Figures) -> None:
     """On the same ports, though the servers still hold the old connections."""
     config = configuration([service("again", f"{FILES_ADDRESS}:{PORT}", "again")], [pool("again", file_servers)])
-    restart.run(config, FILES_ADDRESS, folder, figures, times=1, clients=12, port=PORT)
+    # One old connection in some thousand looks as if its handshake were still on its way (half of a SYN cookie fits by chance).
+    restart.run(config, FILES_ADDRESS, folder, figures, times=1, clients=12, port=PORT, silent=1)
