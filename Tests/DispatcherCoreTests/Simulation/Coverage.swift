@@ -22,6 +22,7 @@ enum Coverage {
             (.acknowledgement, "never repeated"), (.reset, "never repeated"), (.icmp, "never repeated"), (.challenge, "never repeated"),
         ]
         for (kind, reason) in single { rows["retransmitted \(kind)"] = reason }
+        rows["responseFaults \(ResponseFault.incompleteHead.label)"] = "a head is parsed when its end was found"
         return rows
     }()
 
