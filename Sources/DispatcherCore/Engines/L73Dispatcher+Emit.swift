@@ -91,7 +91,9 @@ extension L73Dispatcher {
         if connection.use == .tunnel, let (front, _) = front(of: back) {
             // In a tunnel the client acknowledges.
             let translated = connection.splice.toServer(front.pointee.sender.unacknowledged)
-            return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
+            let number = SequenceNumber.later(translated, connection.splice.start)
+            // The edge is the client's, also while its acknowledgement still lies within the 101's head.
+            return (number, max(0, connection.splice.toServer(front.pointee.sender.edge).distance(from: number)))
         }
         if connection.use == .staged {
             // The free room of the buffer, and as much beyond it that a scaled field never rounds the last bytes away; an edge that was

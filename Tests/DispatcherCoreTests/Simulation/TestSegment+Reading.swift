@@ -33,7 +33,7 @@ extension TestSegment {
         sequence = long(tcp + 4)
         acknowledgement = long(tcp + 8)
         reserved = frame[tcp + 12] & 15
-        flags = TCPFlags(rawValue: frame[tcp + 13])
+        flags = SegmentFlags(rawValue: frame[tcp + 13])
         window = UInt16(word(tcp + 14))
         options = Array(frame[tcp + 20..<tcp + header])
         payload = Array(frame[tcp + header..<end])
@@ -64,7 +64,7 @@ extension TestSegment {
         if let text = optionFault() { return text }
         if !dontFragment || moreFragments || fragmentOffset != 0 { return "no DF, or a fragment" }
         if timeToLive == 0 { return "TTL 0" }
-        if !source.address.isUnicastSource { return "source \(source)" }
+        if !source.address.isIPv4 || [0, 127].contains(source.address.v4 >> 24) || source.address.v4 >> 28 >= 14 { return "source \(source)" }
         return nil
     }
 
