@@ -69,7 +69,7 @@ step_table() {
 
 packages_build=(libpcap-dev libssl-dev libsqlite3-dev pkg-config)
 packages_lab=(iproute2 nftables ethtool curl wrk nginx-light python3)
-packages_test=(python3-pytest python3-websockets tcpdump tshark libfaketime)
+packages_test=(python3-pytest python3-websockets tcpdump tshark)
 packages_bench=(haproxy)
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }

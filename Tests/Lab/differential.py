@@ -71,7 +71,7 @@ class Peer:
         options: bytes = b"",
         moves: bool = True,
         wait: float = 0.15,
-        **how: bool,
+        wrong_checksum: bool = False,
     ) -> Step:
         """A segment, and what comes of it.
 
@@ -79,7 +79,7 @@ class Peer:
         `moves`: whether the next number moves over it.
         """
         sequence = (self.next + ahead) & MASK
-        self._write(flags, sequence, (self.expected + ack) & MASK if flags & ACK else 0, payload, options, **how)
+        self._write(flags, sequence, (self.expected + ack) & MASK if flags & ACK else 0, payload, options, wrong_checksum)
         if moves and not ahead:
             self.next = (self.next + len(payload) + bool(flags & SYN) + bool(flags & FIN)) & MASK
         step = self._digest(self._collect(wait))
@@ -90,14 +90,16 @@ class Peer:
         self.send(SYN, options=options)
         self.send(ACK)
 
-    def ask(self, path: str = "/a", **how: int) -> Step:
-        return self.send(ACK | PUSH, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), **how)
+    def ask(self, path: str = "/a", ahead: int = 0, moves: bool = True, wrong_checksum: bool = False) -> Step:
+        return self.send(
+            ACK | PUSH, f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode(), ahead=ahead, moves=moves, wrong_checksum=wrong_checksum
+        )
 
     # What is behind it
 
-    def _write(self, flags: int, sequence: int, acknowledged: int, payload: bytes, options: bytes, **how: bool) -> None:
+    def _write(self, flags: int, sequence: int, acknowledged: int, payload: bytes, options: bytes, wrong: bool = False) -> None:
         segment = frames.tcp(
-            STRANGER, self.target, self.own, self.port, flags, sequence, acknowledged, payload, options=options, **how  # type: ignore[arg-type]
+            STRANGER, self.target, self.own, self.port, flags, sequence, acknowledged, payload, options=options, wrong_checksum=wrong
         )
         self._socket.send(frames.ethernet(GATEWAY, CLIENT1, frames.ipv4(STRANGER, self.target, segment)))
 
@@ -114,7 +116,12 @@ class Peer:
 
     def _parse(self, frame: bytes) -> Reply | None:
         packet = frame[14:]
-        if len(packet) < 40 or packet[9] != 6 or socket.inet_ntoa(packet[12:16]) != self.target or socket.inet_ntoa(packet[16:20]) != STRANGER:
+        if (
+            len(packet) < 40
+            or packet[9] != 6
+            or socket.inet_ntoa(packet[12:16]) != self.target
+            or socket.inet_ntoa(packet[16:20]) != STRANGER
+        ):
             return None
         packet = packet[: struct.unpack("!H", packet[2:4])[0]]
         segment = packet[(packet[0] & 15) * 4 :]
@@ -147,7 +154,11 @@ class Peer:
         if reply.flags & ACK:
             names += f" of {(reply.acknowledged - self.initial) & MASK}"
         elif reply.flags & RST:
-            names += " at what it acknowledged" if reply.sequence == self.expected else f" at {(reply.sequence - self.theirs) & MASK if self.theirs else reply.sequence}"
+            names += (
+                " at what it acknowledged"
+                if reply.sequence == self.expected
+                else f" at {(reply.sequence - self.theirs) & MASK if self.theirs else reply.sequence}"
+            )
         if not step.control or step.control[-1] != names:
             step.control.append(names)
 

@@ -276,7 +276,7 @@ def fin_of_an_idle_connection(peer: Peer) -> None:
 
 def fin_before_its_time(peer: Peer) -> None:
     peer.open()
-    peer.send(ACK | FIN, ahead=29)
+    peer.send(ACK | FIN, ahead=28)
     peer.ask()
 
 
@@ -290,15 +290,21 @@ def server_closes(peer: Peer) -> None:
 
 def time_wait(peer: Peer) -> None:
     server_closes(peer)
-    peer.send(RST)
     peer.send(SYN, ahead=-100_000, options=MSS)  # an old one
     peer.send(SYN, ahead=100_000, options=MSS, moves=False)  # a new one
 
 
-SCRIPTS: dict[str, Script] = {
-    name: value for name, value in list(globals().items()) if callable(value) and getattr(value, "__annotations__", {}).get("peer") == "Peer"
-}
+def reset_in_time_wait(peer: Peer) -> None:
+    server_closes(peer)
+    peer.send(RST)
+    peer.send(ACK)
 
+
+SCRIPTS: dict[str, Script] = {
+    name: value
+    for name, value in list(globals().items())
+    if callable(value) and getattr(value, "__annotations__", {}).get("peer") == "Peer"
+}
 
 
 def documented() -> set[str]:

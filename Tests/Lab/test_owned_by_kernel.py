@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import frames
 from backend import Backend, Exchange
 from conftest import BACKEND_PORT, started
 from oracle import RST, read
@@ -81,6 +83,31 @@ def child_of(process: Dispatcher) -> int:
     return int(found.stdout)
 
 
+def has_ended(pid: int) -> bool:
+    """Gone, or waiting for whoever inherited it to notice."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def ping(address: str) -> int:
+    """How many answers one echo request has."""
+    with inside("client1"):
+        sender = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    with sender:
+        message = struct.pack("!BBHHH", 8, 0, 0, 77, 1)
+        sender.sendto(message[:2] + struct.pack("!H", frames.checksum(message)) + message[4:], (address, 0))
+        sender.settimeout(0.5)
+        answers = 0
+        try:
+            while True:
+                packet = sender.recv(2000)
+                answers += packet[20] == 0 and packet[24:26] == message[4:6]
+        except TimeoutError:
+            return answers
+
+
 class Seen:
     """What a host's network card saw during a block."""
 
@@ -88,7 +115,7 @@ class Seen:
         self.file = folder / f"owned-{host}.pcap"
         log = folder / f"owned-{host}.log"
         log.unlink(missing_ok=True)
-        self.dump = Process(host, ["tcpdump", "-i", "eth0", "-n", "-s", "0", "-Z", "root", "-w", self.file, "tcp"], log)
+        self.dump = Process(host, ["tcpdump", "--immediate-mode", "-i", "eth0", "-n", "-s", "0", "-Z", "root", "-w", self.file, "tcp"], log)
         self.dump.until(lambda: "listening on" in log.read_text(), "tcpdump to listen", 5)
 
     def resets_from(self, address: str) -> list[str]:
@@ -119,7 +146,7 @@ def test_k02_a_service_at_the_hosts_own_address(backends: list[Backend], workspa
         assert done.returncode == 0 and done.stdout == body
         resets = client.resets_from(CLIENT_SIDE) + server.resets_from(SERVER_SIDE)
         assert not resets, "\n".join(resets)
-        assert "comment \"sluice 0 client\"" in ruleset()
+        assert 'comment "sluice 0 client"' in ruleset()
         assert all(count > 0 for count in drops()), ruleset()
 
 
@@ -138,7 +165,7 @@ def test_the_kernel_keeps_what_is_its_own(backends: list[Backend], workspace: Pa
             assert get("/kernels", port=PORT + 1) == b"/kernels", "another port of the address is the kernel's"
             with pytest.raises(ConnectionRefusedError):
                 Conversation(CLIENT_SIDE, PORT + 2).close()
-            assert "1 received" in run("client1", "ping", "-c", "1", "-W", "2", CLIENT_SIDE)
+            assert ping(CLIENT_SIDE) == 1, "one answer, the kernel's"
             with inside("dispatcher"):  # a connection of the host's own, from a port that the dispatcher has too
                 own = socket.create_connection((listener.address, listener.port), timeout=3, source_address=(SERVER_SIDE, 40000))
             own.sendall(b"GET /own HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
@@ -160,7 +187,7 @@ def test_k02_kill_9_takes_the_table_away(backends: list[Backend], workspace: Pat
         process.signal(signal.SIGKILL)
         process.wait(5)
         until(lambda: ruleset() == "", "no table any more", 1)
-        until(lambda: not Path(f"/proc/{child}").exists(), "the child to end", 1)
+        until(lambda: has_ended(child), "the child to end", 1)
         with pytest.raises(ConnectionRefusedError):
             Conversation(CLIENT_SIDE, PORT).close()
         with pytest.raises(ConnectionResetError):  # the kernel knows nothing of the old connection
@@ -192,7 +219,7 @@ def test_sigterm_takes_the_table_away_last(backends: list[Backend], workspace: P
         process.signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert client.is_closed()
-        assert ruleset() == "" and not Path(f"/proc/{child}").exists()
+        assert ruleset() == "" and has_ended(child)
         assert not seen.resets_from(CLIENT_SIDE), "connections were closed well, not by a kernel that knows nothing of them"
 
 
@@ -216,7 +243,9 @@ def test_servers_on_the_dispatchers_own_host(lab: None, workspace: Path, source:
                 client.request("/post", method="POST", body=b"x" * 50_000)
                 assert client.answer().status == 200
             assert all(server.requests for server in servers), "both were asked"
-            assert process.metrics.total("dropped_frames_total", side="server") == 0
+            lost = {reason for (reason,), count in process.metrics.by("dropped_frames_total", "reason").items() if count}
+            # The test's own connections to the admin address are there too, and are the kernel's.
+            assert lost <= {"left-to-kernel"}
             assert len(ruleset().splitlines()) > 1
     finally:
         for server in servers:
@@ -317,7 +346,7 @@ def test_an_address_that_the_kernel_does_not_own_is_refused_with_the_key(lab: No
 def test_without_nft_the_start_is_refused(lab: None, workspace: Path) -> None:
     path = workspace / "no-nft.yaml"
     path.write_text(yaml(owned()))
-    hide = "for nft in /usr/sbin/nft /sbin/nft; do mount --bind /dev/null $nft; done; exec \"$@\""
+    hide = 'for nft in /usr/sbin/nft /sbin/nft; do mount --bind /dev/null $nft; done; exec "$@"'
     words = ["unshare", "--mount", "sh", "-c", hide, "sh", *map(str, lab_dispatcher.command(path))]
     done = subprocess.run(["ip", "netns", "exec", "sluice-dispatcher", *words], capture_output=True, text=True, timeout=15)
     assert done.returncode == 1 and "apt-get install nftables" in done.stderr
