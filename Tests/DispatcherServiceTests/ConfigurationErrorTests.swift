@@ -206,7 +206,8 @@ struct ConfigurationErrorTests {
                 "@:15: pools[].servers[].address: 10.77.2.11 is an address of this host, whose servers are reached over lo; say server-side.interface: lo"
             ]),
         Case(
-            replace: "be0\n  source-addresses: [10.77.2.200]", with: "lo\n  source-addresses: [10.77.2.11]\n  kernel-addresses: true\n  first-port: 8000",
+            replace: "be0\n  source-addresses: [10.77.2.200]",
+            with: "lo\n  source-addresses: [10.77.2.11]\n  kernel-addresses: true\n  first-port: 8000",
             said: [
                 "@:16: pools[].servers[].address: 10.77.2.11:8080 is also a source address, whose ports 8000 to 65535 are taken; move first-port or last-port"
             ]),

@@ -23,7 +23,8 @@ struct GuardRulesTests {
                 .init(
                     side: .server,
                     match:
-                        "iifname \"be0\" ip saddr . tcp sport { 10.77.2.11 . 8080, 10.77.2.12 . 8080 } ip daddr { 10.77.1.1 } tcp dport 20000-65535"),
+                        "iifname \"be0\" ip saddr . tcp sport { 10.77.2.11 . 8080, 10.77.2.12 . 8080 } ip daddr { 10.77.1.1 } tcp dport 20000-65535"
+                ),
             ])
     }
 
@@ -39,7 +40,8 @@ struct GuardRulesTests {
 
     @Test func theCommandIsOneLine() throws {
         let command = try rules(Self.single).command(table: "sluice_1")
-        #expect(command.hasPrefix("create table inet sluice_1 { flags owner; }; add chain inet sluice_1 before { type filter hook prerouting "))
+        #expect(
+            command.hasPrefix("create table inet sluice_1 { flags owner; }; add chain inet sluice_1 before { type filter hook prerouting "))
         #expect(command.hasSuffix(" counter drop comment \"sluice 1 server\"\n") && command.filter { $0 == "\n" }.count == 1)
     }
 
@@ -54,7 +56,9 @@ struct GuardRulesTests {
         let whole = lines.joined(separator: "\n")
         #expect(rules.fault(in: whole) == nil && rules.drops(in: whole) == [7, 9])
         #expect(rules.fault(in: "") == "the table has no owner")
-        for (missing, fault) in [(1, "the table has no owner"), (4, "the table has no chain"), (5, "rules are missing"), (6, "rules are missing")] {
+        for (missing, fault) in [
+            (1, "the table has no owner"), (4, "the table has no chain"), (5, "rules are missing"), (6, "rules are missing"),
+        ] {
             var cut = lines
             cut.remove(at: missing)
             #expect(rules.fault(in: cut.joined(separator: "\n")) == fault)

@@ -92,7 +92,8 @@ struct HostCheckTests {
             ($0.serverInterface.name, $0.serverInterface.hasNeighbours, $0.serverInterface.isLoopback) = ("lo", false, true)
         }
         #expect(refusal(lo, loopback).hasPrefix("pools[].servers[].address: 10.77.2.12 is no address of this host"))
-        #expect(try host(loopback).judge(TestConfigurations.read(lo.replacingOccurrences(of: "10.77.2.12:8080", with: "127.0.0.1:9999"))) == [])
+        #expect(
+            try host(loopback).judge(TestConfigurations.read(lo.replacingOccurrences(of: "10.77.2.12:8080", with: "127.0.0.1:9999"))) == [])
     }
 
     @Test func portsThatTheKernelGivesAwayAreWarnedOf() throws {
@@ -101,7 +102,7 @@ struct HostCheckTests {
         #expect(warnings.count == 1 && warnings[0].contains("the ports 32768 to 60999"))
         #expect(try host { $0.localPorts = .init(range: 32_768...60_999, reserved: [10_000...65_535]) }.judge(configuration) == [])
         #expect(try host { $0.localPorts = .init(range: 5_000...9_999) }.judge(configuration) == [])
-        #expect(HostCheck.ranges("80,9000-9100\n") .first == 80...80)
+        #expect(HostCheck.ranges("80,9000-9100\n").first == 80...80)
     }
 
     @Test func namesTheSideOfAnInterfaceThatDoesNotExist() throws {

@@ -38,7 +38,8 @@ extension ConfigurationDecoder {
         // Said where the service stands that does not know.
         guard !isOwned, let other = result.services.first(where: { $0.isOwnedByKernel && $0.listen.contains { $0.address == address } })
         else { return }
-        problems.report(line, "services[].listen: the service \(other.name) says that the kernel owns \(address); say owned-by-kernel: true")
+        problems.report(
+            line, "services[].listen: the service \(other.name) says that the kernel owns \(address); say owned-by-kernel: true")
     }
 
     /// A service at the source address: only on a host with a single address, where the ports tell what is whose.
@@ -64,7 +65,8 @@ extension ConfigurationDecoder {
         guard isOurs || server.address == result.sourceAddress else { return nil }
         let isKernels =
             server.address == result.sourceAddress
-            ? result.sourceIsKernels : result.services.contains { $0.isOwnedByKernel && $0.listen.contains { $0.address == server.address } }
+            ? result.sourceIsKernels
+            : result.services.contains { $0.isOwnedByKernel && $0.listen.contains { $0.address == server.address } }
         guard isKernels, !listened else { return "\(server.address) is an address of the dispatcher itself" }
         guard result.serverSide.interface == Configuration.loopback else {
             return

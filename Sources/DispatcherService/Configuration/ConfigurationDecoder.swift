@@ -92,7 +92,8 @@ struct ConfigurationDecoder {
         if result.serverSide.interface == Configuration.loopback, !result.sourceIsKernels {
             problems.report(
                 server.line(of: "interface"),
-                "server-side.interface: every address that answers on \(Configuration.loopback) is the kernel's; say kernel-addresses: true")
+                "server-side.interface: every address that answers on \(Configuration.loopback) is the kernel's; say kernel-addresses: true"
+            )
         }
         for (index, address) in server.each("source-addresses").enumerated() {
             guard case .address(let source) = address.value, source.isIPv4 else { continue }

@@ -46,7 +46,8 @@ final class KernelGuard {
         let answer = ask(rules.command(table: table) + listCommand)
         if let fault = rules.fault(in: answer) {
             throw ServiceError(
-                .failed, "nft could not keep the kernel away from our addresses: \(fault); it says:\n\(answer.isEmpty ? "nothing" : answer)")
+                .failed, "nft could not keep the kernel away from our addresses: \(fault); it says:\n\(answer.isEmpty ? "nothing" : answer)"
+            )
         }
     }
 
@@ -84,13 +85,12 @@ final class KernelGuard {
         }
         var answer: [UInt8] = []
         let deadline = MonotonicClock.now() + .milliseconds(Int64(Self.patience))
-        while true {
+        while !Self.isWhole(answer) {
+            let left = Int32(clamping: (deadline - MonotonicClock.now()).milliseconds)
+            guard left > 0 else { break }
             // A complaint has several lines and no end: what comes soon belongs to it.
-            let complains = !answer.isEmpty && !Self.isWhole(answer)
-            let left = (deadline - MonotonicClock.now()).milliseconds
-            guard left > 0, !Self.isWhole(answer) else { break }
             var ready = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let found = poll(&ready, 1, complains && Self.isComplaint(answer) ? 200 : Int32(left))
+            let found = poll(&ready, 1, Self.isComplaint(answer) ? min(left, 200) : left)
             if found < 0 && errno == EINTR { continue }
             guard found > 0 else { break }
             var bytes = [UInt8](repeating: 0, count: 64 << 10)

@@ -32,11 +32,12 @@ extension HostCheck {
                     "\(key): no interface of this host has the \(kind) address \(address), so nobody would answer for it; ip address add \(address)/LENGTH dev INTERFACE, or leave \(key) out"
             }
             return nil
-        } + configuration.serverEndpoints.compactMap { server in
-            guard !serverInterface.isLoopback, let owner = owner(of: server.address) else { return nil }
-            return
-                "pools[].servers[].address: \(server.address) is an address of this host (on \(owner)), whose servers are reached over \(Configuration.loopback); say server-side.interface: \(Configuration.loopback)"
         }
+            + configuration.serverEndpoints.compactMap { server in
+                guard !serverInterface.isLoopback, let owner = owner(of: server.address) else { return nil }
+                return
+                    "pools[].servers[].address: \(server.address) is an address of this host (on \(owner)), whose servers are reached over \(Configuration.loopback); say server-side.interface: \(Configuration.loopback)"
+            }
     }
 
     /// Over a loopback device this host talks to itself, so every address there is the kernel's.
@@ -62,8 +63,10 @@ extension HostCheck {
     func portWarnings(_ configuration: Configuration) -> [String] {
         guard configuration.sourceIsKernels, let localPorts else { return [] }
         let ports = configuration.ports
-        let common = max(ports.first, localPorts.range.lowerBound)...max(
-            max(ports.first, localPorts.range.lowerBound), min(ports.last, localPorts.range.upperBound))
+        let common =
+            max(
+                ports.first, localPorts.range.lowerBound)...max(
+                max(ports.first, localPorts.range.lowerBound), min(ports.last, localPorts.range.upperBound))
         guard ports.first <= localPorts.range.upperBound, localPorts.range.lowerBound <= ports.last,
             !common.allSatisfy({ port in localPorts.reserved.contains { $0.contains(port) } })
         else { return [] }

@@ -17,7 +17,9 @@ struct KernelAddressScenarios {
             Self.single(&configuration)
             configuration.sidesShareInterface = shared
         }
-        for index in 0..<6 { world.client([world.exchange(), world.exchange(.post(3_000), .length(40_000))]) { $0.start = .milliseconds(Int64(index)) } }
+        for index in 0..<6 {
+            world.client([world.exchange(), world.exchange(.post(3_000), .length(40_000))]) { $0.start = .milliseconds(Int64(index)) }
+        }
         world.finish()
         #expect(world.dropped(.leftToKernel) == 0 && world.dropped(.ownFrame) == 0)
     }

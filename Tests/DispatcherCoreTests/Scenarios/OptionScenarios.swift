@@ -47,7 +47,9 @@ struct OptionScenarios {
         splice.world.check()
     }
 
-    @Test("A10 options that are not aligned: SACK at every offset, behind timestamps that nobody asked for, is read and translated right", arguments: 0...3)
+    @Test(
+        "A10 options that are not aligned: SACK at every offset, behind timestamps that nobody asked for, is read and translated right",
+        arguments: 0...3)
     func a10(offset: Int) throws {
         let splice = try inBody()
         let edges = [(1_000, 2_000), (3_000, 4_000)].flatMap { [$0.0, $0.1] }

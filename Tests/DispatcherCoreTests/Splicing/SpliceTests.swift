@@ -4,11 +4,14 @@ import Testing
 
 @Suite("Splicing: splices")
 struct SpliceTests {
-    @Test("M02 what goes there comes back: numbers and SACK blocks exactly, a window rounded down", arguments: 1...20 as ClosedRange<UInt64>)
+    @Test(
+        "M02 what goes there comes back: numbers and SACK blocks exactly, a window rounded down", arguments: 1...20 as ClosedRange<UInt64>)
     func inverse(seed: UInt64) {
         var random = SimulationRandom(seed: seed)
         for _ in 0..<500 {
-            let (clientStart, serverStart) = (UInt32.random(in: 0...UInt32.max, using: &random), UInt32.random(in: 0...UInt32.max, using: &random))
+            let (clientStart, serverStart) = (
+                UInt32.random(in: 0...UInt32.max, using: &random), UInt32.random(in: 0...UInt32.max, using: &random)
+            )
             let length = Int.random(in: 1...1 << 29, using: &random)
             var splice = Splice()
             splice.start = SequenceNumber(serverStart)
@@ -16,7 +19,8 @@ struct SpliceTests {
 
             let number = SequenceNumber(serverStart) + Int.random(in: 0...length, using: &random)
             #expect(splice.toServer(splice.toClient(number)) == number)
-            #expect(splice.toClient(number).distance(from: SequenceNumber(clientStart)) == number.distance(from: SequenceNumber(serverStart)))
+            #expect(
+                splice.toClient(number).distance(from: SequenceNumber(clientStart)) == number.distance(from: SequenceNumber(serverStart)))
 
             let epoch = SACKBlocks.Block(start: SequenceNumber(serverStart), end: SequenceNumber(serverStart) + length)
             let there = SACKBlocks.Block(start: SequenceNumber(clientStart), end: SequenceNumber(clientStart) + length)
