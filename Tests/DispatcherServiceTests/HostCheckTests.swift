@@ -96,6 +96,11 @@ struct HostCheckTests {
             try host(loopback).judge(TestConfigurations.read(lo.replacingOccurrences(of: "10.77.2.12:8080", with: "127.0.0.1:9999"))) == [])
     }
 
+    @Test func portsOfABridgeAreNoGoodWhereTheKernelMustBeKeptAway() throws {
+        #expect(refusal(Self.single) { $0.ports = ["fe0"] }.hasPrefix("client-side.interface: fe0 is a port of a bridge or bond"))
+        #expect(try judge(host { $0.ports = ["fe0"] }) == [], "it never answers for our own addresses")
+    }
+
     @Test func portsThatTheKernelGivesAwayAreWarnedOf() throws {
         let configuration = try TestConfigurations.read(Self.single)
         let warnings = try host { $0.localPorts = .init(range: 32_768...60_999) }.judge(configuration)

@@ -59,6 +59,14 @@ extension HostCheck {
         }
     }
 
+    /// The table's rules go by the interface that the kernel takes a packet in from; the captures by the one that it came to.
+    func portFaults(_ configuration: Configuration) -> [String] {
+        guard !guardRules(configuration).rules.isEmpty else { return [] }
+        return [("client-side", clientInterface), ("server-side", serverInterface)].filter { ports.contains($1.name) }.map {
+            "\($0).interface: \($1.name) is a port of a bridge or bond, so the kernel could not be kept from what comes in there; name the bridge or bond"
+        }
+    }
+
     /// A connection of this host to one of the servers must not have a port that is taken for ours: its segments would be kept from it.
     func portWarnings(_ configuration: Configuration) -> [String] {
         guard configuration.sourceIsKernels, let localPorts else { return [] }

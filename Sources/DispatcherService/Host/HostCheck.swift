@@ -11,6 +11,8 @@ struct HostCheck {
     var forwards: Forwarding
     /// The ports that the kernel gives to connections of this host by itself; nil = it does not say.
     var localPorts: LocalPorts?
+    /// Interfaces that are ports of a bridge or bond: the kernel takes their packets in under its name.
+    var ports: [String] = []
 
     /// Whether the kernel passes packets of a family on.
     struct Forwarding: Equatable {
@@ -24,7 +26,8 @@ struct HostCheck {
             clientInterface: try interface(configuration.clientSide.interface, "client-side"),
             serverInterface: try interface(configuration.serverSide.interface, "server-side"), kernelAddresses: readAddresses(),
             forwards: Forwarding(v4: isOne("net/ipv4/ip_forward"), v6: isOne("net/ipv6/conf/all/forwarding")),
-            localPorts: readLocalPorts())
+            localPorts: readLocalPorts(),
+            ports: [configuration.clientSide.interface, configuration.serverSide.interface].filter(isPort))
     }
 
     private static func interface(_ name: String, _ side: String) throws(ServiceError) -> NetworkInterface {
@@ -51,7 +54,7 @@ struct HostCheck {
             }
         }
         faults += transmitFaults(configuration)
-        faults += ownershipFaults(configuration)
+        faults += ownershipFaults(configuration) + portFaults(configuration)
         guard faults.isEmpty else { throw ServiceError(.failed, faults.joined(separator: "\n")) }
         return portWarnings(configuration)
     }
@@ -86,6 +89,10 @@ struct HostCheck {
             next = entry.pointee.ifa_next
         }
         return found
+    }
+
+    private static func isPort(_ interface: String) -> Bool {
+        ["brport", "bonding_slave"].contains { access("/sys/class/net/\(interface)/\($0)", F_OK) == 0 }
     }
 
     private static func isOne(_ setting: String) -> Bool {
