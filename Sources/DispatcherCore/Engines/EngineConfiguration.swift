@@ -8,6 +8,11 @@ public struct EngineConfiguration: Sendable {
     public var serverSideMTU = 1_500
     /// The dispatcher's own address toward the servers.
     public var sourceAddress = IPAddress(v4: 0)
+    /// Whether the kernel owns that address as well: then only what servers send to our ports there is ours.
+    public var sourceIsKernels = false
+    /// Whether a side is the loopback device: only there may a source be a loopback address (RFC 9293 3.9.2.3, MUST-63).
+    public var clientSideIsLoopback = false
+    public var serverSideIsLoopback = false
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
@@ -54,6 +59,8 @@ public struct TCPSettings: Sendable {
 public struct ServiceConfiguration: Sendable {
     public var name: String
     public var listen: [Endpoint]
+    /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
+    public var isOwnedByKernel = false
     public var limits = ServiceLimits()
     /// First match wins; the last usually has no condition.
     public var routes: [RouteConfiguration]

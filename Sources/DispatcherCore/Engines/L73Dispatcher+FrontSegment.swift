@@ -106,7 +106,8 @@ extension L73Dispatcher {
         }
         if isInOrder {
             front.pointee.bytesFromClient += UInt64(front.pointee.receiveNext.distance(from: before) - (finishes ? 1 : 0))
-        } else if segment.payloadLength > 0 {
+        } else if !finishes {
+            // Behind a gap: said at once (RFC 5681 4.2), of a FIN too.
             acknowledge(front, into: &egress)
         }
         let phase = front.pointee.phase

@@ -13,6 +13,8 @@ public struct L73Dispatcher: ~Copyable {
     struct Listener {
         var endpoint: Endpoint
         var service: Int
+        /// Whether the kernel owns the address as well.
+        var isKernels = false
     }
 
     /// What a service has besides its settings.
@@ -28,6 +30,8 @@ public struct L73Dispatcher: ~Copyable {
     let configuration: EngineConfiguration
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
+    /// Whether clients are served at the source address too.
+    let sourceIsListened: Bool
     let services: UnsafeMutablePointer<ServiceState>
     /// By service: plain values, so that the packet path counts no references.
     let limits: UnsafeMutablePointer<ServiceLimits>
@@ -94,7 +98,7 @@ public struct L73Dispatcher: ~Copyable {
         precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
 
         let ends = configuration.services.enumerated().flatMap { index, service in
-            service.listen.map { Listener(endpoint: $0, service: index) }
+            service.listen.map { Listener(endpoint: $0, service: index, isKernels: service.isOwnedByKernel) }
         }
         let listeners = Self.table(ends)
         let services = Self.table([ServiceState](repeating: ServiceState(), count: serviceCount))
@@ -140,6 +144,7 @@ public struct L73Dispatcher: ~Copyable {
         serverSegment = configuration.serverSideMTU - 40
         tailCustody = configuration.tcp.tailCustody
         listenerCount = ends.count
+        sourceIsListened = ends.contains { $0.endpoint.address == configuration.sourceAddress }
         self.listeners = listeners
         self.services = services
         limits = Self.table(configuration.services.map(\.limits))

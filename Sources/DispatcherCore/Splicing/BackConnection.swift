@@ -51,6 +51,8 @@ struct BackConnection {
     var told = SequenceNumber(0)
     var shownEdge = SequenceNumber(0)
     var finReceived = false
+    /// While opening: the SYN was sent again behind a RST that ended the port's earlier life at the server.
+    var opensAgain = false
     var acknowledgeBy = Instant.distantFuture
     var challenges = ChallengeBudget()
     /// When opening, the response, or closing must be over.
