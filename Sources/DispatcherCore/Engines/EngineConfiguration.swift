@@ -9,12 +9,19 @@ public struct EngineConfiguration: Sendable {
     /// The dispatcher's own addresses toward the servers: one at least of each family that a server has. The first of a server's family is
     /// the one that it sees.
     public var sourceAddresses: [IPAddress] = []
+    /// Whether the kernel owns those addresses as well: then only what servers send to our ports there is ours.
+    public var sourceIsKernels = false
+    /// Whether a side is the loopback device: only there may a source be a loopback address (RFC 9293 3.9.2.3, MUST-63).
+    public var clientSideIsLoopback = false
+    public var serverSideIsLoopback = false
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
     public var pools: [PoolConfiguration] = []
     /// Upper bound of all request bytes held at a time; bytes.
     public var requestMemory = 256 << 20
+    /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
+    public var bodyMemory = 16 << 20
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 
@@ -54,6 +61,11 @@ public struct TCPSettings: Sendable {
     /// The MSS told to servers, bytes; nil = the client side's MTU less 60 for a pool that a service with an IPv6 address sends to, else
     /// less 40, and no more than the server's own link takes.
     public var serverMSS: Int?
+    /// A response of at most so many bytes is staged, and of a longer one the end is kept, so that the server is free before the client has
+    /// it all; 0 = everything goes end to end ([0063]).
+    public var tailCustody = 64 << 10
+    /// All such bytes together.
+    public var stagingMemory = 64 << 20
 
     public init() {}
 }
@@ -62,6 +74,8 @@ public struct TCPSettings: Sendable {
 public struct ServiceConfiguration: Sendable {
     public var name: String
     public var listen: [Endpoint]
+    /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
+    public var isOwnedByKernel = false
     public var limits = ServiceLimits()
     /// First match wins; the last usually has no condition.
     public var routes: [RouteConfiguration]

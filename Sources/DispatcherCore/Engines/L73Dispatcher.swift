@@ -1,7 +1,8 @@
 /// The dispatcher in mode l7/3: a value driven by frames, instants and commands, with one seed as its only randomness ([0028]-[0064]).
 ///
-/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Dispatch` finds each
-/// a server, `+BackOpen`, `+BackSegment` and `+Response` follow the server, `+Acknowledge` passes the client's acknowledgements on,
+/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Body` long bodies,
+/// `+Dispatch` finds each a server, `+BackOpen`, `+BackSegment`, `+Response` and `+Staging` follow the server, `+Acknowledge` passes the
+/// client's acknowledgements on,
 /// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+ICMP` answers echoes, `+ICMPError` heeds what routers say of our
 /// segments, `+Timers` lets time pass, `+Emit` writes segments.
 public struct L73Dispatcher: ~Copyable {
@@ -14,6 +15,8 @@ public struct L73Dispatcher: ~Copyable {
         var service: Int
         /// The MSS that clients are told, and the most payload of a segment to them: what the client side's link takes in this family; bytes.
         var segmentSize: Int
+        /// Whether the kernel owns the address as well.
+        var isKernels = false
     }
 
     /// What a service has besides its settings.
@@ -32,6 +35,8 @@ public struct L73Dispatcher: ~Copyable {
     /// Our addresses toward the servers.
     let sources: UnsafeMutablePointer<IPAddress>
     let sourceCount: Int
+    /// Whether clients are served at the source address too.
+    let sourceIsListened: Bool
     let services: UnsafeMutablePointer<ServiceState>
     /// By service: plain values, so that the packet path counts no references.
     let limits: UnsafeMutablePointer<ServiceLimits>
@@ -61,6 +66,10 @@ public struct L73Dispatcher: ~Copyable {
     var paths: PathTable
     var timers: TimerWheel
     var buffers: BufferPool
+    /// Bytes of `buffers` that hold responses for clients; at most `tcp.stagingMemory`.
+    var stagingBytes = 0
+    /// What the bodies of requests take of `configuration.bodyMemory`.
+    var bodyBytes = 0
     var counters: EngineCounters
     var records: RecordRing
     var resetLimit = RateLimit(perSecond: 1_000)
@@ -73,6 +82,9 @@ public struct L73Dispatcher: ~Copyable {
     var generation: UInt32 = 0
     var isStopping = false
     var wantsStart = true
+
+    // Constants drawn from the configuration.
+    let tailCustody: Int
 
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     ///
@@ -89,7 +101,8 @@ public struct L73Dispatcher: ~Copyable {
         let ends = configuration.services.enumerated().flatMap { index, service in
             service.listen.map {
                 Listener(
-                    endpoint: $0, service: index, segmentSize: configuration.clientSideMTU - PathMTU.headers(to: $0.address))
+                    endpoint: $0, service: index, segmentSize: configuration.clientSideMTU - PathMTU.headers(to: $0.address),
+                    isKernels: service.isOwnedByKernel)
             }
         }
         let listeners = Self.table(ends)
@@ -138,7 +151,9 @@ public struct L73Dispatcher: ~Copyable {
         self.configuration = configuration
         sources = Self.table(configuration.sourceAddresses)
         sourceCount = configuration.sourceAddresses.count
+        tailCustody = configuration.tcp.tailCustody
         listenerCount = ends.count
+        sourceIsListened = ends.contains { configuration.sourceAddresses.contains($0.endpoint.address) }
         self.listeners = listeners
         self.services = services
         limits = Self.table(configuration.services.map(\.limits))
@@ -160,7 +175,7 @@ public struct L73Dispatcher: ~Copyable {
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
-        buffers = BufferPool(limit: configuration.requestMemory)
+        buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
     }
@@ -192,7 +207,7 @@ public struct L73Dispatcher: ~Copyable {
         }
         for index in 0..<backs.touched {
             let back = backs.pointer(index).pointee
-            for buffer in [back.held, back.gap] { BufferPool.free(buffer) }
+            for buffer in [back.held, back.gap, back.custody] { BufferPool.free(buffer) }
         }
         for pool in 0..<poolCount { (queues + pool).deinitialize(count: 1) }
         (pools).deinitialize(count: poolCount)

@@ -1,7 +1,7 @@
 extension Frame {
     /// Reads an IPv6 packet (RFC 8200 section 3). Extension headers are not followed: none of what we talk to sends any with TCP, and a chain
     /// of them is the usual way past a filter. A jumbogram has one as well (RFC 2675), so a length of 0 is none of ours either.
-    static func parseIPv6(_ bytes: RawSpan) -> Frame {
+    static func parseIPv6(_ bytes: RawSpan, _ allowsLoopback: Bool) -> Frame {
         let ip = ethernetHeaderLength
         let payload = ip + IPHeader.lengthIPv6
         guard bytes.byteCount >= payload else { return .bad(.truncatedFrame) }
@@ -17,7 +17,9 @@ extension Frame {
         // It goes to groups, and comes from hosts that have no address yet.
         if protocolNumber == 58, length >= 8, case 133...137 = bytes.byte(payload) { return .neighbourDiscovery }
         // A mapped address is no IPv6 address on the wire (RFC 4291 2.5.5.2): it would pass for the IPv4 address that it is to us.
-        guard source.isUnicastSource, !source.isIPv4, bytes.byte(0) & 1 == 0 else { return .bad(.badSource) }
+        guard source.isUnicastSource || allowsLoopback && source.isLoopback, !source.isIPv4, bytes.byte(0) & 1 == 0 else {
+            return .bad(.badSource)
+        }
         guard !destination.isIPv4 else { return .bad(.notOurAddress) }
         if protocolNumber == 58 { return ICMPMessage.parseIPv6(bytes, from: payload, to: end, source: source, destination: destination) }
         guard !source.isLinkLocal else { return .bad(.linkLocalSource) }

@@ -29,6 +29,9 @@ public struct IPAddress: Hashable, Sendable {
 
     /// Whether it is fe80::/10 (RFC 4291 2.5.6): the address of a host on one link, which says nothing without that link.
     @inlinable public var isLinkLocal: Bool { high >> 54 == 0xFE80 >> 6 }
+
+    /// Whether it names the host itself: 127.0.0.0/8 (RFC 1122 3.2.1.3), ::1 (RFC 4291 2.5.3).
+    @inlinable public var isLoopback: Bool { isIPv4 ? v4 >> 24 == 127 : high == 0 && low == 1 }
 }
 
 extension IPAddress: LosslessStringConvertible {

@@ -88,6 +88,13 @@ struct ConfigurationDecoder {
         result.serverSide = .init(
             interface: interface(server), captureMemory: server.number("capture-memory"), gateways: gateways(server))
 
+        result.sourceIsKernels = server.flag("kernel-addresses")
+        if result.serverSide.interface == Configuration.loopback, !result.sourceIsKernels {
+            problems.report(
+                server.line(of: "interface"),
+                "server-side.interface: every address that answers on \(Configuration.loopback) is the kernel's; say kernel-addresses: true"
+            )
+        }
         decodeSourceAddresses(server)
 
         let ports = PortPlan(
@@ -113,7 +120,7 @@ struct ConfigurationDecoder {
         let key = "server-side.source-addresses"
         for item in server.each("source-addresses") {
             guard case .address(let source) = item.value else { continue }
-            requireUnicast(source, item.line, key)
+            requireUnicast(source, item.line, key, on: result.serverSide)
             if source.isLinkLocal {
                 problems.report(
                     item.line, "\(key): \(source) holds on one link only; name an address that servers can answer to from anywhere")
@@ -157,6 +164,9 @@ struct ConfigurationDecoder {
         result.tcp.initialWindow = tcp.choice("initial-window", TCPSettings.InitialWindow.self)
         result.tcp.timeWait = tcp.interval("time-wait")
         result.tcp.serverTimeWait = tcp.interval("server-time-wait")
+        result.tcp.tailCustody = tcp.number("tail-custody")
+        result.tcp.stagingMemory = tcp.number("staging-memory")
+        result.bodyMemory = result.tcp.stagingMemory / 4
         let mss = tcp.text("server-mss")
         if mss != "auto" {
             if let number = Int(mss), (536...65_495).contains(number) {
@@ -182,8 +192,10 @@ struct ConfigurationDecoder {
         return name
     }
 
-    func requireUnicast(_ address: IPAddress, _ line: Int, _ key: String) {
-        if !address.isUnicastSource { problems.report(line, "\(key): \(address) is not an address that a host can have") }
+    /// - Parameter side: where it is used; a host's own end may be a loopback address there.
+    func requireUnicast(_ address: IPAddress, _ line: Int, _ key: String, on side: Configuration.SideSettings? = nil) {
+        if address.isUnicastSource || address.isLoopback && side?.interface == Configuration.loopback { return }
+        problems.report(line, "\(key): \(address) is not an address that a host can have")
     }
 
     /// Times that cannot be nothing.

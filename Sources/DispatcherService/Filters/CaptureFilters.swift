@@ -56,10 +56,9 @@ public struct CaptureFilters: Equatable, Sendable {
     /// - Throws: `FilterError`.
     public func expanded(for configuration: Configuration) throws(FilterError) -> ExpandedFilters {
         let variables = [
-            "SERVICE_HOSTS": FilterTemplate.hosts(configuration.serviceAddresses),
-            "SERVICE_GROUPS": FilterTemplate.groups(configuration.serviceAddresses),
-            "SOURCE_HOSTS": FilterTemplate.hosts(configuration.sourceAddresses),
-            "SOURCE_GROUPS": FilterTemplate.groups(configuration.sourceAddresses),
+            "SERVICE_HOSTS": FilterTemplate.services(configuration), "SOURCE_HOSTS": FilterTemplate.sources(configuration),
+            "SERVICE_GROUPS": FilterTemplate.groups(configuration.ownServiceAddresses),
+            "SOURCE_GROUPS": FilterTemplate.groups(configuration.ownSourceAddresses),
         ]
         let filters = ExpandedFilters(client: try client.expanded(variables), server: try server.expanded(variables))
         try Self.compile(filters.client, client.name)

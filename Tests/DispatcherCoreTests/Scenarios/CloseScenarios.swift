@@ -76,6 +76,21 @@ struct CloseScenarios {
         world.check()
     }
 
+    @Test("I04 a FIN alone before missing data is answered at once, with what is missing")
+    func i04Alone() {
+        let (world, client, _) = World.raw()
+        client.open()
+        client.skip()
+        client.send([.ack, .fin]) { $0.sequence &+= UInt32(World.get.count) }
+        let answers = client.arrivals()
+        #expect(answers.map(\.flags) == [.ack] && answers.first?.acknowledgement == client.sequence)
+        client.advance(.ack, World.get)
+        client.advance([.ack, .fin])
+        client.run(.milliseconds(60))
+        #expect(client.received.contains { $0.acknowledgement == client.sequence })
+        world.check()
+    }
+
     @Test("I06 our FIN is lost: it comes again, its timeout doubling, and in the end a RST or silence leaves nothing behind")
     func i06() throws {
         let splice = try answered()
@@ -230,7 +245,7 @@ struct CloseScenarios {
         #expect(two.outcome == .complete)
     }
 
-    @Test("I15 a client that acknowledges our FIN with the end of its response and stays is given 10 s")
+    @Test("I15 a client that acknowledges our FIN with the end of its response and stays is given 10 s, and not reset: it may be reading")
     func lingers() throws {
         let opened = Spliced()
         let splice = try #require(opened)
@@ -241,6 +256,7 @@ struct CloseScenarios {
         #expect(splice.world.frontConnections == 1)
         splice.client.run(.seconds(3))
         #expect(splice.world.frontConnections == 0)
+        #expect(!splice.client.received.contains { $0.flags.contains(.rst) })
         splice.world.check()
     }
 }

@@ -52,7 +52,7 @@ extension TestSegment {
         sequence = long(tcp + 4)
         acknowledgement = long(tcp + 8)
         reserved = frame[tcp + 12] & 15
-        flags = TCPFlags(rawValue: frame[tcp + 13])
+        flags = SegmentFlags(rawValue: frame[tcp + 13])
         window = UInt16(word(tcp + 14))
         options = Array(frame[tcp + 20..<tcp + header])
         payload = Array(frame[tcp + header..<end])
