@@ -33,8 +33,8 @@ struct RequestQueueTests {
     @Test("half of a server's limit may be streamed, at least one", arguments: [(1, 1), (2, 1), (3, 1), (8, 4)])
     func half(limit: Int, most: Int) {
         var load = ServerLoad(
-            endpoint: Endpoint(address: IPAddress(v4: 1), port: 80), pool: 0, index: 0, limit: limit, minimum: 1, maximum: 8, tunnelLimit: 0
-        )
+            endpoint: Endpoint(address: IPAddress(v4: 1), port: 80), source: IPAddress(v4: 2), segmentSize: 1_460, toldMSS: 1_460, pool: 0,
+            index: 0, limit: limit, minimum: 1, maximum: 8, tunnelLimit: 0)
         load.streamed = most - 1
         #expect(load.mayStream)
         load.streamed = most
