@@ -32,9 +32,9 @@ extension L73Dispatcher {
         switch cookie.check(segment, at: now) {
         case .good(let contents):
             return admit(segment, frame, contents, listener: listener, at: now, into: &egress)
-        case .early:
+        case .early where earlySegments.mayBeEarly(segment, key: hashKey, at: now):
             return .dropped(.cookieEarlySegment)
-        case .bad:
+        case .early, .bad:
             answerWithReset(segment, on: .client, at: now, into: &egress)
             return .dropped(.cookieInvalid)
         }

@@ -72,6 +72,7 @@ public struct L73Dispatcher: ~Copyable {
     var bodyBytes = 0
     var counters: EngineCounters
     var records: RecordRing
+    var earlySegments = EarlySegments()
     var resetLimit = RateLimit(perSecond: 1_000)
     var echoLimit = RateLimit(perSecond: 100)
     var unreachableLimit = RateLimit(perSecond: 10)

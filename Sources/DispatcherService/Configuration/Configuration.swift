@@ -99,6 +99,7 @@ public struct Configuration: Sendable {
         engine.sourceIsKernels = sourceIsKernels
         engine.ports = ports
         engine.tcp = tcp
+        engine.bodyMemory = tcp.stagingMemory / 4
         engine.services = services
         engine.pools = pools
         return engine

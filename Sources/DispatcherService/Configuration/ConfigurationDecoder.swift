@@ -166,7 +166,6 @@ struct ConfigurationDecoder {
         result.tcp.serverTimeWait = tcp.interval("server-time-wait")
         result.tcp.tailCustody = tcp.number("tail-custody")
         result.tcp.stagingMemory = tcp.number("staging-memory")
-        result.bodyMemory = result.tcp.stagingMemory / 4
         let mss = tcp.text("server-mss")
         if mss != "auto" {
             if let number = Int(mss), (536...65_495).contains(number) {

@@ -134,6 +134,25 @@ struct FrontOpenScenarios {
         world.check()
     }
 
+    @Test("B06 what looks early and comes again alone is of a connection that nobody knows: RST with its number after a second")
+    func neverPreceded() throws {
+        let (world, client, _) = World.raw()
+        client.send(.syn)
+        client.sequence &+= 1
+        client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
+        client.followsPeer = false
+        let late = { client.send([.ack, .psh], World.get) { $0.sequence &+= 5_000 } }
+        late()
+        #expect(client.arrivals(after: .milliseconds(300)).isEmpty)
+        late()
+        #expect(client.arrivals(after: .milliseconds(900)).isEmpty)
+        late()
+        let answer = client.arrivals()
+        #expect(answer.count == 1 && answer[0].flags == .rst && answer[0].sequence == client.acknowledgement)
+        #expect(world.dropped(.cookieEarlySegment) == 2 && world.dropped(.cookieInvalid) == 1 && world.frontConnections == 0)
+        world.check()
+    }
+
     @Test("B06 a bare FIN or ACK that overtakes the request is dropped in silence too", arguments: [[.ack, .fin], .ack] as [SegmentFlags])
     func earlyBare(flags: SegmentFlags) throws {
         let (world, client, server) = World.raw()
