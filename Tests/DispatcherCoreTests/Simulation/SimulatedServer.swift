@@ -88,8 +88,8 @@ final class ServerConnection {
         idleTimer = SimulationTimer(server.host.simulation)
         endpoint.onData = { [unowned self] in arrived($0) }
         endpoint.onPeerFinished = { [unowned self] in peerFinished() }
-        endpoint.onEnd = { [unowned self] end in
-            if end == .timedOut, !server.mayTimeOut { server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)") }
+        endpoint.onEnd = { [unowned self, unowned endpoint] _ in
+            if endpoint.hasGivenUp, !server.mayTimeOut { server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)") }
             ended()
         }
         endpoint.onAcknowledgement = { [unowned self] in checkFaithful($0, edge: $1) }
