@@ -83,7 +83,8 @@ final class Stranger {
     }
 
     private func own(_ flags: SegmentFlags) -> TestSegment {
-        var segment = TestSegment(source: Endpoint(address: host.address, port: UInt16(random.within(1_024...65_535))), destination: World.service)
+        var segment = TestSegment(
+            source: Endpoint(address: host.address, port: UInt16(random.within(1_024...65_535))), destination: World.service)
         segment.flags = flags
         segment.sequence = UInt32(truncatingIfNeeded: random.next())
         if flags.contains(.ack) { segment.acknowledgement = UInt32(truncatingIfNeeded: random.next()) }

@@ -105,21 +105,26 @@ final class Visitor {
             plan.framing = .untilClose(size)
         }
         if random.chance(0.05) { (plan.status, plan.framing) = (204, .none) }
-        if isOld, request.fields.contains(where: { $0 == ("Connection", "keep-alive") }) { plan.fields.append(("Connection", "keep-alive")) }
+        if isOld, request.fields.contains(where: { $0 == ("Connection", "keep-alive") }) {
+            plan.fields.append(("Connection", "keep-alive"))
+        }
         if random.chance(0.05), !isOld { plan.closes = true }
         if random.chance(0.05) { plan.finishes = true }
         if random.chance(0.1) { plan.interim = random.within(1...3) }
         if random.chance(0.15) { plan.headSize = random.within(500...8_000) }
         if random.chance(0.3) { plan.serviceTime = .milliseconds(Int64(random.below(200))) }
-        if random.chance(0.2) { (plan.pieces, plan.pause) = (size / 50 + random.within(50...5_000), .milliseconds(Int64(random.within(1...20)))) }
+        if random.chance(0.2) {
+            (plan.pieces, plan.pause) = (size / 50 + random.within(50...5_000), .milliseconds(Int64(random.within(1...20))))
+        }
         if random.chance(0.1) { plan.bodyDelay = .milliseconds(Int64(random.within(1...100))) }
         if random.chance(0.03), case .contentLength = plan.framing, !plan.endsConnection, plan.status == 200 {
             plan.fault = .surplus(random.within(1...3_000))
         } else if isHarsh, random.chance(0.03) {
-            plan.fault = [
-                .reset(after: random.below(size + 100)), .finish(after: random.below(size + 100)), .silence,
-                .nonsense(Array("nonsense \(request.path)\r\n\r\n".utf8)),
-            ][random.below(4)]
+            plan.fault =
+                [
+                    .reset(after: random.below(size + 100)), .finish(after: random.below(size + 100)), .silence,
+                    .nonsense(Array("nonsense \(request.path)\r\n\r\n".utf8)),
+                ][random.below(4)]
         }
         return plan
     }
@@ -144,7 +149,9 @@ final class Visitor {
         script.exchanges = asked
         script.pipeline = random.within(1...4)
         if thinks { script.thinkTime = .milliseconds(Int64(random.within(1...3_000))) }
-        if random.chance(0.1) { (script.writeSize, script.writePause) = (random.within(20...2_000), .milliseconds(Int64(random.within(1...10)))) }
+        if random.chance(0.1) {
+            (script.writeSize, script.writePause) = (random.within(20...2_000), .milliseconds(Int64(random.within(1...10))))
+        }
         let isUpgrade = asked[0].request.wantsUpgrade
         switch random.below(20) {
         case 0, 1: if !isUpgrade { (script.ending, script.mayBeAbandoned) = (.halfClose, true) }

@@ -45,7 +45,8 @@ final class InvariantChecker {
                 simulation.violation("I5: to no server of ours: \(segment)")
             }
             if segment.flags == .syn {
-                let before = opened.updateValue(segment.sequence, forKey: TestFlow(localPort: segment.source.port, remote: segment.destination))
+                let before = opened.updateValue(
+                    segment.sequence, forKey: TestFlow(localPort: segment.source.port, remote: segment.destination))
                 if before != nil, before != segment.sequence { portsReused += 1 }
             }
         }

@@ -46,7 +46,9 @@ final class SimulatedServer {
         order.append(exchange.id)
         exchange.deliveries += 1
         if let limit, active > limit { host.violation("\(active) requests at a time, the limit is \(limit)") }
-        if exchange.deliveries > 1, !mayRepeat || !exchange.request.isIdempotent { host.violation("request \(exchange.id) came \(exchange.deliveries) times") }
+        if exchange.deliveries > 1, !mayRepeat || !exchange.request.isIdempotent {
+            host.violation("request \(exchange.id) came \(exchange.deliveries) times")
+        }
         onRequest?(exchange)
     }
 
@@ -89,7 +91,9 @@ final class ServerConnection {
         endpoint.onData = { [unowned self] in arrived($0) }
         endpoint.onPeerFinished = { [unowned self] in peerFinished() }
         endpoint.onEnd = { [unowned self, unowned endpoint] _ in
-            if endpoint.hasGivenUp, !server.mayTimeOut { server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)") }
+            if endpoint.hasGivenUp, !server.mayTimeOut {
+                server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)")
+            }
             ended()
         }
         endpoint.onAcknowledgement = { [unowned self] in checkFaithful($0, edge: $1) }
@@ -160,7 +164,9 @@ final class ServerConnection {
         case .surplus(let count): output += Tagged.bytes(0xFFFF_FFFF, count: count)
         case nil: break
         }
-        if output.count < interim.count + head.count + body.count { exchange.bodyLength = max(0, output.count - interim.count - head.count) }
+        if output.count < interim.count + head.count + body.count {
+            exchange.bodyLength = max(0, output.count - interim.count - head.count)
+        }
         if plan.bodyDelay > .zero, !body.isEmpty {
             written = min(output.count, interim.count + head.count)
             endpoint.write(Array(output[..<written]))

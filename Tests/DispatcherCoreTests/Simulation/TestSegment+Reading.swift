@@ -64,7 +64,9 @@ extension TestSegment {
         if let text = optionFault() { return text }
         if !dontFragment || moreFragments || fragmentOffset != 0 { return "no DF, or a fragment" }
         if timeToLive == 0 { return "TTL 0" }
-        if !source.address.isIPv4 || [0, 127].contains(source.address.v4 >> 24) || source.address.v4 >> 28 >= 14 { return "source \(source)" }
+        if !source.address.isIPv4 || [0, 127].contains(source.address.v4 >> 24) || source.address.v4 >> 28 >= 14 {
+            return "source \(source)"
+        }
         return nil
     }
 
