@@ -85,6 +85,26 @@ struct CaptureFiltersTests {
         #expect(refused.allSatisfy { !$0 }, "\(refused)")
     }
 
+    @Test func ofWhatTheKernelOwnsTooOnlyOurPortsAreTaken() throws {
+        let yaml = TestConfigurations.least
+            .replacingOccurrences(of: "listen: 10.77.1.100:80", with: "listen: 10.77.1.1:80\n    owned-by-kernel: true")
+            .replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.1.1]\n  kernel-addresses: true\n  first-port: 20000")
+        let filters = try CaptureFilters.builtIn.expanded(for: TestConfigurations.read(yaml))
+        #expect(filters.client == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst port 80)))")
+        #expect(filters.server == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst portrange 20000-65535)))")
+        func segment(to port: UInt16) -> [UInt8] {
+            var bytes = packet(to: "10.77.1.1", protocolNumber: 6)
+            (bytes[36], bytes[37]) = (UInt8(port >> 8), UInt8(port & 255))
+            return bytes
+        }
+        let client = try PacketFilter(filters.client)
+        let server = try PacketFilter(filters.server)
+        let passed = [80, 22, 20_000].map { client.passes(segment(to: $0)) } + [80, 22, 20_000].map { server.passes(segment(to: $0)) }
+        #expect(passed == [true, false, false, false, false, true])
+        let others = [1, 17].map { client.passes(packet(to: "10.77.1.1", protocolNumber: $0)) }
+        #expect(others == [true, false])
+    }
+
     @Test func oneCaptureForBothSidesTakesWhatEachTakes() throws {
         let filter = try PacketFilter(filters().both)
         let passed = ["10.77.1.100", "10.77.2.200", "10.77.2.1"].map { filter.passes(packet(to: $0, protocolNumber: 6)) }

@@ -92,10 +92,7 @@ struct ConfigurationErrorTests {
         // Not built.
         top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
         top("shards: 2", "not supported yet: shards (2)"),
-        top("tcp: { tail-custody: 0B }", "not supported yet: tcp.tail-custody (0B)"),
-        top("tcp: { staging-memory: 1MiB }", "not supported yet: tcp.staging-memory (1MiB)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
-        server("kernel-addresses: true", "not supported yet: server-side.kernel-addresses (true)"),
         server("gateway: \"fd77:2::1\"", "not supported yet: server-side.gateway (fd77:2::1)"),
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\"]",
@@ -107,7 +104,6 @@ struct ConfigurationErrorTests {
             replace: "listen: 10.77.1.100:80", with: "listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\"]",
             said: ["@:8: not supported yet: services[].listen ([fd77:1::100]:80)"]),
         service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
-        service("owned-by-kernel: true", "not supported yet: services[].owned-by-kernel (true)"),
         service("limits: { per-client-requests: 10000001 }", "services[].limits.per-client-requests: 10000001 is more than 10000000"),
         service(
             "limits: { connections: 5, per-client-connections: 6 }",
@@ -176,7 +172,43 @@ struct ConfigurationErrorTests {
             said: ["@:8: services[].listen: 10.77.1.100:80 is listened at already, in line 8"]),
         Case(
             replace: "listen: 10.77.1.100:80", with: "listen: 10.77.2.200:80",
-            said: ["@:8: services[].listen: 10.77.2.200 is also a source address, in line 5; they must differ"]),
+            said: [
+                "@:8: services[].listen: 10.77.2.200 is also a source address, in line 5; they must differ, unless the kernel owns the address and both say so (owned-by-kernel, kernel-addresses)"
+            ]),
+        Case(
+            replace: "10.77.2.200]\nservices:\n  - name: files\n    listen: 10.77.1.100:80",
+            with:
+                "10.77.1.1]\n  kernel-addresses: true\nservices:\n  - name: files\n    owned-by-kernel: true\n    listen: [\"10.77.1.1:80\", \"10.77.1.1:10000\"]",
+            said: [
+                "@:10: services[].listen: 10.77.1.1:10000 is also a source address, whose ports 10000 to 65535 are taken; move first-port or last-port"
+            ]),
+        Case(
+            replace: "services:\n  - name: files",
+            with:
+                "services:\n  - { name: one, listen: \"10.77.1.100:81\", owned-by-kernel: true, routes: [ { pool: web } ] }\n  - name: files",
+            said: [
+                "@:9: services[].listen: the service one says that the kernel owns 10.77.1.100; say owned-by-kernel: true"
+            ]),
+        Case(
+            replace: "interface: be0", with: "interface: lo",
+            said: ["@:4: server-side.interface: every address that answers on lo is the kernel's; say kernel-addresses: true"]),
+        Case(
+            replace: "interface: fe0", with: "interface: lo",
+            said: ["@:8: services[].listen: every address that answers on lo is the kernel's; say owned-by-kernel: true"]),
+        Case(
+            replace: "10.77.2.12:8080", with: "127.0.0.1:8080",
+            said: ["@:15: pools[].servers[].address: 127.0.0.1 is not an address that a host can have"]),
+        Case(
+            replace: "be0\n  source-addresses: [10.77.2.200]", with: "be0\n  source-addresses: [10.77.2.11]\n  kernel-addresses: true",
+            said: [
+                "@:15: pools[].servers[].address: 10.77.2.11 is an address of this host, whose servers are reached over lo; say server-side.interface: lo"
+            ]),
+        Case(
+            replace: "be0\n  source-addresses: [10.77.2.200]",
+            with: "lo\n  source-addresses: [10.77.2.11]\n  kernel-addresses: true\n  first-port: 8000",
+            said: [
+                "@:16: pools[].servers[].address: 10.77.2.11:8080 is also a source address, whose ports 8000 to 65535 are taken; move first-port or last-port"
+            ]),
         Case(
             replace: "10.77.2.12:8080", with: "10.77.1.100:8080",
             said: ["@:15: pools[].servers[].address: 10.77.1.100 is an address of the dispatcher itself"]),

@@ -24,6 +24,20 @@ struct FigureWatchTests {
         #expect(watch.warnings(report) == [])
     }
 
+    @Test func asksOnceWhetherTheGuardIsAtWork() {
+        var report = LoopReport()
+        report.snapshot.counters.framesIn = [40, 30]
+        var watch = FigureWatch()
+        #expect(watch.guardWarning(report) { [0, 0] } == nil, "too early to tell")
+        report.snapshot.counters.framesIn = [70, 30]
+        #expect(watch.guardWarning(report) { [0, 0] }?.hasPrefix("of 100 frames that came in nft has kept none from the kernel") == true)
+        #expect(watch.guardWarning(report) { [0, 0] } == nil, "said once")
+        var other = FigureWatch()
+        #expect(other.guardWarning(report) { [0, 1] } == nil)
+        var silent = FigureWatch()
+        #expect(silent.guardWarning(report) { nil } == "nft does not say what it has kept from the kernel")
+    }
+
     @Test func namesTheNeighbourThatDoesNotAnswer() {
         var watch = FigureWatch()
         var report = LoopReport()

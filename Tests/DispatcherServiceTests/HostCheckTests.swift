@@ -9,7 +9,7 @@ struct HostCheckTests {
         var host = HostCheck(
             clientInterface: NetworkInterface(name: "fe0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 1)),
             serverInterface: NetworkInterface(name: "be0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 2)),
-            kernelAddresses: [(IPAddress("10.77.1.1")!, "fe0")], forwards: false)
+            kernelAddresses: [(IPAddress("10.77.1.1")!, "fe0")], forwards: .init())
         change(&host)
         return host
     }
@@ -61,9 +61,53 @@ struct HostCheckTests {
         #expect(error?.description.hasPrefix("client-side.gateway: hosts on fe0 or be0 do not answer ARP") == true)
     }
 
-    @Test func forwardingIsWarnedOf() throws {
-        let warnings = try judge(host { $0.forwards = true })
-        #expect(warnings.count == 1 && warnings[0].contains("ip_forward"))
+    // MARK: Addresses of the kernel
+
+    /// Client side at 10.77.1.1, which the kernel has; servers asked from the same address.
+    private static let single = TestConfigurations.least
+        .replacingOccurrences(of: "listen: 10.77.1.100:80", with: "listen: 10.77.1.1:80\n    owned-by-kernel: true")
+        .replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.1.1]\n  kernel-addresses: true")
+
+    private func refusal(_ yaml: String, _ change: (inout HostCheck) -> Void = { _ in }) -> String {
+        let error = #expect(throws: ServiceError.self) { _ = try host(change).judge(TestConfigurations.read(yaml)) }
+        return error?.description ?? ""
+    }
+
+    @Test func anAddressOfTheKernelServesWhenThatIsSaid() throws {
+        #expect(try host().judge(TestConfigurations.read(Self.single)) == [])
+    }
+
+    @Test func anAddressThatIsSaidToBeTheKernelsMustBe() {
+        let said = refusal(Self.single) { $0.kernelAddresses = [] }
+        #expect(said.hasPrefix("owned-by-kernel: no interface of this host has the service address 10.77.1.1"))
+        #expect(said.contains("server-side.kernel-addresses: no interface of this host has the source address 10.77.1.1"))
+    }
+
+    @Test func serversOnThisHostAreReachedOverLoopback() throws {
+        let local = TestConfigurations.least.replacingOccurrences(of: "10.77.2.12:8080", with: "10.77.1.1:8080")
+        #expect(refusal(local).contains("10.77.1.1 is an address of this host (on fe0), whose servers are reached over lo"))
+        let lo = Self.single.replacingOccurrences(of: "interface: be0", with: "interface: lo")
+            .replacingOccurrences(of: "10.77.2.11:8080", with: "127.0.0.1:8080")
+        let loopback: (inout HostCheck) -> Void = {
+            ($0.serverInterface.name, $0.serverInterface.hasNeighbours, $0.serverInterface.isLoopback) = ("lo", false, true)
+        }
+        #expect(refusal(lo, loopback).hasPrefix("pools[].servers[].address: 10.77.2.12 is no address of this host"))
+        #expect(
+            try host(loopback).judge(TestConfigurations.read(lo.replacingOccurrences(of: "10.77.2.12:8080", with: "127.0.0.1:9999"))) == [])
+    }
+
+    @Test func portsOfABridgeAreNoGoodWhereTheKernelMustBeKeptAway() throws {
+        #expect(refusal(Self.single) { $0.ports = ["fe0"] }.hasPrefix("client-side.interface: fe0 is a port of a bridge or bond"))
+        #expect(try judge(host { $0.ports = ["fe0"] }) == [], "it never answers for our own addresses")
+    }
+
+    @Test func portsThatTheKernelGivesAwayAreWarnedOf() throws {
+        let configuration = try TestConfigurations.read(Self.single)
+        let warnings = try host { $0.localPorts = .init(range: 32_768...60_999) }.judge(configuration)
+        #expect(warnings.count == 1 && warnings[0].contains("the ports 32768 to 60999"))
+        #expect(try host { $0.localPorts = .init(range: 32_768...60_999, reserved: [10_000...65_535]) }.judge(configuration) == [])
+        #expect(try host { $0.localPorts = .init(range: 5_000...9_999) }.judge(configuration) == [])
+        #expect(HostCheck.ranges("80,9000-9100\n").first == 80...80)
     }
 
     @Test func namesTheSideOfAnInterfaceThatDoesNotExist() throws {

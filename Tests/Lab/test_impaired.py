@@ -147,7 +147,7 @@ CASE_NAMES = [pytest.param(name, marks=TOO_SLOW) if all(side.get("loss") == 5 fo
 @pytest.mark.deadline(120)
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", CASE_NAMES)
-def test_every_byte_arrives_and_tshark_finds_nothing(
+def test_m12_every_byte_arrives_and_tshark_finds_nothing(
     file_servers: list[str], files: dict[str, bytes], backend: Backend, folder: Path, name: str, seed: int
 ) -> None:
     with judged(folder, *CASES[name], seed=seed):

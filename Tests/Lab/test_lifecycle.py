@@ -18,7 +18,7 @@ from conftest import started
 from sluicelab import dispatcher as lab_dispatcher
 from sluicelab.conversation import Conversation
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service, yaml
-from sluicelab.network import FILES_ADDRESS, server_address
+from sluicelab.network import FILES_ADDRESS, SOURCE_ADDRESS, server_address
 from sluicelab.paths import binary
 
 PORT = 81
@@ -91,6 +91,65 @@ def test_it_starts_again_at_once(lab: None, workspace: Path, backend: Backend) -
         finally:
             process.stop()
             started.remove(process)
+
+
+def test_c08_the_first_answer_after_kill_9(lab: None, workspace: Path, backend: Backend) -> None:
+    """The same ports, and the servers still have the old connections on them."""
+    few = good()
+    few["server-side"].update({"servers": 1, "connections-per-server": 4, "layers": 1})
+    few["pools"][0]["limit"].update({"initial": 4, "maximum": 4})
+
+    async def slowly(exchange: Exchange) -> None:
+        await exchange.pause(0.3)
+        await exchange.ok(b"done")
+
+    backend.on("/slow", slowly)
+
+    def ask_four(clients: list[Conversation]) -> None:
+        for client in clients:
+            client.request("/slow")
+        for client in clients:
+            assert client.answer().body == b"done"
+
+    first = Dispatcher(workspace / "killed", few)
+    started.append(first)
+    old = [Conversation(FILES_ADDRESS, PORT) for _ in range(4)]
+    ask_four(old)
+    before = established()
+    assert len(before) == 4
+    first.signal(signal.SIGKILL)
+    first.wait(5)
+    started.remove(first)
+    begin = time.monotonic()
+    second = Dispatcher(workspace / "killed", few)
+    started.append(second)
+    try:
+        with Conversation(FILES_ADDRESS, PORT) as client:
+            client.request("/")
+            assert client.answer().status == 200
+            took = time.monotonic() - begin
+            assert took < 2, f"the first answer came after {took:.2f} s"
+        begin = time.monotonic()
+        new = [Conversation(FILES_ADDRESS, PORT) for _ in range(4)]
+        ask_four(new)
+        took = time.monotonic() - begin
+        assert took < 1.2, f"all four ports served after {took:.2f} s"
+        assert established() == before, "on the same ports"
+        for client in old:
+            with pytest.raises(ConnectionResetError):
+                client.request("/")
+                client.answer()
+        assert second.metrics.total("dropped_frames_total", reason="acknowledges-unsent") > 0, "a server still had the old connection"
+    finally:
+        second.stop()
+        started.remove(second)
+
+
+def established() -> set[str]:
+    """The dispatcher's ports that a server has connections with."""
+    words = ["ip", "netns", "exec", "sluice-server1", "ss", "-Htn", "state", "established", "dst", SOURCE_ADDRESS]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return {line.split()[3] for line in done.stdout.splitlines()}
 
 
 def test_check_accepts_a_good_configuration_and_shows_the_filters(lab: None, workspace: Path) -> None:

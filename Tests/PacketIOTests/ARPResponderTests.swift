@@ -13,7 +13,8 @@ struct ARPResponderTests {
             server: .init(hardwareAddress: HardwareAddress(bits: 5), addresses: [source]))
     }
 
-    @Test func answersForTheAddressesOfItsSide() {
+    @Test("K03 one reply, with the hardware address of the side, for each question about an address of it")
+    func answersForTheAddressesOfItsSide() {
         var responder = responder()
         let reply = responder.receive(TestFrames.request(for: service), on: .client)
         #expect(
@@ -64,7 +65,7 @@ struct ARPResponderTests {
         #expect(responder.receive(reply, on: .client) == nil)
     }
 
-    @Test func announcesEachAddressOfASide() {
+    @Test("K03 each address of a side is announced") func announcesEachAddressOfASide() {
         let announcements = responder().announcements(on: .server)
         #expect(announcements.count == 1)
         #expect(announcements[0].operation == .request)

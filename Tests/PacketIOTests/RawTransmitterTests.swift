@@ -55,7 +55,8 @@ struct RawTransmitterTests {
         #expect(wire.transmitter.statistics(of: .client).calls == 1)
     }
 
-    @Test(arguments: [1_459, 1_460, 1_461, 2_920, 2_921, 40_000]) func largeSegmentsAreCut(_ length: Int) throws {
+    @Test("K04 nothing larger than the link is handed to a raw socket", arguments: [1_459, 1_460, 1_461, 2_920, 2_921, 40_000])
+    func largeSegmentsAreCut(_ length: Int) throws {
         var wire = Wire()
         let egress = TestFrames.egress([(.client, length)])
         let whole = Array(egress.bytes(of: egress[0]))[40...]

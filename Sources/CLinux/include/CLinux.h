@@ -91,6 +91,13 @@ int clinux_drop_capabilities(void);
 /// Becomes a user: groups, group, user, in this order, in every thread (glibc's set*id reach all of them).
 int clinux_become(uid_t user, gid_t group);
 
+/// Starts a program with its standard input and output (errors too) as pipes of ours, the other ends closed on exec, in a session of its
+/// own, so that a terminal's signals do not reach it. It keeps CAP_NET_ADMIN alone, and when this process is root becomes that user; it is
+/// killed when the calling thread ends, as far as the kernel lets that thread's user. `arguments` ends with NULL.
+/// Yields the process, whose end must be waited for.
+pid_t clinux_start_confined(
+    const char *program, const char *const *arguments, uid_t user, gid_t group, int *input, int *output);
+
 /// Names the calling thread; at most 15 bytes.
 void clinux_name_thread(const char *name);
 

@@ -8,12 +8,19 @@ public struct EngineConfiguration: Sendable {
     public var serverSideMTU = 1_500
     /// The dispatcher's own address toward the servers.
     public var sourceAddress = IPAddress(v4: 0)
+    /// Whether the kernel owns that address as well: then only what servers send to our ports there is ours.
+    public var sourceIsKernels = false
+    /// Whether a side is the loopback device: only there may a source be a loopback address (RFC 9293 3.9.2.3, MUST-63).
+    public var clientSideIsLoopback = false
+    public var serverSideIsLoopback = false
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
     public var pools: [PoolConfiguration] = []
     /// Upper bound of all request bytes held at a time; bytes.
     public var requestMemory = 256 << 20
+    /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
+    public var bodyMemory = 16 << 20
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 
@@ -39,6 +46,11 @@ public struct TCPSettings: Sendable {
     public var serverTimeWait = Interval.seconds(1)
     /// The MSS told to servers, bytes; nil = the client side's MTU less 40.
     public var serverMSS: Int?
+    /// A response of at most so many bytes is staged, and of a longer one the end is kept, so that the server is free before the client has
+    /// it all; 0 = everything goes end to end ([0063]).
+    public var tailCustody = 64 << 10
+    /// All such bytes together.
+    public var stagingMemory = 64 << 20
 
     public init() {}
 }
@@ -47,6 +59,8 @@ public struct TCPSettings: Sendable {
 public struct ServiceConfiguration: Sendable {
     public var name: String
     public var listen: [Endpoint]
+    /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
+    public var isOwnedByKernel = false
     public var limits = ServiceLimits()
     /// First match wins; the last usually has no condition.
     public var routes: [RouteConfiguration]

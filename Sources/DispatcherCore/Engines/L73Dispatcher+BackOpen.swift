@@ -50,6 +50,7 @@ extension L73Dispatcher {
         back.pointee.receiveHighest = SequenceNumber(0)
         back.pointee.told = SequenceNumber(0)
         back.pointee.finReceived = false
+        back.pointee.opensAgain = false
         back.pointee.closesAfter = false
         back.pointee.acknowledgeBy = .distantFuture
         back.pointee.phaseDeadline = now + connectTimeout
@@ -125,8 +126,13 @@ extension L73Dispatcher {
         }
         guard acknowledgesSYN else {
             if segment.flags.contains(.ack) {
-                // From an earlier life of this port: the server forgets it, and our next SYN is taken.
+                // From an earlier life of this port: the server forgets it, and our next SYN is taken. That one goes out behind the RST, once:
+                // a second of waiting is what the first request after a restart would pay, and forged segments must not make a storm.
                 answerWithReset(segment, on: .server, at: now, into: &egress)
+                if !back.pointee.opensAgain {
+                    back.pointee.opensAgain = true
+                    sendSYN(back, again: true, at: now, into: &egress)
+                }
                 return .dropped(.acknowledgesUnsent)
             }
             guard segment.flags.contains(.syn) else { return .dropped(.noAcknowledgement) }
@@ -145,6 +151,7 @@ extension L73Dispatcher {
             peerScale: offers && segment.options.windowScale != 255 ? segment.options.windowScale : nil,
             sackPermitted: offers && segment.options.sackPermitted)
         back.pointee.sender.setWindow(segment, bytes: Int(segment.window))
+        back.pointee.sender.sackPermitted = back.pointee.options.sackPermitted
         back.pointee.receiveNext = segment.sequence + 1
         back.pointee.receiveHighest = segment.sequence + 1
         back.pointee.told = segment.sequence + 1

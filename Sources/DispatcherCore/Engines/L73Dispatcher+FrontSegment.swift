@@ -106,12 +106,19 @@ extension L73Dispatcher {
         }
         if isInOrder {
             front.pointee.bytesFromClient += UInt64(front.pointee.receiveNext.distance(from: before) - (finishes ? 1 : 0))
-        } else if segment.payloadLength > 0 {
+        } else if !finishes {
+            // Behind a gap: said at once (RFC 5681 4.2), of a FIN too.
             acknowledge(front, into: &egress)
         }
         let phase = front.pointee.phase
         let generation = front.pointee.generation
-        if isInOrder, phase == .idle || phase == .reading { readRequests(front, index, at: now, into: &egress) }
+        if isInOrder {
+            if phase == .idle || phase == .reading {
+                readRequests(front, index, at: now, into: &egress)
+            } else if front.pointee.stream.state == .coming {
+                takeBody(front, index, at: now, into: &egress)
+            }
+        }
         // Only now it is known what of it may be acknowledged: not what lies behind an upgrade.
         if isInOrder, isAlive(front, generation), front.pointee.told != front.pointee.receiveNext {
             oweAcknowledgement(front, segment, at: now, into: &egress)

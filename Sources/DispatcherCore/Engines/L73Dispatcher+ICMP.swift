@@ -5,6 +5,7 @@ extension L73Dispatcher {
         guard isOurs(message.destination) else { return .dropped(.notOurAddress) }
         switch message.kind {
         case .echoRequest(let offset, let length):
+            guard !isKernels(message.destination) else { return .dropped(.leftToKernel) }
             guard echoLimit.allows(at: now) else { return .dropped(.rateLimited) }
             return echo(message, frame, offset: offset, length: length, on: side, into: &egress)
         case .aboutSegment(let error): return receive(error, message, on: side, at: now, into: &egress)
@@ -38,6 +39,7 @@ extension L73Dispatcher {
         into egress: inout Egress
     ) -> FrameOutcome {
         guard isOurs(destination) else { return .dropped(.notOurAddress) }
+        guard !isKernels(destination) else { return .dropped(.leftToKernel) }
         guard unreachableLimit.allows(at: now) else { return .dropped(.rateLimited) }
         guard
             let packet = egress.reserve(

@@ -5,7 +5,7 @@ extension L73Dispatcher {
         _ error: ICMPError, _ message: ICMPMessage, on side: Side, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         guard error.source.address == message.destination else { return .dropped(.icmpNotOurs) }
-        if error.source.address == configuration.sourceAddress {
+        if isToSource(error.source) {
             guard side == .server else { return .dropped(.wrongSide) }
             guard let place = findBack(port: error.source.port, server: error.destination) else { return .dropped(.icmpNotOurs) }
             let back = backs.pointer(place)

@@ -3,16 +3,9 @@ extension L73Dispatcher {
     /// - Parameter side: the interface it came from; when both sides share one, either.
     public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
         start(at: now, into: &egress)
-        let parsed = Frame.parse(frame)
-        // Where both sides share an interface the destination decides.
-        var side = side
-        if configuration.sidesShareInterface {
-            switch parsed {
-            case .segment(let segment): side = segment.destination.address == configuration.sourceAddress ? .server : .client
-            case .icmp(let message): side = message.destination == configuration.sourceAddress ? .server : .client
-            case .datagram, .arp, .bad: break
-            }
-        }
+        let parsed = Frame.parse(
+            frame, allowsLoopback: side == .client ? configuration.clientSideIsLoopback : configuration.serverSideIsLoopback)
+        let side = configuration.sidesShareInterface ? self.side(of: parsed) ?? side : side
         counters.frameIn(side)
         let outcome: FrameOutcome
         switch parsed {
@@ -30,29 +23,25 @@ extension L73Dispatcher {
     private mutating func receive(
         _ segment: Segment, _ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        if isOurs(segment.source.address) { return .dropped(.ownFrame) }
-        if segment.destination.address == configuration.sourceAddress {
-            guard side == .server else { return .dropped(.wrongSide) }
+        if isOurOwn(segment) { return .dropped(.ownFrame) }
+        if isToSource(segment.destination) {
+            guard side == .server else { return .dropped(configuration.sourceIsKernels ? .leftToKernel : .wrongSide) }
             return receiveFromServer(segment, frame, at: now, into: &egress)
         }
         var knowsAddress = false
+        var isKernels = false
         for index in 0..<listenerCount where listeners[index].endpoint.address == segment.destination.address {
             guard side == .client else { return .dropped(.wrongSide) }
             knowsAddress = true
+            isKernels = listeners[index].isKernels
             if listeners[index].endpoint.port == segment.destination.port {
                 return receiveFromClient(segment, frame, listener: index, at: now, into: &egress)
             }
         }
         guard knowsAddress else { return .dropped(.notOurAddress) }
+        guard !isKernels else { return .dropped(.leftToKernel) }
         answerWithReset(segment, on: .client, at: now, into: &egress)
         return .dropped(.serviceUnknown)
-    }
-
-    /// Whether an address is one of those that the dispatcher answers for.
-    func isOurs(_ address: IPAddress) -> Bool {
-        if address == configuration.sourceAddress { return true }
-        for index in 0..<listenerCount where listeners[index].endpoint.address == address { return true }
-        return false
     }
 
     private mutating func receiveFromClient(
@@ -72,6 +61,7 @@ extension L73Dispatcher {
         _ segment: Segment, _ frame: RawSpan, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         guard let index = findBack(port: segment.destination.port, server: segment.source) else {
+            if configuration.sourceIsKernels, !isServer(segment.source) { return .dropped(.leftToKernel) }
             answerWithReset(segment, on: .server, at: now, into: &egress)
             return .dropped(.noConnection)
         }

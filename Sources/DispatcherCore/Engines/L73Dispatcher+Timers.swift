@@ -53,6 +53,11 @@ extension L73Dispatcher {
         case .queued:
             leaveQueue(front)
             refuse(front, index, status: 503, .queueWait, at: now, into: &egress)
+        case .waiting where front.pointee.stream.state == .coming:
+            if renewStreamTime(front, at: now) { return }
+            counters.refused(.bodyRate)
+            leaveServer(front, at: now, into: &egress)
+            answer(front, index, status: 408, cause: .clientTimeout, phase: .headers, at: now, into: &egress)
         case .connecting, .waiting:
             front.pointee.phaseDeadline = .distantFuture
         case .responding:

@@ -17,7 +17,7 @@ extension L73Dispatcher {
         front.pointee.status = head.status
         front.pointee.responded = now
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
-        servers[server].active -= 1
+        leaveSlot(back)
         servers[server].tunnels += 1
         services[Int(front.pointee.service)].tunnels += 1
         back.pointee.use = .tunnel
@@ -77,14 +77,14 @@ extension L73Dispatcher {
         // A RST says nothing of windows, and nothing is sent in answer to it.
         if !segment.flags.contains(.rst) {
             _ = front.pointee.sender.noteWindow(segment, bytes: front.pointee.options.bytes(segment.window))
-            let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, at: now)
-            if progress.bytes > 0 {
+            let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
+            let moved = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, sack: blocks, at: now)
+            if moved > 0 {
                 front.pointee.progress = now
-                front.pointee.bytesToClient &+= UInt64(progress.bytes)
-                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
+                front.pointee.bytesToClient &+= UInt64(moved)
+                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { giveOwn(front) }
             }
             back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
-            if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
             pump(front, at: now, into: &egress)
         }
         // While the 101's head is not acknowledged, a bare acknowledgement concerns us alone.
@@ -159,7 +159,7 @@ extension L73Dispatcher {
         }
         if !segment.flags.contains(.rst) {
             _ = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
-            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
+            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now) > 0 { front.pointee.progress = now }
             back.pointee.splice.follow(clientNumber: SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta))
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)

@@ -2,7 +2,7 @@
 public enum DropReason: UInt8, CaseIterable, Sendable {
     // Wire
     case truncatedFrame, unsupportedEtherType, vlanTag, badIPHeader, ipFragment, unsupportedProtocol, badTCPHeader, badTCPChecksum
-    case badTCPFlags, badSource, ownFrame, notOurAddress, wrongSide, badICMP
+    case badTCPFlags, badSource, ownFrame, notOurAddress, wrongSide, leftToKernel, badICMP
     // ICMP errors: about no connection of ours; about a number that is not in flight; heeded by no more than being counted; everything else
     // that there is to absorb
     case icmpNotOurs, icmpNotInFlight, icmpSoft, icmpAbsorbed

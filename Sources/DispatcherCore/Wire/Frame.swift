@@ -11,10 +11,11 @@ public enum Frame: Sendable {
     public static let ethernetHeaderLength = 14
 
     /// Reads an Ethernet frame. Nothing outside `bytes` is read; trailing padding is cut off by the length that IP gives.
-    public static func parse(_ bytes: RawSpan) -> Frame {
+    /// - Parameter allowsLoopback: whether it comes from a loopback device, where hosts talk to themselves.
+    public static func parse(_ bytes: RawSpan, allowsLoopback: Bool = false) -> Frame {
         guard bytes.byteCount >= ethernetHeaderLength else { return .bad(.truncatedFrame) }
         switch bytes.uint16(12) {
-        case 0x0800: return parseIPv4(bytes)
+        case 0x0800: return parseIPv4(bytes, allowsLoopback)
         case 0x0806:
             guard let packet = ARPPacket(bytes, at: ethernetHeaderLength) else { return .bad(.truncatedFrame) }
             return .arp(packet)
@@ -23,7 +24,7 @@ public enum Frame: Sendable {
         }
     }
 
-    private static func parseIPv4(_ bytes: RawSpan) -> Frame {
+    private static func parseIPv4(_ bytes: RawSpan, _ allowsLoopback: Bool) -> Frame {
         let ip = ethernetHeaderLength
         guard bytes.byteCount >= ip + 20 else { return .bad(.truncatedFrame) }
         let versionAndLength = bytes.byte(ip)
@@ -37,7 +38,7 @@ public enum Frame: Sendable {
         guard bytes.uint16(ip + 6) & 0x3FFF == 0 else { return .bad(.ipFragment) }
         let source = IPAddress(v4: bytes.uint32(ip + 12))
         let destination = IPAddress(v4: bytes.uint32(ip + 16))
-        guard source.isUnicastSource, bytes.byte(0) & 1 == 0 else { return .bad(.badSource) }
+        guard source.isUnicastSource || allowsLoopback && source.isLoopback, bytes.byte(0) & 1 == 0 else { return .bad(.badSource) }
         let payload = ip + headerLength
         let end = ip + totalLength
         switch bytes.byte(ip + 9) {

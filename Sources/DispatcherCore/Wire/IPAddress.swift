@@ -26,6 +26,9 @@ public struct IPAddress: Hashable, Sendable {
         }
         return !(high == 0 && low <= 1) && high >> 56 != 0xFF
     }
+
+    /// Whether it names the host itself: 127.0.0.0/8 (RFC 1122 3.2.1.3), ::1 (RFC 4291 2.5.3).
+    @inlinable public var isLoopback: Bool { isIPv4 ? v4 >> 24 == 127 : high == 0 && low == 1 }
 }
 
 extension IPAddress: LosslessStringConvertible {

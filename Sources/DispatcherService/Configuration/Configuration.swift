@@ -46,6 +46,8 @@ public struct Configuration: Sendable {
     public var transmit = Transmit.auto
     public var replyTo = ReplyTo.sender
     public var sourceAddress = IPAddress(v4: 0)
+    /// Whether the kernel owns the source addresses as well.
+    public var sourceIsKernels = false
     public var ports = PortPlan()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
@@ -64,13 +66,38 @@ public struct Configuration: Sendable {
 
     public var sourceAddresses: [IPAddress] { [sourceAddress] }
 
+    /// The service addresses that the kernel owns as well.
+    public var kernelServiceAddresses: [IPAddress] {
+        let owned = Set(services.filter(\.isOwnedByKernel).flatMap(\.listen).map(\.address))
+        return serviceAddresses.filter(owned.contains)
+    }
+
+    /// The addresses that no kernel answers for: we do.
+    public var ownServiceAddresses: [IPAddress] {
+        let owned = kernelServiceAddresses
+        return serviceAddresses.filter { !owned.contains($0) }
+    }
+
+    public var serverEndpoints: [Endpoint] { pools.flatMap(\.servers).map(\.endpoint) }
+
+    public var ownSourceAddresses: [IPAddress] { sourceIsKernels ? [] : sourceAddresses }
+
+    /// The name of the device over which a host talks to itself.
+    static let loopback = "lo"
+
+    /// A loopback device takes larger packets than the capture keeps.
+    private static let largestPacket = Int(Capture.snapshotLength) - Frame.ethernetHeaderLength
+
     /// What the engine is told.
     public func engineConfiguration(client: NetworkInterface, server: NetworkInterface) -> EngineConfiguration {
         var engine = EngineConfiguration()
         engine.sidesShareInterface = sidesShareInterface
-        engine.clientSideMTU = min(client.mtu, 65_535)
-        engine.serverSideMTU = min(server.mtu, 65_535)
+        engine.clientSideMTU = min(client.mtu, Self.largestPacket)
+        engine.serverSideMTU = min(server.mtu, Self.largestPacket)
+        engine.clientSideIsLoopback = client.isLoopback
+        engine.serverSideIsLoopback = server.isLoopback
         engine.sourceAddress = sourceAddress
+        engine.sourceIsKernels = sourceIsKernels
         engine.ports = ports
         engine.tcp = tcp
         engine.services = services
@@ -97,13 +124,12 @@ public struct Configuration: Sendable {
         )
     }
 
-    /// Who answers ARP for what.
+    /// Who answers ARP for what; the kernel does for its own addresses.
     public func responder(client: NetworkInterface, server: NetworkInterface) -> ARPResponder {
+        let both = ownServiceAddresses + ownSourceAddresses
         let shared = sidesShareInterface
         return ARPResponder(
-            client: .init(
-                hardwareAddress: client.hardwareAddress, addresses: shared ? serviceAddresses + sourceAddresses : serviceAddresses),
-            server: .init(
-                hardwareAddress: server.hardwareAddress, addresses: shared ? serviceAddresses + sourceAddresses : sourceAddresses))
+            client: .init(hardwareAddress: client.hardwareAddress, addresses: shared ? both : ownServiceAddresses),
+            server: .init(hardwareAddress: server.hardwareAddress, addresses: shared ? both : ownSourceAddresses))
     }
 }

@@ -31,7 +31,7 @@ extension ConfigurationDecoder {
         for item in section.sections("servers") {
             guard let endpoint = item.endpoint("address") else { continue }
             let line = item.line(of: "address")
-            requireUnicast(endpoint.address, line, "pools[].servers[].address")
+            requireUnicast(endpoint.address, line, "pools[].servers[].address", on: result.serverSide)
             if let first = seen[endpoint] {
                 problems.report(line, "pools[].servers[].address: \(endpoint) is in this pool already, in line \(first)")
             }

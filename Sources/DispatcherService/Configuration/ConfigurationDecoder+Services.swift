@@ -14,6 +14,12 @@ extension ConfigurationDecoder {
             _ = section.text("mode")
             var service = ServiceConfiguration(name: name, listen: listen(section), routes: routes(section))
             service.limits = limits(section.section("limits"))
+            service.isOwnedByKernel = section.flag("owned-by-kernel")
+            if result.clientSide.interface == Configuration.loopback, !service.isOwnedByKernel {
+                problems.report(
+                    section.line(of: "listen"),
+                    "services[].listen: every address that answers on \(Configuration.loopback) is the kernel's; say owned-by-kernel: true")
+            }
             result.services.append(service)
         }
     }
@@ -21,7 +27,7 @@ extension ConfigurationDecoder {
     private func listen(_ section: ConfigurationSection) -> [Endpoint] {
         section.each("listen").compactMap { item in
             guard case .endpoint(let endpoint) = item.value else { return nil }
-            requireUnicast(endpoint.address, item.line, "services[].listen")
+            requireUnicast(endpoint.address, item.line, "services[].listen", on: result.clientSide)
             return endpoint
         }
     }
@@ -65,41 +71,5 @@ extension ConfigurationDecoder {
                 "\(section.path): per-client-connections \(limits.perClientConnections) is more than connections \(limits.connections)")
         }
         return limits
-    }
-
-    /// No address may have two meanings.
-    mutating func checkAddresses(
-        services: [ConfigurationSection], pools: [ConfigurationSection], clientSide: ConfigurationSection, serverSide: ConfigurationSection
-    ) {
-        var seen: [Endpoint: Int] = [:]
-        for section in services {
-            for item in section.each("listen") {
-                guard case .endpoint(let endpoint) = item.value else { continue }
-                if let first = seen[endpoint] {
-                    problems.report(item.line, "services[].listen: \(endpoint) is listened at already, in line \(first)")
-                }
-                seen[endpoint] = seen[endpoint] ?? item.line
-                if endpoint.address == result.sourceAddress {
-                    problems.report(
-                        item.line,
-                        "services[].listen: \(endpoint.address) is also a source address, in line \(serverSide.line(of: "source-addresses")); they must differ"
-                    )
-                }
-            }
-        }
-        let ours = Set(seen.keys.map(\.address))
-        for (path, side) in [("client-side", clientSide), ("server-side", serverSide)] {
-            guard let gateway = IPAddress(side.text("gateway")), ours.contains(gateway) || gateway == result.sourceAddress else { continue }
-            problems.report(side.line(of: "gateway"), "\(path).gateway: \(gateway) is an address of the dispatcher itself")
-        }
-        for pool in pools {
-            for server in pool.sections("servers") {
-                guard let endpoint = server.endpoint("address") else { continue }
-                if ours.contains(endpoint.address) || endpoint.address == result.sourceAddress {
-                    problems.report(
-                        server.line(of: "address"), "pools[].servers[].address: \(endpoint.address) is an address of the dispatcher itself")
-                }
-            }
-        }
     }
 }

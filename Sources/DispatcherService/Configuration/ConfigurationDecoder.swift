@@ -88,13 +88,20 @@ struct ConfigurationDecoder {
         result.serverSide = .init(
             interface: interface(server), captureMemory: server.number("capture-memory"), gateway: gateway(server))
 
+        result.sourceIsKernels = server.flag("kernel-addresses")
+        if result.serverSide.interface == Configuration.loopback, !result.sourceIsKernels {
+            problems.report(
+                server.line(of: "interface"),
+                "server-side.interface: every address that answers on \(Configuration.loopback) is the kernel's; say kernel-addresses: true"
+            )
+        }
         for (index, address) in server.each("source-addresses").enumerated() {
             guard case .address(let source) = address.value, source.isIPv4 else { continue }
             if index > 0 {
                 problems.report(address.line, "not supported yet: server-side.source-addresses (\(source), a second one)")
             } else {
                 result.sourceAddress = source
-                requireUnicast(source, address.line, "server-side.source-addresses")
+                requireUnicast(source, address.line, "server-side.source-addresses", on: result.serverSide)
             }
         }
 
@@ -143,6 +150,9 @@ struct ConfigurationDecoder {
         result.tcp.initialWindow = tcp.choice("initial-window", TCPSettings.InitialWindow.self)
         result.tcp.timeWait = tcp.interval("time-wait")
         result.tcp.serverTimeWait = tcp.interval("server-time-wait")
+        result.tcp.tailCustody = tcp.number("tail-custody")
+        result.tcp.stagingMemory = tcp.number("staging-memory")
+        result.bodyMemory = result.tcp.stagingMemory / 4
         let mss = tcp.text("server-mss")
         if mss != "auto" {
             if let number = Int(mss), (536...65_495).contains(number) {
@@ -168,8 +178,10 @@ struct ConfigurationDecoder {
         return name
     }
 
-    func requireUnicast(_ address: IPAddress, _ line: Int, _ key: String) {
-        if !address.isUnicastSource { problems.report(line, "\(key): \(address) is not an address that a host can have") }
+    /// - Parameter side: where it is used; a host's own end may be a loopback address there.
+    func requireUnicast(_ address: IPAddress, _ line: Int, _ key: String, on side: Configuration.SideSettings? = nil) {
+        if address.isUnicastSource || address.isLoopback && side?.interface == Configuration.loopback { return }
+        problems.report(line, "\(key): \(address) is not an address that a host can have")
     }
 
     /// Times that cannot be nothing.

@@ -134,6 +134,11 @@ struct ConfigurationSection {
         return number
     }
 
+    func flag(_ name: String) -> Bool {
+        guard case .flag(let flag)? = value(name) else { return false }
+        return flag
+    }
+
     func interval(_ name: String) -> Interval {
         guard case .interval(let interval)? = value(name) else { return .zero }
         return interval

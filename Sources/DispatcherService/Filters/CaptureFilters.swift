@@ -56,8 +56,7 @@ public struct CaptureFilters: Equatable, Sendable {
     /// - Throws: `FilterError`.
     public func expanded(for configuration: Configuration) throws(FilterError) -> ExpandedFilters {
         let variables = [
-            "SERVICE_HOSTS": FilterTemplate.hosts(configuration.serviceAddresses),
-            "SOURCE_HOSTS": FilterTemplate.hosts(configuration.sourceAddresses),
+            "SERVICE_HOSTS": FilterTemplate.services(configuration), "SOURCE_HOSTS": FilterTemplate.sources(configuration),
         ]
         let filters = ExpandedFilters(client: try client.expanded(variables), server: try server.expanded(variables))
         try Self.compile(filters.client, client.name)

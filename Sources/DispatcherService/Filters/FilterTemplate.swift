@@ -11,10 +11,28 @@ public struct FilterTemplate: Equatable, Sendable {
         self.text = text
     }
 
-    /// What a variable stands for: any packet whose destination is one of the addresses.
-    static func hosts(_ addresses: [IPAddress]) -> String {
-        "(" + addresses.map { "dst host \($0)" }.joined(separator: " or ") + ")"
+    /// What `$SERVICE_HOSTS` stands for: everything to an address that is ours alone; of what goes to one that the kernel owns as well, TCP
+    /// to its services and ICMP, among which is what routers say of our segments.
+    static func services(_ configuration: Configuration) -> String {
+        let shared = configuration.kernelServiceAddresses.map { address in
+            let ports = configuration.services.flatMap(\.listen).filter { $0.address == address }.map { "tcp dst port \($0.port)" }
+            return kernels(address, ports)
+        }
+        return any(configuration.ownServiceAddresses.map { "dst host \($0)" } + shared)
     }
+
+    /// What `$SOURCE_HOSTS` stands for: the same of the source addresses.
+    static func sources(_ configuration: Configuration) -> String {
+        let range = "tcp dst portrange \(configuration.ports.first)-\(configuration.ports.last)"
+        return any(
+            configuration.sourceAddresses.map { configuration.sourceIsKernels ? kernels($0, [range]) : "dst host \($0)" })
+    }
+
+    private static func kernels(_ address: IPAddress, _ ports: [String]) -> String {
+        "(dst host \(address) and \(any([address.isIPv4 ? "icmp" : "icmp6"] + ports)))"
+    }
+
+    private static func any(_ terms: [String]) -> String { "(" + terms.joined(separator: " or ") + ")" }
 
     /// The expression, on one line, without comments.
     /// - Parameter variables: by name, without the `$`.

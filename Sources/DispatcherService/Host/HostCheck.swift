@@ -8,14 +8,26 @@ struct HostCheck {
     var serverInterface: NetworkInterface
     /// IPv4 addresses that the kernel owns, with the interface that has them.
     var kernelAddresses: [(address: IPAddress, interface: String)]
-    var forwards: Bool
+    var forwards: Forwarding
+    /// The ports that the kernel gives to connections of this host by itself; nil = it does not say.
+    var localPorts: LocalPorts?
+    /// Interfaces that are ports of a bridge or bond: the kernel takes their packets in under its name.
+    var ports: [String] = []
+
+    /// Whether the kernel passes packets of a family on.
+    struct Forwarding: Equatable {
+        var v4 = false
+        var v6 = false
+    }
 
     /// - Throws: `ServiceError` when an interface does not exist.
     static func read(_ configuration: Configuration) throws(ServiceError) -> HostCheck {
         HostCheck(
             clientInterface: try interface(configuration.clientSide.interface, "client-side"),
             serverInterface: try interface(configuration.serverSide.interface, "server-side"), kernelAddresses: readAddresses(),
-            forwards: readForwarding())
+            forwards: Forwarding(v4: isOne("net/ipv4/ip_forward"), v6: isOne("net/ipv6/conf/all/forwarding")),
+            localPorts: readLocalPorts(),
+            ports: [configuration.clientSide.interface, configuration.serverSide.interface].filter(isPort))
     }
 
     private static func interface(_ name: String, _ side: String) throws(ServiceError) -> NetworkInterface {
@@ -26,31 +38,25 @@ struct HostCheck {
         }
     }
 
+    /// What the kernel must be kept from; no rules: nothing.
+    func guardRules(_ configuration: Configuration) -> GuardRules { GuardRules(configuration, forwards: forwards) }
+
     /// - Returns: warnings.
     /// - Throws: `ServiceError` with everything that forbids the start.
     func judge(_ configuration: Configuration) throws(ServiceError) -> [String] {
         var faults: [String] = []
         for (side, interface) in [("client-side", clientInterface), ("server-side", serverInterface)] {
             if !interface.isUp { faults.append("\(side).interface: \(interface.name) is down; ip link set \(interface.name) up") }
+            if interface.isLoopback { faults += loopbackFaults(side, interface, configuration) }
             if !interface.isEthernet {
                 faults.append(
                     "\(side).interface: \(interface.name) is not an Ethernet device; name an Ethernet, veth, bridge or VLAN interface")
             }
         }
         faults += transmitFaults(configuration)
-        let ours = configuration.serviceAddresses.map { ("service", $0) } + configuration.sourceAddresses.map { ("source", $0) }
-        for (kind, address) in ours {
-            for owned in kernelAddresses where owned.address == address {
-                faults.append(
-                    "the kernel owns the \(kind) address \(address) (on \(owned.interface)) and would reset our connections; take it away: ip address del \(address)/LENGTH dev \(owned.interface)"
-                )
-            }
-        }
+        faults += ownershipFaults(configuration) + portFaults(configuration)
         guard faults.isEmpty else { throw ServiceError(.failed, faults.joined(separator: "\n")) }
-        guard forwards else { return [] }
-        return [
-            "this host forwards IPv4 packets (net.ipv4.ip_forward is 1): packets to our addresses that it has a route for may be forwarded as well as served; switch it off if this host is not a router"
-        ]
+        return portWarnings(configuration)
     }
 
     /// What frames cannot be sent on, and what only they can do.
@@ -85,8 +91,12 @@ struct HostCheck {
         return found
     }
 
-    private static func readForwarding() -> Bool {
-        guard let file = fopen("/proc/sys/net/ipv4/ip_forward", "r") else { return false }
+    private static func isPort(_ interface: String) -> Bool {
+        ["brport", "bonding_slave"].contains { access("/sys/class/net/\(interface)/\($0)", F_OK) == 0 }
+    }
+
+    private static func isOne(_ setting: String) -> Bool {
+        guard let file = fopen("/proc/sys/\(setting)", "r") else { return false }
         defer { fclose(file) }
         return fgetc(file) == 0x31
     }

@@ -29,6 +29,7 @@ public struct DispatcherService {
         let user = try Privileges.User(named: configuration.user)
 
         // Everything that needs a privilege, before it is given up.
+        let kernelGuard = try startGuard(host, user)
         let mailbox = Mailbox()
         let relay = RecordRelay()
         let loop = try openLoop(host, mailbox, relay)
@@ -49,12 +50,22 @@ public struct DispatcherService {
         )
 
         var watch = FigureWatch()
-        let outcome = supervise(signals, packets, records, &watch)
+        let outcome = supervise(signals, packets, records, kernelGuard, &watch)
         records.end()
         recordThread.join()
         server.stop()
         if case .failed(let reason) = outcome { throw ServiceError(.failed, reason) }
-        logger.info("stopped")
+        // Not before the last reset has left.
+        withExtendedLifetime(kernelGuard) { logger.info("stopped") }
+    }
+
+    /// Keeps the kernel away from addresses that it owns too, or would pass packets to.
+    private func startGuard(_ host: HostCheck, _ user: Privileges.User) throws(ServiceError) -> KernelGuard? {
+        let rules = host.guardRules(configuration)
+        guard !rules.rules.isEmpty else { return nil }
+        let made = try KernelGuard(rules, user: user)
+        logger.info("an nftables table with \(rules.rules.count) rules keeps the kernel away from our addresses")
+        return made
     }
 
     private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay) throws(ServiceError) -> LiveLoop {
@@ -108,9 +119,10 @@ public struct DispatcherService {
     }
 
     /// Waits for signals and for the end of the packet thread; looks at the figures now and then.
-    private func supervise(_ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ watch: inout FigureWatch)
-        -> PacketThread.Outcome
-    {
+    private func supervise(
+        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ kernelGuard: KernelGuard?,
+        _ watch: inout FigureWatch
+    ) -> PacketThread.Outcome {
         var shutdown: Shutdown?
         while true {
             var wait: Int32 = FigureWatch.period
@@ -125,13 +137,24 @@ public struct DispatcherService {
                 }
             } else if let report = packets.report() {
                 for warning in watch.warnings(report) { logger.warning("\(warning)") }
+                if let kernelGuard, let warning = watch.guardWarning(report, drops: kernelGuard.drops) { logger.error("\(warning)") }
             }
             var descriptors = [
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: packets.endDescriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: kernelGuard?.descriptor ?? -1, events: 0, revents: 0),
             ]
-            _ = poll(&descriptors, 2, wait)
+            _ = poll(&descriptors, nfds_t(descriptors.count), wait)
             if packets.state != .running { return packets.state }
+            if let end = kernelGuard?.end() {
+                // From here on the kernel resets every connection at the addresses that it owns: there is nothing left to drain.
+                packets.mailbox.post(.command(.abort))
+                packets.mailbox.post(.quit)
+                _ = packets.waitForEnd(milliseconds: 2_000)
+                return .failed(
+                    "nft, which kept the kernel away from our addresses, \(end), and its table has gone with it; the dispatcher stops, for the kernel would reset its connections: start it again"
+                )
+            }
             while let signal = signals.next() {
                 if signal == SIGUSR1 {
                     records.reopen()

@@ -7,6 +7,7 @@ struct FigureWatch {
     static let period: Int32 = 10_000
 
     private var last = LoopReport()
+    private var guardIsSeenAtWork = false
 
     mutating func warnings(_ report: LoopReport) -> [String] {
         defer { last = report }
@@ -31,6 +32,21 @@ struct FigureWatch {
         }
         return warnings
     }
+
+    /// Whether the guard drops what the capture of the client side sees; asked until it has been seen to, or has been complained of.
+    /// - Parameter drops: packets that it has dropped, by side; nil when it does not say.
+    mutating func guardWarning(_ report: LoopReport, drops: () -> [UInt64]?) -> String? {
+        let seen = report.snapshot.counters.framesIn.reduce(0, +)
+        guard !guardIsSeenAtWork, seen >= Self.guardedFrames else { return nil }
+        guardIsSeenAtWork = true
+        guard let drops = drops() else { return "nft does not say what it has kept from the kernel" }
+        guard drops.reduce(0, +) == 0 else { return nil }
+        return
+            "of \(seen) frames that came in nft has kept none from the kernel, which may reset our connections: is the interface a part of a bridge or bond? Then name that one"
+    }
+
+    /// So many frames must show whether it works.
+    static let guardedFrames: UInt64 = 100
 
     private func warningsOfNextHops(_ side: Side, _ now: NextHopStatistics?, _ before: NextHopStatistics?) -> [String] {
         guard let now else { return [] }

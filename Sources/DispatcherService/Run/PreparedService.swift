@@ -45,6 +45,8 @@ public struct PreparedService: CustomStringConvertible {
             configuration.sidesShareInterface
             ? "filter of \(configuration.clientSide.interface): \(filters.both)"
             : "filter of \(configuration.clientSide.interface) (client side): \(filters.client)\nfilter of \(configuration.serverSide.interface) (server side): \(filters.server)"
-        return "configuration: ok\nfilters: \(origin)\n\(captures)"
+        // Whether the host forwards is not asked here: that touches the network's settings.
+        let kept = GuardRules(configuration, forwards: .init()).rules.map { "\nkept from the kernel by nftables: \($0.match)" }.joined()
+        return "configuration: ok\nfilters: \(origin)\n\(captures)\(kept)"
     }
 }

@@ -12,12 +12,14 @@ public struct NetworkInterface: Sendable {
     public var isEthernet: Bool
     /// Whether its hosts have hardware addresses that ARP finds out: not on a loopback device.
     public var hasNeighbours: Bool
+    /// Whether it leads back to this host.
+    public var isLoopback: Bool
     /// The kernel's number of it.
     public var index: Int32
 
     public init(
         name: String, mtu: Int, hardwareAddress: HardwareAddress, isUp: Bool = true, isEthernet: Bool = true, hasNeighbours: Bool = true,
-        index: Int32 = 0
+        isLoopback: Bool = false, index: Int32 = 0
     ) {
         self.name = name
         self.mtu = mtu
@@ -25,6 +27,7 @@ public struct NetworkInterface: Sendable {
         self.isUp = isUp
         self.isEthernet = isEthernet
         self.hasNeighbours = hasNeighbours
+        self.isLoopback = isLoopback
         self.index = index
     }
 
@@ -41,6 +44,7 @@ public struct NetworkInterface: Sendable {
         self.init(
             name: name, mtu: Int(found.mtu), hardwareAddress: HardwareAddress(bits: bits), isUp: found.flags & UInt32(IFF_UP) != 0,
             isEthernet: found.hardware_type == 1 || found.hardware_type == 772,
-            hasNeighbours: found.hardware_type == 1 && found.flags & UInt32(IFF_NOARP) == 0, index: found.index)
+            hasNeighbours: found.hardware_type == 1 && found.flags & UInt32(IFF_NOARP) == 0,
+            isLoopback: found.flags & UInt32(IFF_LOOPBACK) != 0, index: found.index)
     }
 }

@@ -115,7 +115,7 @@ enum ReferenceReader {
 
     /// No bytes trap; the scanner and the parser agree on where a head ends; a connection fares the same however its bytes are cut; and
     /// whatever goes to a server is canonical.
-    @Test(arguments: 10..<14 as Range<UInt64>)
+    @Test("M07 a connection fares the same however its bytes are cut", arguments: 10..<14 as Range<UInt64>)
     func anyBytes(seed: UInt64) throws {
         var random = FramingRandom(seed: seed)
         for round in 0..<3000 {

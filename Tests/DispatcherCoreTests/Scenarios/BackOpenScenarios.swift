@@ -150,7 +150,7 @@ struct BackOpenScenarios {
         #expect(Set(ports) == [10_000, 10_001, 10_002])
     }
 
-    @Test("C08 a server that still has the connection: its challenge is answered by RST, the SYN comes again and succeeds")
+    @Test("C08 a server that still has the connection: its challenge is answered by RST, and the SYN comes again right behind it, once")
     func c08() throws {
         let (world, client, server) = World.raw { $0.pools[0].connectTimeout = .seconds(10) }
         client.open()
@@ -159,11 +159,39 @@ struct BackOpenScenarios {
         server.remote = syn.source
         _ = server.arrivals()
         server.send(.ack) { ($0.sequence, $0.acknowledgement) = (900_000, syn.sequence &- 70_000) }
-        let reset = server.arrivals()
-        #expect(reset.count == 1 && reset[0].flags == .rst && reset[0].sequence == syn.sequence &- 70_000)
-        #expect(server.accept() != nil)
+        let answers = server.arrivals(after: .milliseconds(1))
+        #expect(answers.map(\.flags) == [.rst, .syn])
+        #expect(answers.first?.sequence == syn.sequence &- 70_000 && answers.last?.sequence == syn.sequence)
+        // Whatever else comes of that kind, the SYN is not sent again before its time.
+        server.send(.ack) { ($0.sequence, $0.acknowledgement) = (900_000, syn.sequence &- 70_000) }
+        #expect(server.arrivals().map(\.flags) == [.rst])
+        server.acknowledgement = syn.sequence &+ 1
+        server.advance([.syn, .ack])
+        #expect(server.arrivals().map(\.flags) == [.ack])
         client.advance([.ack, .psh], World.get)
         #expect(server.arrivals().contains { !$0.payload.isEmpty })
+        world.check()
+    }
+
+    @Test("C07 a server in TIME_WAIT that takes only higher numbers: with ours below its last, it challenges, and RST and SYN are taken")
+    func c07() throws {
+        let (world, client, server) = World.raw { $0.pools[0].connectTimeout = .seconds(10) }
+        client.open()
+        world.simulation.run(atMost: .seconds(1)) { !server.received.isEmpty }
+        let syn = try #require(server.received.first)
+        server.remote = syn.source
+        _ = server.arrivals()
+        // Its old connection ended at a number above ours: the SYN is an old duplicate to it (RFC 9293 3.10.7.4).
+        let old = syn.sequence &+ 50_000
+        server.send(.ack) { ($0.sequence, $0.acknowledgement) = (700_000, old) }
+        let answers = server.arrivals(after: .milliseconds(1))
+        #expect(answers.map(\.flags) == [.rst, .syn] && answers.first?.sequence == old)
+        // One that ignores a RST in TIME_WAIT (RFC 1337) stays silent until its 2 MSL are over: then the timer's SYN is taken.
+        server.run(.milliseconds(1_500))
+        #expect(server.arrivals().contains { $0.flags == .syn && $0.sequence == syn.sequence })
+        server.acknowledgement = syn.sequence &+ 1
+        server.advance([.syn, .ack])
+        #expect(server.arrivals().map(\.flags) == [.ack])
         world.check()
     }
 

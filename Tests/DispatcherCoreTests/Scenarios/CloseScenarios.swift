@@ -76,6 +76,21 @@ struct CloseScenarios {
         world.check()
     }
 
+    @Test("I04 a FIN alone before missing data is answered at once, with what is missing")
+    func i04Alone() {
+        let (world, client, _) = World.raw()
+        client.open()
+        client.skip()
+        client.send([.ack, .fin]) { $0.sequence &+= UInt32(World.get.count) }
+        let answers = client.arrivals()
+        #expect(answers.map(\.flags) == [.ack] && answers.first?.acknowledgement == client.sequence)
+        client.advance(.ack, World.get)
+        client.advance([.ack, .fin])
+        client.run(.milliseconds(60))
+        #expect(client.received.contains { $0.acknowledgement == client.sequence })
+        world.check()
+    }
+
     @Test("I06 our FIN is lost: it comes again, its timeout doubling, and in the end a RST or silence leaves nothing behind")
     func i06() throws {
         let splice = try answered()

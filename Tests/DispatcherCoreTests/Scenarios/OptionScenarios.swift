@@ -47,6 +47,27 @@ struct OptionScenarios {
         splice.world.check()
     }
 
+    @Test(
+        "A10 options that are not aligned: SACK at every offset, behind timestamps that nobody asked for, is read and translated right",
+        arguments: 0...3)
+    func a10(offset: Int) throws {
+        let splice = try inBody()
+        let edges = [(1_000, 2_000), (3_000, 4_000)].flatMap { [$0.0, $0.1] }
+        let times: [UInt8] = [8, 10, 0, 0, 0, 9, 0, 0, 0, 0]
+        splice.client.send(.ack) { segment in
+            let numbers = edges.map { splice.clientStart &+ UInt32($0) }
+            let sack = [5, 18] + numbers.flatMap { number in (0..<4).map { UInt8(number >> UInt32(24 - 8 * $0) & 255) } }
+            segment.options = [UInt8](repeating: 1, count: offset) + (offset == 3 ? times : []) + sack
+            segment.options += [UInt8](repeating: 1, count: (4 - segment.options.count % 4) % 4)
+        }
+        let told = splice.serverArrivals()
+        let bytes = try #require(told.last?.optionValue(of: 5))
+        let read = stride(from: 0, to: bytes.count, by: 4).map { at in bytes[at..<at + 4].reduce(UInt32(0)) { $0 << 8 | UInt32($1) } }
+        #expect(read == edges.map { splice.serverStart &+ UInt32($0) })
+        #expect(told.last?.optionValue(of: 8) == nil)
+        splice.world.check()
+    }
+
     @Test("G02 a block from an earlier response, or of what was never sent, is left out; the others stay")
     func g02() throws {
         let splice = try inBody()

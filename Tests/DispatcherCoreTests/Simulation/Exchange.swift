@@ -52,6 +52,13 @@ struct RequestPlan {
         plan.body = body
         return plan
     }
+    /// A POST with a body of any length up to 256 KiB, most of them short, by length or in chunks.
+    static func upload(_ random: inout SimulationRandom) -> RequestPlan {
+        let most = [20_000, 20_000, 60_000, 66_000, 120_000, 256 << 10][random.below(6)]
+        var plan = post(random.within(1...most))
+        if random.chance(0.5) { plan.chunk = random.within(1...[2_000, 9_000, 100_000][random.below(3)]) }
+        return plan
+    }
     static func upgrade(up: Int, down: Int) -> RequestPlan {
         var plan = RequestPlan()
         plan.fields = [
@@ -231,6 +238,17 @@ final class Exchange {
     weak var clientEndpoint: TestTCPEndpoint?
     var clientBody: Int?
     var bodyLength = 0
+
+    /// Whether the dispatcher takes the whole response into its custody: its length is known and no more than that.
+    func isStaged(tailCustody: Int, method: String) -> Bool {
+        guard tailCustody > 0 else { return false }
+        if method == "HEAD" || response.status == 204 || response.status == 304 { return true }
+        switch response.framing {
+        case .contentLength(let length): return length <= tailCustody
+        case .none: return true
+        case .chunked, .untilClose, .switching: return false
+        }
+    }
 
     init(id: UInt32, request: RequestPlan, response: ResponsePlan) {
         self.id = id

@@ -92,6 +92,7 @@ final class InvariantChecker {
             expect(pool.queueLength, 0, "queueLength of \(pool.name)")
             for server in pool.servers {
                 expect(server.active, 0, "active of \(server.endpoint)")
+                expect(server.streamed, 0, "streamed of \(server.endpoint)")
                 expect(server.opening, 0, "opening of \(server.endpoint)")
                 expect(server.closing, 0, "closing of \(server.endpoint)")
                 expect(server.tunnels, 0, "tunnels of \(server.endpoint)")
@@ -100,6 +101,8 @@ final class InvariantChecker {
         }
         expect(snapshot.timeWaits, 0, "timeWaits")
         expect(snapshot.bufferBytes, 0, "bufferBytes")
+        expect(snapshot.stagingBytes, 0, "stagingBytes")
+        expect(snapshot.bodyBytes, 0, "bodyBytes")
         expect(snapshot.clientsHold, 0, "clientsHold")
         if snapshot.timers > idle { simulation.violation("I7: \(snapshot.timers) timers at rest with \(idle) idle connections") }
     }

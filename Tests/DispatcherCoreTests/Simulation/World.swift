@@ -46,6 +46,7 @@ final class World {
             let host = addHost("server\(index + 1)", Self.serverEndpoint(index).address, side: .server, impairments: server)
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
             simulated.limit = configuration.pools[0].servers[index].initialLimit
+            simulated.tailCustody = configuration.tcp.tailCustody
             self.servers.append(simulated)
         }
         dispatcher.onServerReset = { [unowned self] server, ours in

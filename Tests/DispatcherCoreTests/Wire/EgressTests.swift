@@ -69,6 +69,30 @@ struct EgressTests {
         #expect(throws: Never.self) { _ = try read(all[1]) }
     }
 
+    @Test("E27 every packet has DF, TTL 64, identification 0, its own length, and no ECN mark", arguments: [0, 1, 1_460, 20_000])
+    func internetHeader(size: Int) {
+        var egress = Egress(packets: 4, bytes: 1 << 20)
+        let taken = [UInt8](repeating: 7, count: size).withUnsafeBytes { egress.append(outgoing(), payload: $0) }
+        #expect(taken)
+        let whole = packets(egress)[0]
+        var all = [whole]
+        whole.withUnsafeBytes { bytes in
+            let splitter = SegmentSplitter(packet: bytes, segmentSize: 1_000)
+            withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
+                for piece in 0..<splitter.count where size > 0 {
+                    let (length, payload) = splitter.writeHeader(of: piece, into: header.baseAddress!)
+                    all.append(Array(header[..<length]) + bytes[payload])
+                }
+            }
+        }
+        for packet in all {
+            #expect(packet[0] == 0x45 && packet[1] == 0 && packet[8] == 64)
+            #expect(Int(packet[2]) << 8 | Int(packet[3]) == packet.count)
+            #expect(packet[4..<8].elementsEqual([0, 0, 0x40, 0]))
+            #expect(TestChecksum.fold(TestChecksum.sum(packet[0..<20])) == 0xFFFF)
+        }
+    }
+
     @Test("M05 a large segment cut by the splitter is the same stream", arguments: [1, 48, 536, 1_000, 1_460, 9_000])
     func splitter(size: Int) throws {
         var random = SimulationRandom(seed: 2)
