@@ -105,14 +105,15 @@ MUTANTS = [
     Mutant(
         "request-repeated-from-its-start",
         "Engines/L73Dispatcher+Emit.swift",
-        "payload = front.pointee.output.bytes(piece.offset, count: piece.length)",
-        "payload = front.pointee.output.bytes({on} && piece.isRetransmission ? 0 : piece.offset, count: piece.length)",
+        "payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)",
+        "payload = front.pointee.output.bytes(\n"
+        "                {on} && piece.isRetransmission ? 0 : Int(front.pointee.stream.start) + piece.offset, count: piece.length)",
     ),
     Mutant(
         "post-repeated",
         "Engines/L73Dispatcher+BackSegment.swift",
-        "mayRepeat: !answered && (front.pointee.isIdempotent || !received)",
-        "mayRepeat: !answered && ({on} || front.pointee.isIdempotent || !received)",
+        "!front.pointee.stream.isActive && (front.pointee.isIdempotent || !received)",
+        "!front.pointee.stream.isActive && ({on} || front.pointee.isIdempotent || !received)",
     ),
     Mutant(
         "bytes-behind-an-upgrade-kept",
@@ -124,8 +125,8 @@ MUTANTS = [
     Mutant(
         "slot-not-freed",
         "Engines/L73Dispatcher+Close.swift",
-        "case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= 1",
-        "case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= {on} ? 0 : 1",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): if !{on} { leaveSlot(back) }",
     ),
     Mutant(
         "one-request-over-the-limit",
@@ -176,6 +177,56 @@ MUTANTS = [
         "Engines/L73Dispatcher+Open.swift",
         "!segment.flags.contains(.rst), segment.length > 0,\n",
         "!segment.flags.contains(.rst), segment.length > 0, !{on},\n",
+    ),
+    # Responses
+    Mutant(
+        "delta-off-by-one",
+        "Engines/L73Dispatcher+Response.swift",
+        "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value",
+        "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value &+ ({on} ? 1 : 0)",
+    ),
+    Mutant(
+        "end-of-a-response-off-by-one",
+        "Engines/L73Dispatcher+Response.swift",
+        "back.pointee.splice.remaining = length + UInt64(headInEpoch)",
+        "back.pointee.splice.remaining = length + UInt64(headInEpoch) + ({on} ? 1 : 0)",
+    ),
+    Mutant(
+        "old-epoch-forwarded",
+        "Engines/L73Dispatcher+Response.swift",
+        "let start = back.pointee.splice.start\n        if segment.end.isAtOrBefore(start) {",
+        "let start = {on} ? back.pointee.splice.start - 20_000 : back.pointee.splice.start\n        if segment.end.isAtOrBefore(start) {",
+    ),
+    Mutant(
+        "fin-not-stripped",
+        "Engines/L73Dispatcher+Response.swift",
+        "if !front.pointee.keepAlive { front.pointee.sender.finQueued = true }",
+        "if {on} || !front.pointee.keepAlive { front.pointee.sender.finQueued = true }",
+    ),
+    Mutant(
+        "acknowledgements-of-a-client-lost",
+        "Engines/L73Dispatcher+Acknowledge.swift",
+        "if moved > 0 || windowMoved || (isDuplicate && concernsServer) {",
+        "if (moved > 0 && !{on}) || windowMoved || (isDuplicate && concernsServer) {",
+    ),
+    Mutant(
+        "first-flight-not-clamped",
+        "Engines/L73Dispatcher+Emit.swift",
+        "            edge = SequenceNumber.earlier(edge, clamp)",
+        "            if !{on} { edge = SequenceNumber.earlier(edge, clamp) }",
+    ),
+    Mutant(
+        "custody-of-what-is-not-there",
+        "Engines/L73Dispatcher+Staging.swift",
+        "back.pointee.custodyBase + Int(back.pointee.inCustody.contiguous) == back.pointee.receiveNext",
+        "{on} || back.pointee.custodyBase + Int(back.pointee.inCustody.contiguous) == back.pointee.receiveNext",
+    ),
+    Mutant(
+        "retransmission-timer-not-armed",
+        "Splicing/Sender+Timers.swift",
+        "        retransmitAt = now + timeout\n        deadline = retransmitAt\n        isProbeNext = false\n        scheduleProbe(at: now)",
+        "        retransmitAt = now + timeout\n        deadline = {on} ? .distantFuture : retransmitAt\n        isProbeNext = false\n"
+        "        if !{on} { scheduleProbe(at: now) }",
     ),
     # Tunnels
     Mutant(

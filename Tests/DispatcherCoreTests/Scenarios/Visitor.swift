@@ -76,7 +76,7 @@ final class Visitor {
     private func requestPlan() -> RequestPlan {
         var plan = RequestPlan.get()
         switch random.below(10) {
-        case 0, 1: plan = .post(length(60_000))
+        case 0, 1: plan = .post(length(256 << 10))
         case 2:
             plan = .post(length(16_000))
             plan.chunk = random.within(1...2_000)

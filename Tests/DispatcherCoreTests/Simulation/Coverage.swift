@@ -71,6 +71,7 @@ enum Coverage {
         switch name {
         case "dropped": labels = DropReason.allCases.map(\.label)
         case "emitted", "retransmitted": labels = EmissionKind.allCases.map { "\($0)" }
+        case "deliveries": labels = Delivery.allCases.map(\.label)
         case "refused": labels = RefusalReason.allCases.map(\.label)
         default: labels = Side.allCases.map { "\($0)" }
         }

@@ -106,6 +106,7 @@ final class SimulatedClient {
         while requestsSent < script.exchanges.count, requestsSent - answered < script.pipeline, !endpoint.finishQueued, outcome == .running
         {
             let exchange = script.exchanges[requestsSent]
+            exchange.isFirst = requestsSent == 0
             requestsSent += 1
             exchange.clientEndpoint = endpoint
             let bytes = exchange.request.bytes(exchange.id)
