@@ -347,7 +347,8 @@ struct BodyScenarios {
     @Test("a chunk broken before the request is queued never reaches a server")
     func brokenEarly() throws {
         let good = Array(Chunked.encode(Tagged.bytes(1, count: 70_000), size: 70_000).dropLast(7))
-        var upload = try #require(Upload(Upload.chunkedHead + good + [UInt8](text: "xx0\r\n\r\n")) { $0.services[0].limits.bodyBuffer = 69_999 })
+        var upload = try #require(
+            Upload(Upload.chunkedHead + good + [UInt8](text: "xx0\r\n\r\n")) { $0.services[0].limits.bodyBuffer = 69_999 })
         upload.acknowledges = false
         upload.send(upTo: .max)
         #expect(upload.status == 400 && upload.atServer.isEmpty && upload.isFree)
@@ -439,8 +440,8 @@ struct BodyScenarios {
         upload.world.check()
     }
 
-    @Test("a server that leaves in the body: 502, never repeated, whatever the method", arguments: [TCPFlags.rst, [.fin, .ack]])
-    func serverLeaves(flags: TCPFlags) throws {
+    @Test("a server that leaves in the body: 502, never repeated, whatever the method", arguments: [SegmentFlags.rst, [.fin, .ack]])
+    func serverLeaves(flags: SegmentFlags) throws {
         let (world, client, server) = World.raw { $0.pools[0].retries = 5 }
         var upload = try #require(
             Upload(Upload.head(300_000, method: "PUT") + Tagged.bytes(1, count: 300_000), world, client, server))
