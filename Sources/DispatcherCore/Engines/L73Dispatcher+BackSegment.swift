@@ -24,6 +24,11 @@ extension L73Dispatcher {
         if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - back.pointee.sender.largestWindow) {
             return .dropped(.oldAcknowledgement)
         }
+        // What begins beyond the window was not sent by the peer: it moves nothing, the server's own window least of all (RFC 9293 3.10.7.4).
+        if segment.sequence.isAfter(back.pointee.shownEdge) {
+            if segment.length > 0 { acknowledge(back, into: &egress) } else { challenge(back, at: now, into: &egress) }
+            return .dropped(.outOfWindow)
+        }
 
         let windowMoved = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
         let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
