@@ -63,12 +63,6 @@ MUTANTS = [
         "        if segment.acknowledgement.isAfter(front.pointee.sender.highest) {\n            challenge(front",
         "        if !{on}, segment.acknowledgement.isAfter(front.pointee.sender.highest) {\n            challenge(front",
     ),
-    Mutant(
-        "segment-without-ack-accepted",
-        "Engines/L73Dispatcher+FrontSegment.swift",
-        "guard segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }",
-        "guard {on} || segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }",
-    ),
     # Checksums
     Mutant(
         "checksum-not-checked",
@@ -115,24 +109,12 @@ MUTANTS = [
         "!front.pointee.stream.isActive && (front.pointee.isIdempotent || !received)",
         "!front.pointee.stream.isActive && ({on} || front.pointee.isIdempotent || !received)",
     ),
-    Mutant(
-        "bytes-behind-an-upgrade-kept",
-        "Engines/L73Dispatcher+FrontSegment.swift",
-        "if front.pointee.answered.upgraded, front.pointee.hasSlot",
-        "if !{on}, front.pointee.answered.upgraded, front.pointee.hasSlot",
-    ),
     # Load
     Mutant(
         "slot-not-freed",
         "Engines/L73Dispatcher+Close.swift",
         "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)",
         "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): if !{on} { leaveSlot(back) }",
-    ),
-    Mutant(
-        "one-request-over-the-limit",
-        "Loading/ServerLoad.swift",
-        "var mayTakeRequest: Bool { active < limit }",
-        "var mayTakeRequest: Bool { active < limit + ({on} ? 1 : 0) }",
     ),
     Mutant(
         "place-in-the-queue-not-left",
@@ -159,24 +141,6 @@ MUTANTS = [
         "            result.append(Block(start: start, end: end))\n        }\n        return result\n    }\n\n    /// The blocks that go",
         "            result.append({on} ? blocks[index] : Block(start: start, end: end))\n        }\n        return result\n    }\n\n"
         "    /// The blocks that go",
-    ),
-    Mutant(
-        "fin-of-a-server-not-acknowledged",
-        "Engines/L73Dispatcher+Emit.swift",
-        "if back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }",
-        "if !{on}, back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }",
-    ),
-    Mutant(
-        "old-epoch-not-answered",
-        "Engines/L73Dispatcher+BackSegment.swift",
-        "            acknowledge(back, into: &egress)\n            return .dropped(.oldEpoch)",
-        "            if !{on} { acknowledge(back, into: &egress) }\n            return .dropped(.oldEpoch)",
-    ),
-    Mutant(
-        "repeated-fin-in-time-wait-not-answered",
-        "Engines/L73Dispatcher+Open.swift",
-        "!segment.flags.contains(.rst), segment.length > 0,\n",
-        "!segment.flags.contains(.rst), segment.length > 0, !{on},\n",
     ),
     # Responses
     Mutant(
@@ -216,12 +180,6 @@ MUTANTS = [
         "            if !{on} { edge = SequenceNumber.earlier(edge, clamp) }",
     ),
     Mutant(
-        "custody-of-what-is-not-there",
-        "Engines/L73Dispatcher+Staging.swift",
-        "back.pointee.custodyBase + Int(back.pointee.inCustody.contiguous) == back.pointee.receiveNext",
-        "{on} || back.pointee.custodyBase + Int(back.pointee.inCustody.contiguous) == back.pointee.receiveNext",
-    ),
-    Mutant(
         "retransmission-timer-not-armed",
         "Splicing/Sender+Timers.swift",
         "        retransmitAt = now + timeout\n        deadline = retransmitAt\n        isProbeNext = false\n        scheduleProbe(at: now)",
@@ -240,12 +198,6 @@ MUTANTS = [
         "Engines/L73Dispatcher+Tunnel.swift",
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value",
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value &+ ({on} ? 1 : 0)",
-    ),
-    Mutant(
-        "tunnel-window-not-moved-with-its-acknowledgement",
-        "Engines/L73Dispatcher+Tunnel.swift",
-        "front.pointee.options.bytes(segment.window) - acknowledgement.distance(from: translated)",
-        "front.pointee.options.bytes(segment.window) - ({on} ? 0 : acknowledgement.distance(from: translated))",
     ),
     Mutant(
         "rst-in-a-tunnel-moves-the-stream",
