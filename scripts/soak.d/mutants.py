@@ -63,12 +63,6 @@ MUTANTS = [
         "        if segment.acknowledgement.isAfter(front.pointee.sender.highest) {\n            challenge(front",
         "        if !{on}, segment.acknowledgement.isAfter(front.pointee.sender.highest) {\n            challenge(front",
     ),
-    Mutant(
-        "segment-without-ack-accepted",
-        "Engines/L73Dispatcher+FrontSegment.swift",
-        "guard segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }",
-        "guard {on} || segment.flags.contains(.ack) else { return .dropped(.noAcknowledgement) }",
-    ),
     # Checksums
     Mutant(
         "checksum-not-checked",
@@ -105,33 +99,22 @@ MUTANTS = [
     Mutant(
         "request-repeated-from-its-start",
         "Engines/L73Dispatcher+Emit.swift",
-        "payload = front.pointee.output.bytes(piece.offset, count: piece.length)",
-        "payload = front.pointee.output.bytes({on} && piece.isRetransmission ? 0 : piece.offset, count: piece.length)",
+        "payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)",
+        "payload = front.pointee.output.bytes(\n"
+        "                {on} && piece.isRetransmission ? 0 : Int(front.pointee.stream.start) + piece.offset, count: piece.length)",
     ),
     Mutant(
         "post-repeated",
         "Engines/L73Dispatcher+BackSegment.swift",
-        "mayRepeat: !answered && (front.pointee.isIdempotent || !received)",
-        "mayRepeat: !answered && ({on} || front.pointee.isIdempotent || !received)",
-    ),
-    Mutant(
-        "bytes-behind-an-upgrade-kept",
-        "Engines/L73Dispatcher+FrontSegment.swift",
-        "if front.pointee.answered.upgraded, front.pointee.hasSlot",
-        "if !{on}, front.pointee.answered.upgraded, front.pointee.hasSlot",
+        "!front.pointee.stream.isActive && (front.pointee.isIdempotent || !received)",
+        "!front.pointee.stream.isActive && ({on} || front.pointee.isIdempotent || !received)",
     ),
     # Load
     Mutant(
         "slot-not-freed",
         "Engines/L73Dispatcher+Close.swift",
-        "case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= 1",
-        "case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= {on} ? 0 : 1",
-    ),
-    Mutant(
-        "one-request-over-the-limit",
-        "Loading/ServerLoad.swift",
-        "var mayTakeRequest: Bool { active < limit }",
-        "var mayTakeRequest: Bool { active < limit + ({on} ? 1 : 0) }",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): if !{on} { leaveSlot(back) }",
     ),
     Mutant(
         "place-in-the-queue-not-left",
@@ -159,23 +142,49 @@ MUTANTS = [
         "            result.append({on} ? blocks[index] : Block(start: start, end: end))\n        }\n        return result\n    }\n\n"
         "    /// The blocks that go",
     ),
+    # Responses
     Mutant(
-        "fin-of-a-server-not-acknowledged",
+        "delta-off-by-one",
+        "Engines/L73Dispatcher+Response.swift",
+        "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value",
+        "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value &+ ({on} ? 1 : 0)",
+    ),
+    Mutant(
+        "end-of-a-response-off-by-one",
+        "Engines/L73Dispatcher+Response.swift",
+        "back.pointee.splice.remaining = length + UInt64(headInEpoch)",
+        "back.pointee.splice.remaining = length + UInt64(headInEpoch) + ({on} ? 1 : 0)",
+    ),
+    Mutant(
+        "old-epoch-forwarded",
+        "Engines/L73Dispatcher+Response.swift",
+        "let start = back.pointee.splice.start\n        if segment.end.isAtOrBefore(start) {",
+        "let start = {on} ? back.pointee.splice.start - 20_000 : back.pointee.splice.start\n        if segment.end.isAtOrBefore(start) {",
+    ),
+    Mutant(
+        "fin-not-stripped",
+        "Engines/L73Dispatcher+Response.swift",
+        "if !front.pointee.keepAlive { front.pointee.sender.finQueued = true }",
+        "if {on} || !front.pointee.keepAlive { front.pointee.sender.finQueued = true }",
+    ),
+    Mutant(
+        "acknowledgements-of-a-client-lost",
+        "Engines/L73Dispatcher+Acknowledge.swift",
+        "if moved > 0 || windowMoved || (isDuplicate && concernsServer) {",
+        "if (moved > 0 && !{on}) || windowMoved || (isDuplicate && concernsServer) {",
+    ),
+    Mutant(
+        "first-flight-not-clamped",
         "Engines/L73Dispatcher+Emit.swift",
-        "if back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }",
-        "if !{on}, back.pointee.finReceived, number == back.pointee.receiveNext { acknowledgement += 1 }",
+        "            edge = SequenceNumber.earlier(edge, clamp)",
+        "            if !{on} { edge = SequenceNumber.earlier(edge, clamp) }",
     ),
     Mutant(
-        "old-epoch-not-answered",
-        "Engines/L73Dispatcher+BackSegment.swift",
-        "            acknowledge(back, into: &egress)\n            return .dropped(.oldEpoch)",
-        "            if !{on} { acknowledge(back, into: &egress) }\n            return .dropped(.oldEpoch)",
-    ),
-    Mutant(
-        "repeated-fin-in-time-wait-not-answered",
-        "Engines/L73Dispatcher+Open.swift",
-        "!segment.flags.contains(.rst), segment.length > 0,\n",
-        "!segment.flags.contains(.rst), segment.length > 0, !{on},\n",
+        "retransmission-timer-not-armed",
+        "Splicing/Sender+Timers.swift",
+        "        retransmitAt = now + timeout\n        deadline = retransmitAt\n        isProbeNext = false\n        scheduleProbe(at: now)",
+        "        retransmitAt = now + timeout\n        deadline = {on} ? .distantFuture : retransmitAt\n        isProbeNext = false\n"
+        "        if !{on} { scheduleProbe(at: now) }",
     ),
     # Tunnels
     Mutant(
@@ -189,12 +198,6 @@ MUTANTS = [
         "Engines/L73Dispatcher+Tunnel.swift",
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value",
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value &+ ({on} ? 1 : 0)",
-    ),
-    Mutant(
-        "tunnel-window-not-moved-with-its-acknowledgement",
-        "Engines/L73Dispatcher+Tunnel.swift",
-        "front.pointee.options.bytes(segment.window) - acknowledgement.distance(from: translated)",
-        "front.pointee.options.bytes(segment.window) - ({on} ? 0 : acknowledgement.distance(from: translated))",
     ),
     Mutant(
         "rst-in-a-tunnel-moves-the-stream",

@@ -102,7 +102,6 @@ extension L73Dispatcher {
     ) {
         isIdleNoMore(front, index)
         front.pointee.phase = .closing
-        front.pointee.isRefused = refusing
         front.pointee.lingers = refusing ? .seconds(2) : .seconds(10)
         front.pointee.discarded = 0
         if front.pointee.received.end > 0 {

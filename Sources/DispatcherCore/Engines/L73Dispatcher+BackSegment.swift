@@ -24,6 +24,11 @@ extension L73Dispatcher {
         if segment.acknowledgement.isBefore(back.pointee.sender.unacknowledged - back.pointee.sender.largestWindow) {
             return .dropped(.oldAcknowledgement)
         }
+        // What begins beyond the window was not sent by the peer: it moves nothing, the server's own window least of all (RFC 9293 3.10.7.4).
+        if segment.sequence.isAfter(back.pointee.shownEdge) {
+            if segment.length > 0 { acknowledge(back, into: &egress) } else { challenge(back, at: now, into: &egress) }
+            return .dropped(.outOfWindow)
+        }
 
         let windowMoved = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
         let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
@@ -94,8 +99,10 @@ extension L73Dispatcher {
     /// No payload: a pure acknowledgement, a keep-alive, or a probe of a closed window.
     private mutating func receiveBare(_ segment: Segment, _ back: BackRef, at now: Instant, into egress: inout Egress) -> FrameOutcome {
         guard segment.sequence.isBefore(back.pointee.told) else { return .consumed }
-        if back.pointee.use == .body, let (front, _) = front(of: back), front.pointee.sender.window == 0 {
-            // The client's window is closed: the probe goes on, and the client's answer comes back ([0063]).
+        if back.pointee.use == .body, let (front, _) = front(of: back),
+            back.pointee.options.field(atMost: front.pointee.sender.window) == 0
+        {
+            // The client's window is closed, or so small that the server sees none of it (RFC 7323 2.4): the probe goes on, and the client's answer comes back ([0063]).
             sendToClient(
                 front, sequence: front.pointee.sender.unacknowledged - 1, flags: .ack, kind: .forwarded, into: &egress)
             return .forwarded

@@ -85,8 +85,7 @@ extension L73Dispatcher {
                 front.pointee.phaseDeadline = due
                 return
             }
-            // A client that has everything and is only slow to read it must not lose it: nothing is said to it any more.
-            if !front.pointee.sender.finAcknowledged || front.pointee.isRefused { resetClient(front, into: &egress) }
+            resetClient(front, into: &egress)
             removeFront(front, index, at: now)
         }
     }

@@ -131,8 +131,6 @@ struct FrontConnection {
     var queuePosition: UInt32 = 0
     /// How long the client may take to close after it has acknowledged our FIN.
     var lingers = Interval.zero
-    /// Whether its last answer was a refusal of ours.
-    var isRefused = false
     /// Bytes discarded while closing.
     var discarded: UInt32 = 0
 

@@ -189,4 +189,29 @@ struct AttackScenarios {
         world.finish()
         #expect(client.end == .finished || client.end == .resetByPeer)
     }
+
+    @Test("what begins beyond the window, in a server's name, does not move what is known of that server's own window")
+    func farWindow() throws {
+        let (world, client, server) = World.raw()
+        client.open()
+        server.accept()
+        server.window = 100
+        server.acknowledge()
+        server.run()
+        for payload in [[], [1, 2, 3]] as [[UInt8]] {
+            server.send(.ack, payload) { ($0.sequence, $0.window) = ($0.sequence &+ 10_000_000, 65_535) }
+        }
+        server.run()
+        #expect(world.dropped(.outOfWindow, on: .server) == 2)
+        server.skip()
+        client.advance(
+            [.ack, .psh], [UInt8](text: "GET /x/1 HTTP/1.1\r\nHost: test.example\r\nA: \(String(repeating: "b", count: 500))\r\n\r\n"))
+        server.run()
+        #expect(server.payloadReceived == 100)
+        server.window = 65_535
+        server.acknowledge()
+        server.run()
+        #expect(server.payloadReceived > 500)
+        world.check()
+    }
 }

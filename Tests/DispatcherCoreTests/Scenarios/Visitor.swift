@@ -15,6 +15,8 @@ final class Visitor {
     private var largest: Int
     private let thinks: Bool
     private var isAway = false
+    /// How often the next connection was planned: only the last plan counts.
+    private var plans = 0
     /// Whether the next connection has the last one's port.
     private var keepsPort = false
 
@@ -48,13 +50,17 @@ final class Visitor {
     }
 
     func begin(after delay: Interval) {
-        world.simulation.after(delay) { [weak self] in self?.connect() }
+        plans += 1
+        let mine = plans
+        world.simulation.after(delay) { [weak self] in
+            if let self, mine == plans { connect() }
+        }
     }
 
     // MARK: What it asks for
 
     /// Lengths of every order of magnitude up to `most`.
-    private func length(_ most: Int) -> Int { min(most, random.below((1 << random.below(19)) + 1)) }
+    private func length(_ most: Int) -> Int { min(most, random.below((1 << random.below(random.chance(0.5) ? 19 : 15)) + 1)) }
 
     private func plan() -> Exchange {
         if random.chance(0.03) {
@@ -70,7 +76,7 @@ final class Visitor {
     private func requestPlan() -> RequestPlan {
         var plan = RequestPlan.get()
         switch random.below(10) {
-        case 0, 1: plan = .post(length(60_000))
+        case 0, 1: plan = .post(length(256 << 10))
         case 2:
             plan = .post(length(16_000))
             plan.chunk = random.within(1...2_000)
@@ -206,10 +212,9 @@ final class Visitor {
             return
         }
         world.simulation.after(time) { [weak self] in
-            guard let self else { return }
             (link.up.isCut, link.down.isCut) = (false, false)
-            isAway = false
-            connect()
+            self?.isAway = false
+            self?.begin(after: .zero)
         }
     }
 }

@@ -68,6 +68,7 @@ final class WideRun {
         configuration.tcp.options = random.chance(0.1) ? .mss : .all
         configuration.tcp.acknowledge = random.chance(0.3) ? .immediate : .withResponse
         configuration.tcp.initialWindow = random.chance(0.3) ? .client : .clamped
+        configuration.tcp.tailCustody = [64 << 10, 64 << 10, 8 << 10, 1_000, 0][random.below(5)]
         let layers = random.within(1...3)
         configuration.ports = PortPlan(first: 10_000, last: 10_000 + layers * 2 * 8 + 63, layers: layers, servers: 2, connections: 8)
         if random.chance(0.3) { configuration.clientSideMTU = 1_400 }

@@ -246,6 +246,9 @@ struct WindowScenarios {
         splice.client.skip()
         splice.server.send(.ack, [88]) { _ in }
         #expect(splice.clientArrivals().contains { $0.payload == [88] })
+        // As Linux probes.
+        splice.server.send(.ack) { $0.sequence &-= 1 }
+        #expect(splice.clientArrivals().contains { $0.payload.isEmpty && $0.sequence == splice.client.acknowledgement &- 2 })
         splice.client.window = 30_000
         splice.client.acknowledge()
         splice.server.run()

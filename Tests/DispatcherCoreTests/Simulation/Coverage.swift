@@ -31,6 +31,8 @@ enum Coverage {
 
     private static let file = getenv("SLUICE_COVERAGE").map { String(cString: $0) }
     private static let table = Mutex<[String: UInt64]>([:])
+    /// The names of the rows, in the order in which they are shown.
+    private static let order = Mutex<[String]>([])
     private static let writesAtExit: Bool = {
         atexit { Coverage.write() }
         return true
@@ -42,6 +44,7 @@ enum Coverage {
         guard isWanted, writesAtExit else { return }
         var rows = rows(of: snapshot.counters)
         for event in Event.allCases { rows.append((event.rawValue, events[event] ?? 0)) }
+        order.withLock { names in if names.isEmpty { names = rows.map(\.name) } }
         table.withLock { table in for (name, count) in rows { table[name, default: 0] += count } }
     }
 
@@ -71,6 +74,7 @@ enum Coverage {
         switch name {
         case "dropped": labels = DropReason.allCases.map(\.label)
         case "emitted", "retransmitted": labels = EmissionKind.allCases.map { "\($0)" }
+        case "deliveries": labels = Delivery.allCases.map(\.label)
         case "refused": labels = RefusalReason.allCases.map(\.label)
         default: labels = Side.allCases.map { "\($0)" }
         }
@@ -81,8 +85,7 @@ enum Coverage {
     private static func write() {
         guard let file, let stream = fopen(file, "w") else { return }
         let counts = table.withLock { $0 }
-        var names = rows(of: Counters()).map(\.name) + Event.allCases.map(\.rawValue)
-        names += counts.keys.filter { !names.contains($0) }.sorted()
+        let names = order.withLock { $0 }
         for name in names {
             fputs("\(name)\t\(counts[name] ?? 0)\t\(forbidden.contains(name) ? "must be 0" : exempt[name] ?? "")\n", stream)
         }

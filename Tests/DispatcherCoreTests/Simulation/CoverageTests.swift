@@ -5,7 +5,7 @@ import Testing
 struct CoverageTests {
     @Test("every counter has a row, and every excuse belongs to one")
     func rows() {
-        let names = Coverage.rows(of: Counters()).map(\.name)
+        let names = Coverage.rows(of: World().dispatcher.snapshot.counters).map(\.name)
         #expect(Set(names).count == names.count)
         #expect(!names.contains { $0.contains("not known here") }, "\(names)")
         for reason in DropReason.allCases { #expect(names.contains("dropped \(reason.label)")) }

@@ -237,6 +237,8 @@ final class Exchange {
     var serverBody: Int?
     weak var clientEndpoint: TestTCPEndpoint?
     var clientBody: Int?
+    /// Whether it is the first one of its client's connection.
+    var isFirst = false
     var bodyLength = 0
 
     /// Whether the dispatcher takes the whole response into its custody: its length is known and no more than that.

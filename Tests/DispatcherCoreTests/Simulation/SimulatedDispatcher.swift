@@ -32,6 +32,8 @@ final class SimulatedDispatcher {
     /// Frames at the same instant form one batch of at most this many before what was written is sent.
     var batch = 64
     private var inBatch = 0
+    /// Whether the transmitter takes nothing, as one whose device is full: what the engine writes stays in its egress.
+    var isStuck = false { didSet { if !isStuck { flush() } } }
 
     static let clientSideHardware = HardwareAddress(bits: 0x02_00_00_00_01_00)
     static let serverSideHardware = HardwareAddress(bits: 0x02_00_00_00_02_00)
@@ -138,6 +140,7 @@ final class SimulatedDispatcher {
 
     private func flush() {
         flushPlanned = false
+        guard !isStuck else { return }
         inBatch = 0
         for index in 0..<egress.count {
             let packet = egress[index]

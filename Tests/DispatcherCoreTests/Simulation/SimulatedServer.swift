@@ -12,6 +12,8 @@ final class SimulatedServer {
     var limit: Int?
     /// Bytes of a response that the dispatcher may have in its custody: `tcp.tail-custody`.
     var tailCustody = 0
+    /// What a server may send of a response before its client has acknowledged any of it; nil = not checked.
+    var firstFlight: Int?
     /// Whether requests must carry what the dispatcher adds.
     var expectsDispatcher = true
     /// Whether a second request before the first one's answer is a fault.
@@ -92,8 +94,8 @@ final class ServerConnection {
         idleTimer = SimulationTimer(server.host.simulation)
         endpoint.onData = { [unowned self] in arrived($0) }
         endpoint.onPeerFinished = { [unowned self] in peerFinished() }
-        endpoint.onEnd = { [unowned self] end in
-            if end == .timedOut, !server.mayTimeOut {
+        endpoint.onEnd = { [unowned self, unowned endpoint] _ in
+            if endpoint.hasGivenUp, !server.mayTimeOut {
                 server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)")
             }
             ended()
@@ -282,6 +284,12 @@ final class ServerConnection {
             let isKept = ackedBody == exchange.bodyLength && has >= ackedBody - server.tailCustody && server.tailCustody > 0
             if ackedBody > has, !isKept {
                 server.host.violation("I3: \(ackedBody) bytes of body \(exchange.id) acknowledged, the client has acknowledged \(has)")
+            }
+        }
+        if let start = exchange.clientBody, let first = server.firstFlight, exchange.isFirst, acknowledged > body {
+            let allowed = first + max(0, client.acknowledgedSent - start) + body - (exchange.serverStart ?? body)
+            if edge - acknowledged > allowed {
+                server.host.violation("F12: a window of \(edge - acknowledged) for response \(exchange.id), \(allowed) is allowed")
             }
         }
         if let start = exchange.clientBody, acknowledged > body, acknowledged < body + exchange.bodyLength {

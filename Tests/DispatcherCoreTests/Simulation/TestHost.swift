@@ -90,7 +90,7 @@ final class TestHost {
         }
         if frame.damage == .corrupted {
             corruptedReceived += 1
-            if segment.checksum != .bad { simulation.violation("simulator: a flipped bit went undetected") }
+            if segment.checksum == .full { simulation.violation("simulator: a flipped bit went undetected") }
             return
         }
         guard segment.checksum != .bad else { return }

@@ -164,6 +164,10 @@ final class TestTCPEndpoint {
     /// The number after everything that it ever sent.
     var nextSequence: UInt32 { initialSend &+ UInt32(truncatingIfNeeded: sendHighest) }
     var bytesAcknowledged: Int { max(0, min(unacknowledged - 1, sendBuffer.count)) }
+    /// Whether all of the peer's stream has come, its FIN included.
+    var hasPeerFinished: Bool { peerFinish.map { receiveNext > $0 } ?? false }
+    /// Whether it has sent a segment as often as it may, and nobody has acknowledged it.
+    var hasGivenUp: Bool { retransmissions > options.retransmissionLimit }
     var isDone: Bool { state == .closed || state == .timeWait }
 
     func violation(_ text: @autoclosure () -> String) { host.violation("\(local) with \(remote), \(state): \(text())") }

@@ -90,6 +90,9 @@ final class World {
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
             simulated.limit = configuration.pools[0].servers[index].initialLimit
             simulated.tailCustody = configuration.tcp.tailCustody
+            if configuration.tcp.initialWindow == .clamped {
+                simulated.firstFlight = 10 * (configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40)
+            }
             self.servers.append(simulated)
         }
         dispatcher.onServerReset = { [unowned self] server, ours in
