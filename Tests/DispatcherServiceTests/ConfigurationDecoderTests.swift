@@ -57,7 +57,7 @@ struct ConfigurationDecoderTests {
             transmit: packet
             shards: 1
             tcp: { options: mss, acknowledge: immediate, initial-window: client, time-wait: 5s, server-time-wait: 2s, server-mss: 1400,
-                   tail-custody: 64KiB, staging-memory: 64MiB }
+                   tail-custody: 16KiB, staging-memory: 1MiB }
             services:
               - name: push
                 listen: ["10.77.1.100:80", "10.77.1.101:81"]
@@ -97,6 +97,7 @@ struct ConfigurationDecoderTests {
         #expect(configuration.ports == PortPlan(first: 20_000, last: 40_000, layers: 2, servers: 4, connections: 100))
         #expect(configuration.tcp.acknowledge == .immediate && configuration.tcp.initialWindow == .client)
         #expect(configuration.tcp.timeWait == .seconds(5) && configuration.tcp.serverTimeWait == .seconds(2))
+        #expect(configuration.tcp.tailCustody == 16 << 10 && configuration.tcp.stagingMemory == 1 << 20)
         #expect(configuration.tcp.serverMSS == 1_400)
         let service = configuration.services[0]
         #expect(service.listen.map(\.description) == ["10.77.1.100:80", "10.77.1.101:81"])

@@ -92,8 +92,6 @@ struct ConfigurationErrorTests {
         // Not built.
         top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
         top("shards: 2", "not supported yet: shards (2)"),
-        top("tcp: { tail-custody: 0B }", "not supported yet: tcp.tail-custody (0B)"),
-        top("tcp: { staging-memory: 1MiB }", "not supported yet: tcp.staging-memory (1MiB)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         server("gateway: \"fd77:2::1\"", "not supported yet: server-side.gateway (fd77:2::1)"),
         Case(

@@ -27,6 +27,8 @@ enum TestReports {
         report.captures[1].dropped = 9
         report.transmits[0].errors = [(90, 2), (105, 1)]
         report.snapshot.counters.egressLost = [4, 0]
+        report.snapshot.counters.deliveries[Int(Delivery.staged.rawValue)] = 5
+        report.snapshot.stagingBytes = 131_072
         var hops = NextHopStatistics()
         hops.dropped[Int(NextHopStatistics.Drop.unresolved.rawValue)] = 3
         hops.neighbours = 2

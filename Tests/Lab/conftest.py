@@ -25,6 +25,7 @@ from sluicelab.network import server_address
 from sluicelab.nginx import make_files, start_nginx
 from sluicelab.paths import binary
 from sluicelab.processes import Process
+from sluicelab.robustness.figures import Figures
 
 BACKEND_PORT = 8000
 started: list[Process] = []  # whose logs a failing test shows
@@ -169,3 +170,19 @@ def dispatcher(lab: None, workspace: Path, request: pytest.FixtureRequest) -> It
     started.remove(process)
     assert alive, f"the dispatcher ended with {code} during the tests:\n{process.log_end()}"
     assert code == 0, f"the dispatcher ended with {code} after SIGTERM:\n{process.log_end()}"
+
+
+@pytest.fixture
+def figures() -> Iterator[Figures]:
+    """What the scenario measures; all that it wants must be reached."""
+    found = Figures()
+    yield found
+    assert found.all and not found.missed, found.missed
+
+
+@pytest.fixture
+def folder(workspace: Path, request: pytest.FixtureRequest) -> Path:
+    path: Path = workspace / request.node.name
+    path.mkdir()
+    path.chmod(0o755)
+    return path

@@ -89,6 +89,36 @@ struct TidyTests {
         #expect(outside.isEmpty, "\(outside.map(\.path))")
     }
 
+    /// The peers of the simulated network, and all that they are made of.
+    static let peers = [
+        "TestTCPEndpoint", "TestSegment", "TestHost", "SegmentFlags", "SegmentMerger", "SimulatedFrame", "SimulatedLink", "SimulatedClient",
+        "SimulatedServer", "ReceivedRequest", "Exchange", "Simulation.swift", "SimulationRandom",
+    ]
+
+    @Test("the simulated peers share no code with what they judge: they name addresses and times of DispatcherCore, and nothing else of it")
+    func peersStandAlone() {
+        let core = Self.files("Sources/DispatcherCore")
+        let shared: Set<String> = ["Endpoint", "HardwareAddress", "IPAddress", "Instant", "Interval"]
+        let foreign = Self.declared(core).subtracting(shared)
+        let files = Self.files("Tests/DispatcherCoreTests/Simulation").filter { file in
+            let name = file.path.split(separator: "/").last ?? ""
+            return Self.peers.contains { name.hasPrefix($0) } && !name.hasSuffix("Tests.swift")
+        }
+        #expect(files.count >= Self.peers.count)
+        for file in files {
+            for (number, line) in file.lines.enumerated() {
+                let words = Self.words(Self.code(line))
+                if words.first == "import" || words.contains("testable") {
+                    #expect(words.count == 2 && ["DispatcherCore", "Glibc"].contains(words[1]), "\(file.path):\(number + 1): \(line)")
+                    continue
+                }
+                for word in words where foreign.contains(String(word)) {
+                    Issue.record("\(file.path):\(number + 1): a peer of the dispatcher names \(word), which is the dispatcher's own")
+                }
+            }
+        }
+    }
+
     @Test("DispatcherCore imports nothing but Glibc and Synchronization")
     func imports() {
         for file in Self.files("Sources/DispatcherCore") {

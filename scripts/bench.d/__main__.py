@@ -13,7 +13,7 @@ import report
 from cases import CASES
 from contenders import CONTENDERS
 from sluicelab import network
-from sluicelab.nginx import make_files, start_nginx
+from sluicelab.nginx import make_big_file, make_files, start_nginx
 from sluicelab.paths import PROJECT
 
 
@@ -21,12 +21,15 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Benchmarks of the dispatcher beside its peers, in the lab.")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each case (default 7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a turn (default 5)")
+    parser.add_argument("--size", type=int, default=1024, help="MiB of the file of the downloads (default 1024)")
     parser.add_argument("--case", action="append", choices=CASES, help="only this case; may be repeated")
-    parser.add_argument("--contender", action="append", choices=CONTENDERS, help="only this contender; may be repeated")
+    parser.add_argument(
+        "--contender", action="append", choices=CONTENDERS, help="only this contender, if the case knows it; may be repeated"
+    )
     parser.add_argument("--list", action="store_true", help="name the cases and contenders, and end")
     chosen = parser.parse_args()
-    if chosen.rounds < 1 or chosen.seconds < 1:
-        parser.error("--rounds and --seconds are at least 1")
+    if chosen.rounds < 1 or chosen.seconds < 1 or chosen.size < 1:
+        parser.error("--rounds, --seconds and --size are at least 1")
     return chosen
 
 
@@ -34,7 +37,8 @@ def main() -> int:
     chosen = arguments()
     if chosen.list:
         for case in CASES.values():
-            print(f"{case.name:<12} {case.title} ({', '.join(case.contenders)})")
+            more = f"; if named: {', '.join(case.optional)}" if case.optional else ""
+            print(f"{case.name:<14} {case.title} ({', '.join(case.contenders)}{more})")
         return 0
     network.hold("scripts/bench")
     network.down()
@@ -46,15 +50,18 @@ def main() -> int:
         for number in (1, 2):
             start_nginx(f"server{number}", folder / f"nginx{number}", folder / "files")
         servers = [f"{network.server_address(number)}:80" for number in (1, 2)]
+        cases = [CASES[name] for name in chosen.case or CASES]
+        digest = make_big_file(folder / "files" / "big", chosen.size) if any(case.load == "download" for case in cases) else ""
         results = []
-        for case in (CASES[name] for name in chosen.case or CASES):
-            names = [name for name in case.contenders if name in (chosen.contender or case.contenders)]
-            print(f"{case.title}: {chosen.rounds} rounds of {chosen.seconds} s", flush=True)
-            results.append(measure.run_case(case, names, folder, servers, chosen.rounds, chosen.seconds, measure.tell))
+        for case in cases:
+            names = [name for name in (*case.contenders, *case.optional) if name in (chosen.contender or case.contenders)]
+            length = f"of {chosen.seconds} s" if case.load != "download" else f"of {chosen.size} MiB"
+            print(f"{case.title}: {chosen.rounds} rounds {length}", flush=True)
+            results.append(measure.run_case(case, names, folder, servers, chosen.rounds, chosen.seconds, measure.tell, digest))
     finally:
         network.down()
         shutil.rmtree(folder, ignore_errors=True)
-    settings = {"rounds": chosen.rounds, "seconds": chosen.seconds}
+    settings = {"rounds": chosen.rounds, "seconds": chosen.seconds, "size_mib": chosen.size}
     run = {"time": measure.now() + " UTC", "machine": report.machine(), "settings": settings, "cases": results}
     path = report.write(PROJECT / "bench-results", run)
     for case_result in results:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 COLUMNS = (
-    ("requests/s", "requests_per_second", "{:,.0f}"),
+    ("requests/s", "requests_per_second", "{:,.1f}"),
+    ("MB/s", "megabytes_per_second", "{:,.1f}"),
     ("CPU us/request", "processor_us_per_request", "{:.1f}"),
     ("machine us/request", "machine_us_per_request", "{:.1f}"),
     ("machine busy", "machine_busy", "{:.0%}"),
@@ -54,7 +55,7 @@ def table(case: dict[str, Any]) -> str:
         if pair.startswith(case["contenders"][0] + "/"):
             lines.append(
                 f"  {pair}, median of the ratios within a round: requests/s {ratio['requests_per_second']:.2f},"
-                f" CPU per request {ratio['processor_us_per_request']:.2f}"
+                f" MB/s {ratio['megabytes_per_second']:.2f}, CPU per request {ratio['processor_us_per_request']:.2f}"
             )
     lines += [f"  wanted: {want['what']}: {want['ratio']:.2f}, {'reached' if want['reached'] else 'MISSED'}" for want in case["wanted"]]
     if case["failures"]:

@@ -33,3 +33,27 @@ class BadCable:
         if not self.log.exists():
             return []
         return [Event.parse(line) for line in self.log.read_text().splitlines()]
+
+
+class LossyCable:
+    """Frames are lost in the kernel, at full speed, until the block ends; none is larger than the MTU meanwhile, as on a real cable.
+
+    Chance is a percentage for each direction. It must be there before a dispatcher starts that is to see the device as it then is.
+    """
+
+    def __init__(self, cable: str, chance: str) -> None:
+        self.cable, self.chance = cable, chance
+
+    @staticmethod
+    def _whole_segments(switch: str) -> None:
+        for host, interface in (("client1", "eth0"), ("dispatcher", "fe0"), ("router", "eth0")):
+            subprocess.run(["ip", "netns", "exec", f"sluice-{host}", "ethtool", "-K", interface, "tso", switch], check=True)
+
+    def __enter__(self) -> LossyCable:
+        self._whole_segments("off")
+        subprocess.run([SCRIPTS / "lab", "impair", self.cable, "--fast-loss", self.chance], check=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        subprocess.run([SCRIPTS / "lab", "heal", self.cable], check=True)
+        self._whole_segments("on")

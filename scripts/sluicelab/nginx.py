@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -18,6 +19,17 @@ def make_files(folder: Path, sizes: dict[str, int]) -> dict[str, bytes]:
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return contents
+
+
+def make_big_file(path: Path, mebibytes: int) -> str:
+    """A random file of that size; its SHA-256 in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for _ in range(mebibytes):
+            piece = os.urandom(1 << 20)
+            digest.update(piece)
+            file.write(piece)
+    return digest.hexdigest()
 
 
 def start_nginx(host: str, folder: Path, files: Path) -> Process:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import collections
+import json
 import random
 import shutil
 import sys
@@ -13,11 +14,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+from cases import CASES, Place
 from clients import BEHAVIOURS, Visit
 from sluicelab import network
 from sluicelab.dispatcher import Dispatcher, configuration, pool, service
 from sluicelab.namespaces import HostThread
 from sluicelab.nginx import make_files, start_nginx
+from sluicelab.paths import PROJECT
+from sluicelab.robustness.figures import Figures
 
 SHOWN_FAILURES = 20
 SAMPLE_SECONDS = 2.0
@@ -62,7 +66,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(1 << 30), help="of what each client does (default: drawn, and printed)"
     )
-    return parser.parse_args()
+    parser.add_argument("--case", action="append", choices=CASES, help="instead of the mixed traffic, this scenario; may be repeated")
+    parser.add_argument("--size", type=float, default=1, help="of a scenario's times and counts, as a part of the full ones (default 1)")
+    parser.add_argument("--list", action="store_true", help="name the scenarios, and end")
+    chosen = parser.parse_args()
+    if not 0 < chosen.size <= 10:
+        parser.error("--size is above 0, and at most 10")
+    return chosen
 
 
 def memory_is_flat(samples: list[int]) -> bool:
@@ -76,11 +86,7 @@ def memory_is_flat(samples: list[int]) -> bool:
     return late - early <= early * GROWTH_ALLOWED + GROWTH_ALLOWED_BYTES
 
 
-def soak(chosen: argparse.Namespace, folder: Path) -> bool:
-    files = make_files(folder / "files", {"1KiB": 1 << 10, "64KiB": 1 << 16, "1MiB": 1 << 20})
-    for number in (1, 2):
-        start_nginx(f"server{number}", folder / f"nginx{number}", folder / "files")
-    servers = [f"{network.server_address(number)}:80" for number in (1, 2)]
+def soak(chosen: argparse.Namespace, folder: Path, files: dict[str, bytes], servers: list[str]) -> bool:
     config = configuration([service("files", f"{network.FILES_ADDRESS}:80", "files")], [pool("files", servers, connections=16)])
     dispatcher = Dispatcher(folder / "dispatcher", config)
 
@@ -127,15 +133,46 @@ def soak(chosen: argparse.Namespace, folder: Path) -> bool:
     return well
 
 
+def scenarios(chosen: argparse.Namespace, folder: Path, servers: list[str]) -> bool:
+    """The chosen cases one after the other; a JSON file for all of them."""
+    documents, well = [], True
+    for name in chosen.case:
+        print(f"{name}: {CASES[name].title}{f', {chosen.size:g} of the full size' if chosen.size != 1 else ''}", flush=True)
+        figures = Figures(lambda line: print(line, flush=True))
+        place = Place(folder / name, servers, chosen.size, chosen.seed)
+        place.folder.mkdir()
+        place.folder.chmod(0o755)
+        try:
+            CASES[name].run(place, figures)
+        except (AssertionError, RuntimeError, OSError) as error:
+            figures.true("the scenario went to its end", False, f"{type(error).__name__}: {error}")
+        well = well and not figures.missed
+        documents.append({"case": name, "size": chosen.size, "seed": chosen.seed, "figures": figures.document()})
+    results = PROJECT / "bench-results"
+    results.mkdir(exist_ok=True)
+    path = results / f"soak-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
+    path.write_text(json.dumps({"time": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()), "cases": documents}, indent=2) + "\n")
+    print(f"report: {path}")
+    return well
+
+
 def main() -> int:
     chosen = arguments()
+    if chosen.list:
+        for name, case in CASES.items():
+            print(f"{name:<14} {case.title}")
+        return 0
     network.hold("scripts/soak")
     network.down()
     network.up(servers=2)
     folder = Path(tempfile.mkdtemp(prefix="sluice-soak-", dir="/var/tmp"))
     folder.chmod(0o755)
     try:
-        well = soak(chosen, folder)
+        files = make_files(folder / "files", {"1KiB": 1 << 10, "64KiB": 1 << 16, "256KiB": 1 << 18, "1MiB": 1 << 20})
+        for number in (1, 2):
+            start_nginx(f"server{number}", folder / f"nginx{number}", folder / "files")
+        servers = [f"{network.server_address(number)}:80" for number in (1, 2)]
+        well = scenarios(chosen, folder, servers) if chosen.case else soak(chosen, folder, files, servers)
     finally:
         network.down()
         shutil.rmtree(folder, ignore_errors=True)

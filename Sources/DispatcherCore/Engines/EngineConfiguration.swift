@@ -19,6 +19,8 @@ public struct EngineConfiguration: Sendable {
     public var pools: [PoolConfiguration] = []
     /// Upper bound of all request bytes held at a time; bytes.
     public var requestMemory = 256 << 20
+    /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
+    public var bodyMemory = 16 << 20
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 
@@ -44,6 +46,11 @@ public struct TCPSettings: Sendable {
     public var serverTimeWait = Interval.seconds(1)
     /// The MSS told to servers, bytes; nil = the client side's MTU less 40.
     public var serverMSS: Int?
+    /// A response of at most so many bytes is staged, and of a longer one the end is kept, so that the server is free before the client has
+    /// it all; 0 = everything goes end to end ([0063]).
+    public var tailCustody = 64 << 10
+    /// All such bytes together.
+    public var stagingMemory = 64 << 20
 
     public init() {}
 }

@@ -6,11 +6,13 @@ struct EngineCounters: ~Copyable {
     private static let refusals = RefusalReason.allCases.count
     private static let requestFaults = RequestFault.allCases.count
     private static let responseFaults = ResponseFault.allCases.count
-    // Per side: frames in, consumed, forwarded, drops, emissions, retransmissions, lost in the egress. Then refusals, faults.
+    private static let deliveries = Delivery.allCases.count
+    // Per side: frames in, consumed, forwarded, drops, emissions, retransmissions, lost in the egress. Then refusals, faults, deliveries.
     private static let side = 3 + drops + 2 * kinds + 1
-    private static let total = 2 * side + refusals + requestFaults + responseFaults
+    private static let total = 2 * side + refusals + requestFaults + responseFaults + deliveries
 
     var repeatedRequests: UInt64 = 0
+    var streamedRequests: UInt64 = 0
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
@@ -41,6 +43,7 @@ struct EngineCounters: ~Copyable {
     }
     func lostInEgress(_ side: Side) { cells[base(side) + Self.side - 1] &+= 1 }
     func refused(_ reason: RefusalReason) { cells[2 * Self.side + Int(reason.rawValue)] &+= 1 }
+    func delivered(_ way: Delivery) { cells[Self.total - Self.deliveries + Int(way.rawValue)] &+= 1 }
     func fault(_ fault: RequestFault) { cells[2 * Self.side + Self.refusals + Int(fault.rawValue)] &+= 1 }
     func fault(_ fault: ResponseFault) { cells[2 * Self.side + Self.refusals + Self.requestFaults + Int(fault.rawValue)] &+= 1 }
 
@@ -65,7 +68,9 @@ struct EngineCounters: ~Copyable {
         for fault in RequestFault.allCases { out.requestFaults.append(("\(fault.label)", cells[at + Int(fault.rawValue)])) }
         at += Self.requestFaults
         for fault in ResponseFault.allCases { out.responseFaults.append(("\(fault.label)", cells[at + Int(fault.rawValue)])) }
+        for way in 0..<Self.deliveries { out.deliveries[way] = cells[Self.total - Self.deliveries + way] }
         out.repeatedRequests = repeatedRequests
+        out.streamedRequests = streamedRequests
         out.overLimit = overLimit
         out.recordsLost = recordsLost
         out.answersOmitted = answersOmitted

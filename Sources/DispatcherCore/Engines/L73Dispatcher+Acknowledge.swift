@@ -10,27 +10,38 @@ extension L73Dispatcher {
         let isDuplicate =
             isBare && segment.acknowledgement == front.pointee.sender.unacknowledged
             && (front.pointee.sender.highest.isAfter(segment.acknowledgement) || front.pointee.sender.window == 0)
-        let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, at: now)
-        if progress.bytes > 0 {
+        let flight = front.pointee.sender.flight
+        let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
+        let moved = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, sack: blocks, at: now)
+        front.pointee.noteFlight(flight, lost: isDuplicate || blocks.count > 0, moved: moved > 0, at: now)
+        if moved > 0 {
             front.pointee.noteProgress(at: now)
-            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
+            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { giveOwn(front) }
         }
-        if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
         pump(front, at: now, into: &egress)
 
         if front.pointee.phase == .closing {
-            if front.pointee.sender.finAcknowledged, progress.bytes > 0 {
+            if front.pointee.sender.finAcknowledged, moved > 0 {
                 front.pointee.phaseDeadline = now + front.pointee.lingers
                 closeIfDone(front, index, at: now)
             }
             return false
         }
-        guard front.pointee.phase == .responding, front.pointee.hasSlot else { return false }
+        guard front.pointee.phase == .responding else { return false }
+        guard front.pointee.hasSlot else {
+            // The rest of the response is ours.
+            front.pointee.bytesToClient &+= UInt64(moved)
+            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) {
+                finishDelivery(front, index, at: now, into: &egress)
+            }
+            return false
+        }
         let place = Int(front.pointee.back)
         let back = backs.pointer(place)
+        if back.pointee.use == .staged { front.pointee.bytesToClient &+= UInt64(moved) }
         guard back.pointee.use == .body else { return false }
-        front.pointee.bytesToClient &+= UInt64(progress.bytes)
-        back.pointee.splice.acknowledged &+= UInt64(progress.bytes)
+        front.pointee.bytesToClient &+= UInt64(moved)
+        back.pointee.splice.acknowledged &+= UInt64(moved)
 
         let reached = back.pointee.splice.toServer(front.pointee.sender.unacknowledged)
         back.pointee.splice.follow(serverNumber: reached)
@@ -44,9 +55,10 @@ extension L73Dispatcher {
             finishResponse(front, index, back, place, at: now, into: &egress)
             return true
         }
+        if takeCustody(front, index, back, place, at: now, into: &egress) { return true }
         // A segment of the client with data and nothing new to acknowledge would look like a duplicate acknowledgement: it stays here.
         let concernsServer = reached.isAtOrAfter(back.pointee.splice.floor)
-        if progress.bytes > 0 || windowMoved || (isDuplicate && concernsServer) {
+        if moved > 0 || windowMoved || (isDuplicate && concernsServer) {
             acknowledge(back, kind: .forwarded, sack: epochBlocks(segment, frame, back), into: &egress)
             // Now that the client has everything before the gap, the server hears what waits beyond it (RFC 5681 4.2): its kernel would
             // wait for its timer otherwise.

@@ -24,6 +24,7 @@ extension L73Dispatcher {
         case .serverUnavailable: (cause, phase) = (.server, .connect)
         case .headTime, .bodyRate: (cause, phase) = (.clientTimeout, .request)
         case .queueFull, .tunnelLimit, .clientQueueShare: (cause, phase) = (.resource, .queue)
+        case .bodyMemory: (cause, phase) = (.resource, .request)
         default: (cause, phase) = (.proxy, .request)
         }
         answer(front, index, status: status, cause: cause, phase: phase, at: now, into: &egress)
@@ -58,7 +59,7 @@ extension L73Dispatcher {
     /// Adds bytes of ours to the stream to the client. They are left out, and counted, when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
         guard let offset = front.pointee.sender.beginOwn(),
-            buffers.grow(&front.pointee.own, to: offset + OwnAnswer.capacity, keeping: offset)
+            growOwn(front, to: offset + OwnAnswer.capacity, keeping: offset)
         else {
             counters.answersOmitted &+= 1
             return
@@ -70,8 +71,7 @@ extension L73Dispatcher {
     /// The same with bytes that are there already.
     /// - Returns: false when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let offset = front.pointee.sender.beginOwn() else { return false }
-        guard buffers.grow(&front.pointee.own, to: offset + bytes.count, keeping: offset) else { return false }
+        guard let offset = front.pointee.sender.beginOwn(), growOwn(front, to: offset + bytes.count, keeping: offset) else { return false }
         if let base = bytes.baseAddress { (front.pointee.own.base! + offset).copyMemory(from: base, byteCount: bytes.count) }
         front.pointee.sender.appendOwn(bytes.count)
         return true
@@ -82,6 +82,7 @@ extension L73Dispatcher {
         buffers.give(&front.pointee.head)
         buffers.give(&front.pointee.body)
         buffers.give(&front.pointee.output)
+        releaseBody(front)
         front.pointee.outputCount = 0
         front.pointee.bodyCount = 0
         front.pointee.decoder = nil
@@ -101,6 +102,7 @@ extension L73Dispatcher {
     ) {
         isIdleNoMore(front, index)
         front.pointee.phase = .closing
+        front.pointee.isRefused = refusing
         front.pointee.lingers = refusing ? .seconds(2) : .seconds(10)
         front.pointee.discarded = 0
         if front.pointee.received.end > 0 {

@@ -151,6 +151,7 @@ extension L73Dispatcher {
             peerScale: offers && segment.options.windowScale != 255 ? segment.options.windowScale : nil,
             sackPermitted: offers && segment.options.sackPermitted)
         back.pointee.sender.setWindow(segment, bytes: Int(segment.window))
+        back.pointee.sender.sackPermitted = back.pointee.options.sackPermitted
         back.pointee.receiveNext = segment.sequence + 1
         back.pointee.receiveHighest = segment.sequence + 1
         back.pointee.told = segment.sequence + 1

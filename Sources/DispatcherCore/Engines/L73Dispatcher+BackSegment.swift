@@ -26,10 +26,16 @@ extension L73Dispatcher {
         }
 
         let windowMoved = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
-        let progress = back.pointee.sender.acknowledge(
-            segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, at: now)
-        if progress.resend, let piece = back.pointee.sender.firstMissing(at: now) { sendPiece(piece, back, into: &egress) }
+        let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
+        let moved = back.pointee.sender.acknowledge(
+            segment.acknowledgement, isBare: segment.length == 0 && !windowMoved, sack: blocks, at: now)
         pump(back, at: now, into: &egress)
+        if back.pointee.isStreamed {
+            let generation = back.pointee.generation
+            bodyAcknowledged(back, place, moved: moved > 0, at: now, into: &egress)
+            // The rest of the body may have ended the connection.
+            guard back.pointee.generation == generation, back.pointee.state == .open else { return .consumed }
+        }
 
         if back.pointee.state == .closing { return receiveWhileClosing(segment, back, place, at: now, into: &egress) }
         if segment.length == 0 { return receiveBare(segment, back, at: now, into: &egress) }
@@ -71,9 +77,9 @@ extension L73Dispatcher {
         switch use {
         case .awaitingHead:
             repeatOrAnswer(
-                front, index, mayRepeat: !answered && (front.pointee.isIdempotent || !received), failed: server, status: 502,
-                cause: .server, phase: .headers, at: now, into: &egress)
-        case .body: truncate(front, index, at: now, into: &egress)
+                front, index, mayRepeat: !answered && !front.pointee.stream.isActive && (front.pointee.isIdempotent || !received),
+                failed: server, status: 502, cause: .server, phase: .headers, at: now, into: &egress)
+        case .body, .staged: truncate(front, index, at: now, into: &egress)
         case .none, .bound, .tunnel: break
         }
     }

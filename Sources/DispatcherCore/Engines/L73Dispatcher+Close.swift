@@ -22,7 +22,7 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.closing, _): servers[server].closing -= 1
         case (_, .tunnel): servers[server].tunnels -= 1
-        case (_, .bound), (_, .awaitingHead), (_, .body): servers[server].active -= 1
+        case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)
         case (.opening, .none): slotLinks.remove(place, from: &servers[server].opening)
         case (_, .none): slotLinks.remove(place, from: &servers[server].idle)
         }
@@ -54,6 +54,7 @@ extension L73Dispatcher {
     mutating func releaseBuffers(_ back: BackRef) {
         buffers.give(&back.pointee.held)
         buffers.give(&back.pointee.gap)
+        giveCustody(back)
         back.pointee.heldCount = 0
         back.pointee.beyondGap = Reassembly()
     }
@@ -65,7 +66,8 @@ extension L73Dispatcher {
         buffers.give(&front.pointee.head)
         buffers.give(&front.pointee.body)
         buffers.give(&front.pointee.output)
-        buffers.give(&front.pointee.own)
+        giveOwn(front)
+        releaseBody(front)
     }
 
     /// The client has reset its connection, or is given up.
@@ -87,6 +89,11 @@ extension L73Dispatcher {
         case .responding: finishRecord(front, cause: cause, phase: .data, at: now)
         case .tunnel: finishRecord(front, kind: .tunnelClosed, cause: cause, phase: .tunnel, at: now)
         }
+        leaveServer(front, at: now, into: &egress)
+    }
+
+    /// Takes a request off the server that it was given to, if any.
+    mutating func leaveServer(_ front: FrontRef, at now: Instant, into egress: inout Egress) {
         guard front.pointee.hasSlot else { return }
         let place = Int(front.pointee.back)
         front.pointee.back = FrontConnection.noIndex
@@ -94,7 +101,7 @@ extension L73Dispatcher {
         let back = backs.pointer(place)
         if back.pointee.use == .bound, !back.pointee.isOwn {
             let server = Int(back.pointee.server)
-            servers[server].active -= 1
+            leaveSlot(back)
             back.pointee.use = .none
             back.pointee.front = BackConnection.noIndex
             slotLinks.append(place, to: &servers[server].opening)

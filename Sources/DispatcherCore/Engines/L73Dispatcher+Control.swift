@@ -87,6 +87,7 @@ extension L73Dispatcher {
                 var row = Snapshot.Server(endpoint: load.endpoint)
                 row.limit = load.limit
                 row.active = load.active
+                row.streamed = load.streamed
                 row.idle = load.idle.count
                 row.opening = load.opening.count
                 row.closing = load.closing
@@ -103,6 +104,8 @@ extension L73Dispatcher {
         snapshot.timeWaits = timeWait.count(at: now)
         snapshot.timers = timers.count
         snapshot.bufferBytes = buffers.inUse
+        snapshot.stagingBytes = stagingBytes
+        snapshot.bodyBytes = bodyBytes
         snapshot.clientsHold = clients.held
         snapshot.clientEvictions = clients.evictions
         snapshot.isStopping = isStopping

@@ -4,7 +4,8 @@ extension L73Dispatcher {
         let pool = Int(front.pointee.pool)
         if queues[pool].count == 0, dispatch(front, index, at: now, into: &egress) { return }
         wait(front, index, atFront: false, at: now, into: &egress)
-        if let first = queues[pool].first, queues[pool][first].isUpgrade { serveQueue(pool, at: now, into: &egress) }
+        // A head that waits for more than an idle server lets others pass.
+        if let first = queues[pool].first, queues[pool][first].kind != .plain { serveQueue(pool, at: now, into: &egress) }
     }
 
     /// Puts the request into its pool's queue.
@@ -18,11 +19,11 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .clientQueueShare, at: now, into: &egress)
             return
         }
+        let kind: RequestQueue.Kind = front.pointee.answered.upgraded ? .upgrade : front.pointee.stream.isActive ? .streamed : .plain
         let position = atFront ? 0 : queues[pool].count
         guard
             let entry = queues[pool].insert(
-                front: UInt32(index), bytes: Int(front.pointee.outputCount), isUpgrade: front.pointee.answered.upgraded, at: now,
-                atFront: atFront)
+                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, at: now, atFront: atFront)
         else {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
@@ -52,27 +53,44 @@ extension L73Dispatcher {
     }
 
     /// Gives the queue's head to an idle server, as long as there are both. An upgrade that finds no room for its tunnel where a request
-    /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused.
+    /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused. A request whose
+    /// body is streamed lets others pass while the idle servers have as many of its kind as they may.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
         var next = queues[pool].first
         var passesUpgrades = false
+        var passesStreamed = false
         while let entry = next {
+            let passed = (passesUpgrades ? queues[pool].count(.upgrade) : 0) + (passesStreamed ? queues[pool].count(.streamed) : 0)
+            guard queues[pool].count > passed else { return }
             next = queues[pool].next(after: entry)
-            let isUpgrade = queues[pool][entry].isUpgrade
+            let kind = queues[pool][entry].kind
             let index = Int(queues[pool][entry].front)
             let front = fronts.pointer(index)
-            if isUpgrade && passesUpgrades { continue }
+            if kind == .upgrade && passesUpgrades || kind == .streamed && passesStreamed { continue }
             if !dispatch(front, index, at: now, into: &egress) {
-                guard isUpgrade, mayTakeRequest(pool) else { return }
-                if tunnelLimitsLeaveRoom(pool) {
-                    passesUpgrades = true
+                switch kind {
+                case .plain: return
+                case .streamed:
+                    guard hasIdleServer(pool) else { return }
+                    passesStreamed = true
                     continue
+                case .upgrade:
+                    guard mayTakeRequest(pool) else { return }
+                    if tunnelLimitsLeaveRoom(pool) {
+                        passesUpgrades = true
+                        continue
+                    }
+                    leaveQueue(front)
+                    refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
                 }
-                leaveQueue(front)
-                refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
             }
             armFront(front, index)
         }
+    }
+
+    private func hasIdleServer(_ pool: Int) -> Bool {
+        for server in pools[pool].servers where servers[server].isIdle { return true }
+        return false
     }
 
     private func mayTakeRequest(_ pool: Int) -> Bool {
@@ -94,7 +112,9 @@ extension L73Dispatcher {
             open(place, at: now, into: &egress)
             return true
         }
-        guard let server = pools[pool].nextIdleServer(servers, excluding: failed) else { return false }
+        guard let server = pools[pool].nextIdleServer(servers, excluding: failed, streams: front.pointee.stream.isActive) else {
+            return false
+        }
         leaveQueue(front)
         if let slot = slotLinks.popFirst(from: &servers[server].idle) {
             bind(front, index, to: slot, at: now)
@@ -117,7 +137,12 @@ extension L73Dispatcher {
         if !servers[server].mayTakeRequest { counters.overLimit &+= 1 }
         servers[server].active += 1
         servers[server].requests &+= 1
+        if front.pointee.stream.isActive {
+            servers[server].streamed += 1
+            back.pointee.isStreamed = true
+        }
         back.pointee.use = .bound
+        back.pointee.epoch &+= 1
         back.pointee.front = UInt32(index)
         back.pointee.splice = Splice()
         back.pointee.splice.frontGeneration = front.pointee.generation
@@ -129,6 +154,16 @@ extension L73Dispatcher {
         front.pointee.connectTime = .zero
     }
 
+    /// A request leaves its place at the server.
+    func leaveSlot(_ back: BackRef) {
+        let server = Int(back.pointee.server)
+        servers[server].active -= 1
+        if back.pointee.isStreamed {
+            servers[server].streamed -= 1
+            back.pointee.isStreamed = false
+        }
+    }
+
     /// Sends the bound request on an open connection: its epoch begins ([0062] step 1).
     mutating func sendRequest(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
         guard let (front, index) = front(of: back) else { preconditionFailure("a bound connection without its request") }
@@ -138,6 +173,7 @@ extension L73Dispatcher {
         back.pointee.closesAfter = back.pointee.isOwn
         back.pointee.resetsAfter = false
         back.pointee.serverFin = nil
+        back.pointee.custodyRefused = false
         back.pointee.framer = ResponseFramer(.none)
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.floor = back.pointee.receiveNext
@@ -148,8 +184,9 @@ extension L73Dispatcher {
         front.pointee.sent = now
         back.pointee.phaseDeadline = now + pools[Int(front.pointee.pool)].settings.responseTimeout
         guard back.pointee.sender.beginOwn() == 0 else { preconditionFailure("a request behind one that is not acknowledged") }
-        back.pointee.sender.appendOwn(Int(front.pointee.outputCount))
+        back.pointee.sender.appendOwn(Int(front.pointee.outputCount - front.pointee.stream.start))
         pump(back, at: now, into: &egress)
+        if front.pointee.stream.isActive { bodyBegins(front, back, at: now) }
         armFront(front, index)
         armBack(back, place)
     }

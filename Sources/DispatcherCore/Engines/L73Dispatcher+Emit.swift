@@ -18,11 +18,10 @@ extension L73Dispatcher {
         switch front.pointee.phase {
         case .closing, .tunnel: room = 65_535
         default:
-            let limits = self.limits[Int(front.pointee.service)]
-            room = limits.head + limits.bodyBuffer - Int(front.pointee.received.contiguous)
+            room = requestRoom(front)
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
-        if edge.isAfter(front.pointee.shownEdge) { front.pointee.shownEdge = edge }
+        if edge.distance(from: front.pointee.shownEdge) >= leastStep(front) { front.pointee.shownEdge = edge }
         let told = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
         let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
         front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
@@ -76,7 +75,7 @@ extension L73Dispatcher {
         var flags: TCPFlags = .ack
         if piece.length > 0, piece.sequence + piece.length == front.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
-        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
+        let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
         let payload = piece.length > 0 ? front.pointee.own.bytes(piece.offset, count: piece.length) : Self.noPayload
         sendToClient(
             front, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
@@ -92,7 +91,16 @@ extension L73Dispatcher {
         if connection.use == .tunnel, let (front, _) = front(of: back) {
             // In a tunnel the client acknowledges.
             let translated = connection.splice.toServer(front.pointee.sender.unacknowledged)
-            return (SequenceNumber.later(translated, connection.splice.start), front.pointee.sender.window)
+            let number = SequenceNumber.later(translated, connection.splice.start)
+            // The edge is the client's, also while its acknowledgement still lies within the 101's head.
+            return (number, max(0, connection.splice.toServer(front.pointee.sender.edge).distance(from: number)))
+        }
+        if connection.use == .staged {
+            // The free room of the buffer, and as much beyond it that a scaled field never rounds the last bytes away; an edge that was
+            // shown is not taken back.
+            let room = max(
+                Int(clamping: connection.splice.remaining) + 2 * serverMSS, connection.shownEdge.distance(from: connection.receiveNext))
+            return (connection.receiveNext, max(room, 0))
         }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
             return (connection.receiveNext, 10 * serverMSS)
@@ -107,7 +115,7 @@ extension L73Dispatcher {
         if let end = connection.splice.end(from: connection.receiveNext) { number = SequenceNumber.earlier(number, end) }
         var edge = connection.splice.toServer(front.pointee.sender.edge)
         if configuration.tcp.initialWindow == .clamped {
-            let clamp = number + 10 * serverMSS + Int(min(connection.splice.acknowledged, 1 << 24))
+            let clamp = number + connection.splice.firstWindow + Int(min(connection.splice.acknowledged, 1 << 24))
             edge = SequenceNumber.earlier(edge, clamp)
         }
         return (number, edge.distance(from: number))
@@ -170,9 +178,9 @@ extension L73Dispatcher {
         var payload = Self.noPayload
         if piece.length > 0 {
             guard let (front, _) = front(of: back) else { return }
-            payload = front.pointee.output.bytes(piece.offset, count: piece.length)
+            payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)
         }
-        let kind: EmissionKind = piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
+        let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
         sendToServer(
             back, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
     }

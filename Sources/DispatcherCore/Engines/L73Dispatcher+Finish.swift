@@ -1,24 +1,46 @@
 extension L73Dispatcher {
-    /// The client has acknowledged Xend: the slot is free, and the client's next request may be read ([0061]).
+    /// The client has acknowledged Xend while the server's connection was still on it: the slot is free, and the client's next request may
+    /// be read ([0061]).
     mutating func finishResponse(
         _ front: FrontRef, _ index: Int, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
     ) {
+        let isEarly = front.pointee.stream.isOpen
+        becomeIdle(front, index, at: now)
+        releaseSlot(front, back, place, isEarly: isEarly, at: now, into: &egress)
+        goOn(front, index, isEarly: isEarly, at: now, into: &egress)
+    }
+
+    /// The same for a response whose rest was ours.
+    mutating func finishDelivery(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
+        let isEarly = front.pointee.stream.isOpen
+        becomeIdle(front, index, at: now)
+        goOn(front, index, isEarly: isEarly, at: now, into: &egress)
+    }
+
+    private mutating func becomeIdle(_ front: FrontRef, _ index: Int, at now: Instant) {
         finishRecord(front, cause: .normal, phase: .normal, at: now)
-        let server = Int(back.pointee.server)
-        let requestIsThere = !back.pointee.sender.hasUnacknowledgedOwn
-        let resets = back.pointee.resetsAfter || !requestIsThere
-        front.pointee.back = FrontConnection.noIndex
         releaseRequest(front)
         front.pointee.phase = .idle
         becameIdle(front, index)
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].idle
+    }
 
+    /// Nothing more is wanted of the server for this response: its connection is idle, or closes.
+    /// - Parameter isEarly: the response came before the request had ended.
+    mutating func releaseSlot(
+        _ front: FrontRef, _ back: BackRef, _ place: Int, isEarly: Bool, at now: Instant, into egress: inout Egress
+    ) {
+        let server = Int(back.pointee.server)
+        let requestIsThere = !back.pointee.sender.hasUnacknowledgedOwn
+        let hasSurplus = back.pointee.receiveHighest.isAfter(back.pointee.receiveNext)
+        let resets = back.pointee.resetsAfter || hasSurplus || !requestIsThere || isEarly
+        front.pointee.back = FrontConnection.noIndex
         releaseBuffers(back)
         back.pointee.front = BackConnection.noIndex
         if resets {
             closeBack(back, place, reset: true, at: now, into: &egress)
         } else {
-            servers[server].active -= 1
+            leaveSlot(back)
             back.pointee.use = .none
             back.pointee.splice = Splice()
             if back.pointee.serverFin == back.pointee.receiveNext {
@@ -28,13 +50,20 @@ extension L73Dispatcher {
                 closeIdle(back, place, at: now, into: &egress)
                 serveQueue(servers[server].pool, at: now, into: &egress)
             } else {
-                // The server is told with the next request, at the latest after 40 ms.
-                back.pointee.acknowledgeBy = now + .milliseconds(40)
+                // The server is told with the next request, at the latest after 40 ms; of more than a segment at once (RFC 5681 4.2).
+                if back.pointee.receiveNext.distance(from: back.pointee.told) >= 2 * serverMSS {
+                    acknowledge(back, into: &egress)
+                } else {
+                    back.pointee.acknowledgeBy = now + .milliseconds(40)
+                }
                 becomeIdle(back, place, at: now, into: &egress)
             }
         }
         armBack(back, place)
+    }
 
+    /// A response is done: the client's next request, or the end of its connection.
+    private mutating func goOn(_ front: FrontRef, _ index: Int, isEarly: Bool, at now: Instant, into egress: inout Egress) {
         if front.pointee.keepAlive, !front.pointee.sender.finQueued {
             readRequests(front, index, at: now, into: &egress)
             if front.pointee.isOpen, front.pointee.finReceived, front.pointee.phase == .idle || front.pointee.phase == .reading {
@@ -43,12 +72,17 @@ extension L73Dispatcher {
                 beginClosing(front, index, at: now, into: &egress)
             }
         } else {
-            beginClosing(front, index, at: now, into: &egress)
+            beginClosing(front, index, refusing: isEarly, at: now, into: &egress)
         }
     }
 
     /// The client's FIN: a client that half-closes still gets its response; one that leaves the queue does not come back.
     mutating func clientFinished(_ front: FrontRef, _ index: Int, wasQueued: Bool, at now: Instant, into egress: inout Egress) {
+        if front.pointee.stream.state == .coming, front.pointee.phase != .closing {
+            failBody(front, index, .incompleteHead, at: now, into: &egress)
+            if front.pointee.phase == .responding { acknowledge(front, into: &egress) }
+            return
+        }
         switch front.pointee.phase {
         case .idle:
             acknowledgeWithFin(front, index, at: now, into: &egress)

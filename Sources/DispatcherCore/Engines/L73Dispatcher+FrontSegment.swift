@@ -112,7 +112,13 @@ extension L73Dispatcher {
         }
         let phase = front.pointee.phase
         let generation = front.pointee.generation
-        if isInOrder, phase == .idle || phase == .reading { readRequests(front, index, at: now, into: &egress) }
+        if isInOrder {
+            if phase == .idle || phase == .reading {
+                readRequests(front, index, at: now, into: &egress)
+            } else if front.pointee.stream.state == .coming {
+                takeBody(front, index, at: now, into: &egress)
+            }
+        }
         // Only now it is known what of it may be acknowledged: not what lies behind an upgrade.
         if isInOrder, isAlive(front, generation), front.pointee.told != front.pointee.receiveNext {
             oweAcknowledgement(front, segment, at: now, into: &egress)

@@ -107,6 +107,7 @@ extension L73Dispatcher {
         let options = NegotiatedOptions(
             peerScale: offers ? contents.windowScale : nil, sackPermitted: offers && contents.sackPermitted)
         sender.setWindow(segment, bytes: options.bytes(segment.window))
+        sender.sackPermitted = options.sackPermitted
         var connection = FrontConnection(
             generation: generation, listener: UInt16(listener), service: UInt16(service), client: segment.source,
             neighbour: segment.sender, sender: sender, options: options, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535

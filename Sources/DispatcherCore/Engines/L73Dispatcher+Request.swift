@@ -53,21 +53,18 @@ extension L73Dispatcher {
             refuse(front, index, status: 429, .clientRequestRate, at: now, into: &egress)
             return
         }
+        guard holdBody(front, bytes: Self.bodyCost(request, limits)) else {
+            refuse(front, index, status: 503, .bodyMemory, at: now, into: &egress)
+            return
+        }
         let there = Int(front.pointee.received.contiguous) - headLength
-        if let length = request.bodyLength {
-            // Until bodies are streamed, one that does not fit the buffer is refused before it is read.
-            if length > UInt64(min(limits.bodyBuffer, limits.body)) {
-                refuse(front, index, .bodyTooLong, at: now, into: &egress)
-                return
-            }
-            if there >= Int(length) {
-                let head = front.pointee.input.bytes(0, count: headLength)
-                let body = front.pointee.input.bytes(headLength, count: Int(length))
-                let complete = compose(head: head, request, body: body, framed: request.framing != .none, front)
-                consumeInput(headLength + Int(length), front)
-                finishReading(complete, request, front, index, at: now, into: &egress)
-                return
-            }
+        if let length = request.bodyLength, length <= UInt64(limits.bodyBuffer), there >= Int(length) {
+            let head = front.pointee.input.bytes(0, count: headLength)
+            let body = front.pointee.input.bytes(headLength, count: Int(length))
+            let complete = compose(head: head, request, body: body, bodyLength: request.framing == .none ? nil : length, front)
+            consumeInput(headLength + Int(length), front)
+            finishReading(complete, request, front, index, at: now, into: &egress)
+            return
         }
         guard buffers.grow(&front.pointee.head, to: headLength, keeping: 0) else {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
@@ -76,17 +73,23 @@ extension L73Dispatcher {
         front.pointee.head.base!.copyMemory(from: front.pointee.input.base!, byteCount: headLength)
         consumeInput(headLength, front)
         front.pointee.request = request
-        if request.framing == .chunked { front.pointee.decoder = ChunkedDecoder(limit: UInt64(min(limits.bodyBuffer, limits.body))) }
+        if request.framing == .chunked { front.pointee.decoder = ChunkedDecoder(limit: UInt64(limits.body)) }
         front.pointee.bodyMark = front.pointee.receiveNext
         front.pointee.phaseDeadline = now + bodyTime(limits)
         if request.expectsContinue, there == 0 {
             answerInterim(front, at: now, into: &egress)
         }
-        if there > 0 { readBody(front, index, limits, at: now, into: &egress) }
+        readBody(front, index, limits, at: now, into: &egress)
+    }
+
+    /// What a request's body takes, as far as its head tells: what comes in chunks is noted as it comes.
+    private static func bodyCost(_ request: RequestHead, _ limits: ServiceLimits) -> Int {
+        guard let length = request.bodyLength, length > 0 else { return 0 }
+        return BufferPool.taken(for: length <= UInt64(limits.bodyBuffer) ? Int(length) : streamCapacity(request, limits))
     }
 
     /// How often it is looked whether a body comes fast enough: without a rate it must only go on within `idle`.
-    private func bodyTime(_ limits: ServiceLimits) -> Interval { limits.bodyRate > 0 ? .seconds(10) : limits.idle }
+    func bodyTime(_ limits: ServiceLimits) -> Interval { limits.bodyRate > 0 ? .seconds(10) : limits.idle }
 
     /// A body's time is over: it gets as much again if enough has come meanwhile.
     /// - Returns: false when it has not.
@@ -106,39 +109,66 @@ extension L73Dispatcher {
         let head = front.pointee.head.bytes(0, count: Int(request.headLength))
         let there = Int(front.pointee.received.contiguous)
         if let length = request.bodyLength {
+            guard length <= UInt64(limits.bodyBuffer) else {
+                if there >= limits.bodyBuffer { beginStream(request, front, index, limits, at: now, into: &egress) }
+                return
+            }
             guard there >= Int(length) else { return }
             let body = front.pointee.input.bytes(0, count: Int(length))
-            let complete = compose(head: head, request, body: body, framed: true, front)
+            let complete = compose(head: head, request, body: body, bodyLength: length, front)
             consumeInput(Int(length), front)
             finishReading(complete, request, front, index, at: now, into: &egress)
             return
         }
-        guard var decoder = front.pointee.decoder, there > 0 else { return }
-        let result = decoder.decode(UnsafeMutableRawBufferPointer(rebasing: front.pointee.input.bytes[0..<there]))
-        front.pointee.decoder = decoder
-        if result.produced > 0 {
+        readChunks(request, front, index, limits, at: now, into: &egress)
+    }
+
+    /// Decodes what is there of a chunked body; with a byte more than `body-buffer` it is streamed.
+    private mutating func readChunks(
+        _ request: RequestHead, _ front: FrontRef, _ index: Int, _ limits: ServiceLimits, at now: Instant, into egress: inout Egress
+    ) {
+        guard var decoder = front.pointee.decoder else { return }
+        let there = Int(front.pointee.received.contiguous)
+        let most = limits.bodyBuffer + 1
+        var offset = 0
+        var state = ChunkedDecoder.State.more
+        while state == .more, offset < there {
             let count = Int(front.pointee.bodyCount)
-            guard buffers.grow(&front.pointee.body, to: count + result.produced, keeping: count) else {
-                refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
+            let part = min(there - offset, most - count)
+            guard part > 0 else { break }
+            let region = UnsafeMutableRawBufferPointer(rebasing: front.pointee.input.bytes[offset..<offset + part])
+            let result = decoder.decode(region)
+            offset += result.consumed
+            state = result.state
+            guard result.produced > 0 else { continue }
+            // Held for the head and the body together, once they are one.
+            let total = count + result.produced
+            guard holdBody(front, bytes: BufferPool.taken(for: min(total, limits.bodyBuffer))),
+                buffers.grow(&front.pointee.body, to: total, keeping: count)
+            else {
+                refuse(front, index, status: 503, .bodyMemory, at: now, into: &egress)
                 return
             }
-            (front.pointee.body.base! + count).copyMemory(from: front.pointee.input.base!, byteCount: result.produced)
-            front.pointee.bodyCount += UInt32(result.produced)
+            (front.pointee.body.base! + count).copyMemory(from: region.baseAddress!, byteCount: result.produced)
+            front.pointee.bodyCount = UInt32(total)
         }
-        consumeInput(result.consumed, front)
-        switch result.state {
-        case .more: return
+        front.pointee.decoder = decoder
+        if offset > 0 { consumeInput(offset, front) }
+        switch state {
+        case .more:
+            if Int(front.pointee.bodyCount) == most { beginStream(request, front, index, limits, at: now, into: &egress) }
         case .tooBig: refuse(front, index, .bodyTooLong, at: now, into: &egress)
         case .bad(let fault): refuse(front, index, fault, at: now, into: &egress)
         case .done:
+            let head = front.pointee.head.bytes(0, count: Int(request.headLength))
             let body = front.pointee.body.bytes(0, count: Int(front.pointee.bodyCount))
-            let complete = compose(head: head, request, body: body, framed: true, front)
+            let complete = compose(head: head, request, body: body, bodyLength: UInt64(body.count), front)
             finishReading(complete, request, front, index, at: now, into: &egress)
         }
     }
 
     /// Takes the first `count` bytes out of the request buffer.
-    private mutating func consumeInput(_ count: Int, _ front: FrontRef) {
+    mutating func consumeInput(_ count: Int, _ front: FrontRef) {
         let end = front.pointee.received.end
         front.pointee.received.consume(count)
         if end > count, let base = front.pointee.input.base {
@@ -149,17 +179,21 @@ extension L73Dispatcher {
     }
 
     /// Writes the request that goes to the server into `output`: its canonical head and its body.
-    private mutating func compose(
-        head: UnsafeRawBufferPointer, _ request: RequestHead, body: UnsafeRawBufferPointer, framed: Bool, _ front: FrontRef
+    /// - Parameters:
+    ///   - bodyLength: as the head says it; nil = none, or chunks.
+    ///   - capacity: the least size of `output`.
+    mutating func compose(
+        head: UnsafeRawBufferPointer, _ request: RequestHead, body: UnsafeRawBufferPointer, bodyLength: UInt64?, capacity: Int = 0,
+        _ front: FrontRef
     ) -> Bool {
         var address = InlineArray<16, UInt8>(repeating: 0)
         let addressLength = Self.writeAddress(front.pointee.client.address, &address)
-        let capacity = RequestRewriter.capacity(for: request, forwardedFor: addressLength) + body.count
-        guard buffers.grow(&front.pointee.output, to: capacity, keeping: 0) else { return false }
+        let needed = RequestRewriter.capacity(for: request, forwardedFor: addressLength) + body.count
+        guard buffers.grow(&front.pointee.output, to: max(needed, capacity), keeping: 0) else { return false }
         let output = front.pointee.output.bytes
         let written = withUnsafeBytes(of: &address) { text in
             RequestRewriter.write(
-                head: head, parsed: request, bodyLength: framed ? UInt64(body.count) : nil,
+                head: head, parsed: request, bodyLength: bodyLength,
                 forwardedFor: UnsafeRawBufferPointer(rebasing: text[0..<addressLength]), into: output)
         }
         guard let written else { return false }
@@ -167,6 +201,9 @@ extension L73Dispatcher {
         front.pointee.outputCount = UInt32(written + body.count)
         return true
     }
+
+    /// Bytes of the longest address as text.
+    static var longestAddress: Int { 45 }
 
     /// Dotted decimal without allocating; IPv6 clients come with IPv6.
     private static func writeAddress(_ address: IPAddress, _ text: inout InlineArray<16, UInt8>) -> Int {
@@ -191,15 +228,15 @@ extension L73Dispatcher {
         return at
     }
 
-    /// The request is whole: to its pool.
-    private mutating func finishReading(
+    /// The request is whole, or as much of it as is read before it is queued: to its pool.
+    mutating func finishReading(
         _ complete: Bool, _ request: RequestHead, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) {
         let pool = complete ? route(front, request) : nil
         buffers.give(&front.pointee.head)
         buffers.give(&front.pointee.body)
         front.pointee.bodyCount = 0
-        front.pointee.decoder = nil
+        if !front.pointee.stream.isActive { front.pointee.decoder = nil }
         front.pointee.request = nil
         front.pointee.scanner = HeadScanner()
         front.pointee.retries = 0

@@ -14,8 +14,10 @@ extension L73Dispatcher {
             return .dropped(.outOfWindow)
         }
         let skip = max(0, start.distance(from: segment.sequence))
-        let generation = back.pointee.generation
+        let epoch = back.pointee.epoch
         var outcome = FrameOutcome.consumed
+        // A response that is staged frees its slot with the last byte: the FIN must be known by then.
+        if segment.flags.contains(.fin) { back.pointee.serverFin = segment.payloadEnd }
         if segment.payloadLength > skip {
             let sum = skip == 0 && segment.checksumState == .full ? segment.payloadSum : nil
             let from = segment.payloadOffset + skip
@@ -25,14 +27,19 @@ extension L73Dispatcher {
                     into: &egress)
             }
         }
-        guard back.pointee.generation == generation, back.pointee.state == .open, back.pointee.hasFront else { return outcome }
+        guard isInEpoch(back, epoch) else { return outcome }
         // A FIN behind a 101 concerns the tunnel: not acknowledged, it comes again and passes.
         if segment.flags.contains(.fin), back.pointee.use != .tunnel {
             serverFinished(segment.payloadEnd, back, place, front, index, at: now, into: &egress)
         }
-        guard back.pointee.generation == generation, back.pointee.state == .open else { return outcome }
+        guard isInEpoch(back, epoch) else { return outcome }
         armBack(back, place)
         return outcome
+    }
+
+    /// Whether a connection still serves the request that it served: its slot may have been freed, and given to the next one.
+    private func isInEpoch(_ back: BackRef, _ epoch: UInt32) -> Bool {
+        back.pointee.epoch == epoch && back.pointee.state == .open && back.pointee.hasFront
     }
 
     /// Bytes of a response that begin at `sequence`, which is not before B0.
@@ -47,6 +54,15 @@ extension L73Dispatcher {
             return .consumed
         }
         if end.isAfter(back.pointee.receiveHighest) { back.pointee.receiveHighest = end }
+        if back.pointee.use == .staged {
+            let known = back.pointee.receiveNext.distance(from: sequence)
+            if known >= 0, known < bytes.count, back.pointee.gap.isNone {
+                takeStaged(
+                    UnsafeRawBufferPointer(rebasing: bytes[known...]), back, place, front, index, at: now, into: &egress)
+                return .consumed
+            }
+            return takeBeyondGap(bytes, at: sequence, pushes: pushes, back, place, front, index, at: now, into: &egress)
+        }
         // With a known end everything passes as it comes; else it must be read in order first.
         if back.pointee.use == .body, back.pointee.splice.endKnown {
             return pass(bytes, at: sequence, sum: sum, pushes: pushes, back, place, front, index, at: now, into: &egress)
@@ -104,14 +120,14 @@ extension L73Dispatcher {
         // The gap is closed: what was kept goes on as if it came now.
         var kept = back.pointee.gap
         let hasMore = back.pointee.beyondGap.hasGap
-        let generation = back.pointee.generation
+        let epoch = back.pointee.epoch
         back.pointee.gap = .none
         let outcome = takeBytes(
             kept.bytes(0, count: contiguous), at: back.pointee.gapBase, sum: nil, pushes: pushes, back, place, front, index, at: now,
             into: &egress)
         let goesOn =
-            back.pointee.generation == generation && back.pointee.state == .open && back.pointee.hasFront && back.pointee.gap.isNone
-            && back.pointee.use != .tunnel && !(back.pointee.use == .body && back.pointee.splice.endKnown)
+            isInEpoch(back, epoch) && back.pointee.gap.isNone && back.pointee.use != .tunnel
+            && !(back.pointee.use == .body && back.pointee.splice.endKnown)
             && back.pointee.receiveNext == back.pointee.gapBase + contiguous
         if hasMore, goesOn {
             kept.base!.copyMemory(from: kept.base! + contiguous, byteCount: back.pointee.beyondGap.end - contiguous)
@@ -171,6 +187,13 @@ extension L73Dispatcher {
                 return .consumed
             }
             let part = length - held
+            if !head.isInterim, !head.switchesProtocols {
+                let isStaged = stage(
+                    head, UnsafeRawBufferPointer(rebasing: seen[0..<length]), rest: UnsafeRawBufferPointer(rebasing: bytes[part...]),
+                    part: part, back, place, front, index, at: now, into: &egress)
+                if isStaged { return .consumed }
+                counters.delivered(.endToEnd)
+            }
             let fits = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd) >= length
             if head.isInterim || head.switchesProtocols || held > 0 || !fits {
                 return takeHeldHead(
@@ -180,7 +203,12 @@ extension L73Dispatcher {
             }
             let known = back.pointee.receiveNext
             beginBody(head, headInEpoch: length, back, place, front, at: now)
-            return pass(bytes, at: known, head: length, sum: sum, pushes: pushes, back, place, front, index, at: now, into: &egress)
+            let epoch = back.pointee.epoch
+            let outcome = pass(
+                bytes, at: known, head: length, sum: sum, pushes: pushes, back, place, front, index, at: now, into: &egress)
+            // What this client's path took lately is shown at once.
+            if isInEpoch(back, epoch), back.pointee.splice.firstWindow > 10 * serverMSS { acknowledge(back, into: &egress) }
+            return outcome
         }
     }
 
@@ -227,12 +255,13 @@ extension L73Dispatcher {
         beginBody(head, headInEpoch: 0, back, place, front, at: now)
         // The head goes first: what is passed behind it moves the stream on.
         pump(front, at: now, into: &egress)
+        let epoch = back.pointee.epoch
         if !rest.isEmpty {
             _ = pass(rest, at: back.pointee.receiveNext, sum: nil, pushes: pushes, back, place, front, index, at: now, into: &egress)
         } else if back.pointee.splice.endKnown, back.pointee.splice.remaining == 0 {
             responseArrived(front)
         }
-        if front.pointee.isOpen, back.pointee.use == .body {
+        if isInEpoch(back, epoch), back.pointee.use == .body {
             pump(front, at: now, into: &egress)
             acknowledge(back, into: &egress)
         }
@@ -242,7 +271,7 @@ extension L73Dispatcher {
 
     /// The head is good: the epoch's delta and what is known of its end.
     /// - Parameter headInEpoch: bytes of the head that pass end to end.
-    private mutating func beginBody(
+    mutating func beginBody(
         _ head: ResponseHead, headInEpoch: Int, _ back: BackRef, _ place: Int, _ front: FrontRef, at now: Instant
     ) {
         back.pointee.use = .body
@@ -250,6 +279,7 @@ extension L73Dispatcher {
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value
         back.pointee.splice.acknowledged = 0
+        back.pointee.splice.firstWindow = max(10 * serverMSS, front.pointee.trustedFlight(at: now))
         back.pointee.framer = ResponseFramer(head.framing)
         switch head.framing {
         case .none:
@@ -268,6 +298,11 @@ extension L73Dispatcher {
             !head.saysClose && head.framing != .untilClose && (head.minorVersion == 1 || head.saysKeepAlive)
             && (front.pointee.answered.minorVersion == 1 || head.saysKeepAlive)
         if !clientMayStay || isStopping { front.pointee.keepAlive = false }
+        if front.pointee.stream.isOpen {
+            // An early answer: what the client still sends is no request, and what the server still reads no answer's.
+            front.pointee.keepAlive = false
+            back.pointee.closesAfter = true
+        }
         front.pointee.status = head.status
         front.pointee.phase = .responding
         front.pointee.responded = now
@@ -374,12 +409,14 @@ extension L73Dispatcher {
             sent += size
         } while sent < count
         if front.pointee.sender.finQueued, !front.pointee.sender.finSent { pump(front, at: now, into: &egress) }
+        keepTail(UnsafeRawBufferPointer(rebasing: bytes[0..<count]), at: sequence, back)
+        if hasArrived, takeCustody(front, index, back, place, at: now, into: &egress) { return .forwarded }
         armFront(front, index)
         return .forwarded
     }
 
     /// Everything up to Bend has come: a client that will not stay gets our FIN behind it.
-    private func responseArrived(_ front: FrontRef) {
+    func responseArrived(_ front: FrontRef) {
         if !front.pointee.keepAlive { front.pointee.sender.finQueued = true }
     }
 
@@ -408,6 +445,8 @@ extension L73Dispatcher {
             pump(front, at: now, into: &egress)
             if front.pointee.sender.unacknowledged.isAtOrAfter(back.pointee.splice.toClient(number)) {
                 finishResponse(front, index, back, place, at: now, into: &egress)
+            } else {
+                _ = takeCustody(front, index, back, place, at: now, into: &egress)
             }
             armFront(front, index)
             return

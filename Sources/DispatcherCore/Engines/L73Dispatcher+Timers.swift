@@ -53,6 +53,11 @@ extension L73Dispatcher {
         case .queued:
             leaveQueue(front)
             refuse(front, index, status: 503, .queueWait, at: now, into: &egress)
+        case .waiting where front.pointee.stream.state == .coming:
+            if renewStreamTime(front, at: now) { return }
+            counters.refused(.bodyRate)
+            leaveServer(front, at: now, into: &egress)
+            answer(front, index, status: 408, cause: .clientTimeout, phase: .headers, at: now, into: &egress)
         case .connecting, .waiting:
             front.pointee.phaseDeadline = .distantFuture
         case .responding:
@@ -80,7 +85,8 @@ extension L73Dispatcher {
                 front.pointee.phaseDeadline = due
                 return
             }
-            resetClient(front, into: &egress)
+            // A client that has everything and is only slow to read it must not lose it: nothing is said to it any more.
+            if !front.pointee.sender.finAcknowledged || front.pointee.isRefused { resetClient(front, into: &egress) }
             removeFront(front, index, at: now)
         }
     }

@@ -17,7 +17,7 @@ extension L73Dispatcher {
         front.pointee.status = head.status
         front.pointee.responded = now
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
-        servers[server].active -= 1
+        leaveSlot(back)
         servers[server].tunnels += 1
         services[Int(front.pointee.service)].tunnels += 1
         back.pointee.use = .tunnel
@@ -73,15 +73,18 @@ extension L73Dispatcher {
                 challenge(front, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
+        }
+        // A RST says nothing of windows, and nothing is sent in answer to it.
+        if !segment.flags.contains(.rst) {
             _ = front.pointee.sender.noteWindow(segment, bytes: front.pointee.options.bytes(segment.window))
-            let progress = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, at: now)
-            if progress.bytes > 0 {
+            let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
+            let moved = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: segment.length == 0, sack: blocks, at: now)
+            if moved > 0 {
                 front.pointee.progress = now
-                front.pointee.bytesToClient &+= UInt64(progress.bytes)
-                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { buffers.give(&front.pointee.own) }
+                front.pointee.bytesToClient &+= UInt64(moved)
+                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { giveOwn(front) }
             }
             back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
-            if progress.resend, let piece = front.pointee.sender.firstMissing(at: now) { sendPiece(piece, front, into: &egress) }
             pump(front, at: now, into: &egress)
         }
         // While the 101's head is not acknowledged, a bare acknowledgement concerns us alone.
@@ -97,19 +100,22 @@ extension L73Dispatcher {
             side: .server, source: back.pointee.local, destination: serverEndpoint(back),
             sequence: SequenceNumber((segment.sequence + cut(skip, segment)).value &+ splice.clientDelta), acknowledgement: acknowledgement,
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
-            window: back.pointee.options.field(atMost: front.pointee.options.bytes(segment.window)),
+            window: back.pointee.options.field(
+                atMost: max(0, front.pointee.options.bytes(segment.window) - acknowledgement.distance(from: translated))),
             segmentSize: min(Int(back.pointee.sender.segmentSize), serverSegment))
-        outgoing.sack = epochBlocks(segment, frame, back)
+        if !segment.flags.contains(.rst) { outgoing.sack = epochBlocks(segment, frame, back) }
         if segment.checksumState == .full, skip == 0 { outgoing.payloadSum = segment.payloadSum }
         forward(outgoing, segment, frame, skip: skip, into: &egress)
 
         let end = SequenceNumber(segment.end.value &+ splice.clientDelta)
         let isExact = segment.sequence == front.pointee.receiveNext
-        if segment.end.isAfter(front.pointee.receiveNext) {
+        // A RST that is not exact moves nothing: a second one with its number would be taken for exact.
+        let moves = !segment.flags.contains(.rst)
+        if moves, segment.end.isAfter(front.pointee.receiveNext) {
             front.pointee.bytesFromClient &+= UInt64(segment.end.distance(from: front.pointee.receiveNext))
             front.pointee.receiveNext = segment.end
         }
-        if end.isAfter(back.pointee.sender.highest) {
+        if moves, end.isAfter(back.pointee.sender.highest) {
             back.pointee.sender.highest = end
             back.pointee.sender.next = end
         }
@@ -150,8 +156,10 @@ extension L73Dispatcher {
                 challenge(back, at: now, into: &egress)
                 return .dropped(.acknowledgesUnsent)
             }
+        }
+        if !segment.flags.contains(.rst) {
             _ = back.pointee.sender.noteWindow(segment, bytes: back.pointee.options.bytes(segment.window))
-            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now).bytes > 0 { front.pointee.progress = now }
+            if back.pointee.sender.acknowledge(segment.acknowledgement, isBare: false, at: now) > 0 { front.pointee.progress = now }
             back.pointee.splice.follow(clientNumber: SequenceNumber(back.pointee.sender.unacknowledged.value &- splice.clientDelta))
         }
         let translated = SequenceNumber(segment.acknowledgement.value &- splice.clientDelta)
@@ -162,7 +170,7 @@ extension L73Dispatcher {
             flags: segment.flags.intersection([.fin, .rst, .psh, .ack]),
             window: front.pointee.options.field(atMost: back.pointee.options.bytes(segment.window)),
             segmentSize: min(Int(front.pointee.sender.segmentSize), clientSegment))
-        if segment.options.sackCount > 0, front.pointee.options.sackPermitted {
+        if segment.options.sackCount > 0, front.pointee.options.sackPermitted, !segment.flags.contains(.rst) {
             outgoing.sack = SACKBlocks(segment, in: frame).translated(
                 by: 0 &- splice.clientDelta, within: SACKBlocks.Block(start: splice.clientStart, end: front.pointee.receiveNext))
         }
@@ -172,11 +180,12 @@ extension L73Dispatcher {
 
         let end = splice.toClient(segment.end)
         let isExact = segment.sequence == back.pointee.receiveHighest || segment.sequence == back.pointee.receiveNext
-        if segment.end.isAfter(back.pointee.receiveHighest) {
+        let moves = !segment.flags.contains(.rst)
+        if moves, segment.end.isAfter(back.pointee.receiveHighest) {
             back.pointee.receiveHighest = segment.end
             back.pointee.receiveNext = segment.end
         }
-        if end.isAfter(front.pointee.sender.highest) { front.pointee.sender.noteForwarded(upTo: end, fin: false, at: now) }
+        if moves, end.isAfter(front.pointee.sender.highest) { front.pointee.sender.noteForwarded(upTo: end, fin: false, at: now) }
         if segment.flags.contains(.fin) { back.pointee.serverFin = segment.end }
         if segment.flags.contains(.rst) {
             endAfterReset(exact: isExact, front, index, back, place, cause: .server, at: now, into: &egress)

@@ -1,7 +1,8 @@
 /// The dispatcher in mode l7/3: a value driven by frames, instants and commands, with one seed as its only randomness ([0028]-[0064]).
 ///
-/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Dispatch` finds each
-/// a server, `+BackOpen`, `+BackSegment` and `+Response` follow the server, `+Acknowledge` passes the client's acknowledgements on,
+/// Its parts: `+Receive` takes frames apart, `+Open` admits clients, `+FrontSegment` and `+Request` read requests, `+Body` long bodies,
+/// `+Dispatch` finds each a server, `+BackOpen`, `+BackSegment`, `+Response` and `+Staging` follow the server, `+Acknowledge` passes the
+/// client's acknowledgements on,
 /// `+Finish` and `+Close` end things, `+Tunnel` is what comes after 101, `+ICMP` answers echoes, `+ICMPError` heeds what routers say of our
 /// segments, `+Timers` lets time pass, `+Emit` writes segments.
 public struct L73Dispatcher: ~Copyable {
@@ -60,6 +61,10 @@ public struct L73Dispatcher: ~Copyable {
     var paths: PathTable
     var timers: TimerWheel
     var buffers: BufferPool
+    /// Bytes of `buffers` that hold responses for clients; at most `tcp.stagingMemory`.
+    var stagingBytes = 0
+    /// What the bodies of requests take of `configuration.bodyMemory`.
+    var bodyBytes = 0
     var counters: EngineCounters
     var records: RecordRing
     var resetLimit = RateLimit(perSecond: 1_000)
@@ -78,6 +83,7 @@ public struct L73Dispatcher: ~Copyable {
     let serverMSS: Int
     let clientSegment: Int
     let serverSegment: Int
+    let tailCustody: Int
 
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     ///
@@ -136,6 +142,7 @@ public struct L73Dispatcher: ~Copyable {
         serverMSS = configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40
         clientSegment = configuration.clientSideMTU - 40
         serverSegment = configuration.serverSideMTU - 40
+        tailCustody = configuration.tcp.tailCustody
         listenerCount = ends.count
         sourceIsListened = ends.contains { $0.endpoint.address == configuration.sourceAddress }
         self.listeners = listeners
@@ -159,7 +166,7 @@ public struct L73Dispatcher: ~Copyable {
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
-        buffers = BufferPool(limit: configuration.requestMemory)
+        buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
     }
@@ -191,7 +198,7 @@ public struct L73Dispatcher: ~Copyable {
         }
         for index in 0..<backs.touched {
             let back = backs.pointer(index).pointee
-            for buffer in [back.held, back.gap] { BufferPool.free(buffer) }
+            for buffer in [back.held, back.gap, back.custody] { BufferPool.free(buffer) }
         }
         for pool in 0..<poolCount { (queues + pool).deinitialize(count: 1) }
         (pools).deinitialize(count: poolCount)

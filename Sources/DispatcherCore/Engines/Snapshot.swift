@@ -30,6 +30,8 @@ public struct Snapshot: Sendable {
         public var limit = 0
         /// Connections with a request outstanding, those being opened for one included.
         public var active = 0
+        /// Those of them whose body is streamed.
+        public var streamed = 0
         public var idle = 0
         /// Connections being opened that no request waits for.
         public var opening = 0
@@ -54,12 +56,27 @@ public struct Snapshot: Sendable {
     public var timers = 0
     /// Bytes of requests and answers held.
     public var bufferBytes = 0
+    /// What the bodies of requests take of them.
+    public var bodyBytes = 0
     /// Connections and places in queues that are counted for their clients, and clients that had to be forgotten for want of room.
     public var clientsHold = 0
     public var clientEvictions: UInt64 = 0
+    /// Response bytes held for clients, as memory.
+    public var stagingBytes = 0
     public var isStopping = false
 
     public init() {}
+}
+
+/// How a response reaches its client (tcp.md "Who sends a response byte").
+public enum Delivery: UInt8, CaseIterable, Sendable {
+    /// Whole in our custody; end to end; end to end for want of staging memory.
+    case staged, endToEnd, withoutMemory
+    /// End to end, until its last part was taken into our custody: counted beside `endToEnd`.
+    case tailKept
+
+    /// The value of the metric's label `delivery`.
+    public var label: String { DropReason.kebab(String(describing: self)) }
 }
 
 /// Why a connection or a request was refused.
@@ -71,6 +88,8 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case queueFull, queueWait, serverUnavailable, tunnelLimit, malformed, headTooLarge, bodyTooLarge, headTime, noRoute
     /// Requests: the body came too slowly, the client makes too many, or has its part of the queue.
     case bodyRate, clientRequestRate, clientQueueShare
+    /// Requests: the memory for bodies is used up.
+    case bodyMemory
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }
@@ -92,8 +111,12 @@ public struct Counters: Sendable {
     /// Requests refused or responses refused, by the framing's own reason.
     public var requestFaults: [(label: String, count: UInt64)] = []
     public var responseFaults: [(label: String, count: UInt64)] = []
+    /// Responses by `Delivery`.
+    public var deliveries = [UInt64](repeating: 0, count: Delivery.allCases.count)
     /// Requests that were repeated on another connection.
     public var repeatedRequests: UInt64 = 0
+    /// Requests whose body was streamed to the server.
+    public var streamedRequests: UInt64 = 0
     /// Requests dispatched to a server at its limit: must stay 0.
     public var overLimit: UInt64 = 0
     /// Records lost because nobody drained them.

@@ -1,7 +1,7 @@
 /// Writes the canonical head that goes to the server.
 ///
 /// The request line and every field are written anew, so nothing that a server might read differently passes: single spaces, CRLF,
-/// `Name: value`. In order: `Host`; the client's end-to-end fields in their order, their names' case kept; `Content-Length`;
+/// `Name: value`. In order: `Host`; the client's end-to-end fields in their order, their names' case kept; `Content-Length` or `Transfer-Encoding`;
 /// `Connection` where one is needed; `X-Forwarded-For`, `X-Forwarded-Proto`, `Via`.
 ///
 /// What does not go on: `Connection` and the fields it names (RFC 9110 7.6.1; but not those that are for every recipient, see
@@ -19,8 +19,9 @@ public struct RequestRewriter {
     ///
     /// - Parameters:
     ///   - head: the bytes that `request` was parsed from.
-    ///   - bodyLength: the length of the body in bytes as it is sent on, after chunks were decoded; nil if the request has none. It is a
-    ///     programmer's error if it is not what the head announces: the server would take the rest for another request.
+    ///   - bodyLength: the length of the body in bytes as it is sent on, after chunks were decoded; nil if the request has none, or if its
+    ///     body came in chunks and is sent in chunks. It is a programmer's error if it is not what the head announces: the server would
+    ///     take the rest for another request.
     ///   - forwardedFor: the client's address as text, an IPv6 address without brackets.
     ///   - proto: the scheme of the service.
     ///   - memory: where the head is written; it must not overlap `head`.
@@ -33,7 +34,7 @@ public struct RequestRewriter {
         switch request.framing {
         case .none: precondition(bodyLength ?? 0 == 0, "a request without body")
         case .length(let length): precondition(bodyLength == length, "the length that the head says")
-        case .chunked: precondition(bodyLength != nil, "the length of the decoded body")
+        case .chunked: precondition(request.minorVersion == 1, "chunks are of HTTP/1.1")
         }
         let head = UnsafeRawBufferPointer(rebasing: head[0..<Int(request.headLength)])
         var out = HeadWriter(into: memory)
@@ -48,6 +49,8 @@ public struct RequestRewriter {
             out.append("Content-Length: ")
             out.append(decimal: bodyLength)
             out.append("\r\n")
+        } else if request.framing == .chunked {
+            out.append("Transfer-Encoding: chunked\r\n")
         }
         if request.upgradesToWebSocket {
             out.append("Connection: upgrade\r\nUpgrade: websocket\r\n")

@@ -18,6 +18,8 @@ struct ServerLoad {
     var idle = SlotQueue()
     /// Requests outstanding: dispatched, or bound to a connection that is being opened; upgrades until their 101.
     var active = 0
+    /// Those of them whose body is streamed.
+    var streamed = 0
     /// Connections of the pool that are being closed.
     var closing = 0
     var tunnels = 0
@@ -29,6 +31,8 @@ struct ServerLoad {
 
     /// Whether another request may be outstanding ([0034]).
     var mayTakeRequest: Bool { active < limit }
+    /// Whether one more of them may have a body that is streamed: half of the limit, at least one, so that slow uploads leave room.
+    var mayStream: Bool { streamed < max(1, limit / 2) }
     /// Whether another connection may be opened under the limit, and a slot for it exists.
     var mayOpen: Bool { active + opening.count + idle.count < limit && !notInUse.isEmpty }
     /// An idle server has an idle connection or room to open one under its limit ([0046]).

@@ -17,15 +17,17 @@ struct ServerPool {
     }
 
     /// The next idle server in turn.
-    /// - Parameter excluding: a server that just failed this request; taken only when no other is idle.
+    /// - Parameters:
+    ///   - excluding: a server that just failed this request; taken only when no other is idle.
+    ///   - streams: only one that may take a request whose body is streamed.
     /// - Returns: its index in the engine's table; nil when none is idle.
-    mutating func nextIdleServer(_ table: UnsafeMutablePointer<ServerLoad>, excluding: Int? = nil) -> Int? {
+    mutating func nextIdleServer(_ table: UnsafeMutablePointer<ServerLoad>, excluding: Int? = nil, streams: Bool = false) -> Int? {
         let count = servers.count
         var fallback: Int?
         for step in 0..<count {
             let place = (turn + step) % count
             let server = servers.lowerBound + place
-            guard table[server].isIdle else { continue }
+            guard table[server].isIdle, !streams || table[server].mayStream else { continue }
             if server == excluding {
                 fallback = server
                 continue

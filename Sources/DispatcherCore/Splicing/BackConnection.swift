@@ -22,8 +22,10 @@ struct BackConnection {
         case bound
         /// The request was sent; the response's head is awaited.
         case awaitingHead
-        /// The response's body passes.
+        /// The response's body passes, end to end.
         case body
+        /// The response is staged: what comes of it is ours to deliver.
+        case staged
         /// After 101.
         case tunnel
     }
@@ -61,6 +63,8 @@ struct BackConnection {
     /// The front-end connection, and the generation it must have.
     var front = FrontConnection.noIndex
     var splice = Splice()
+    /// Counts the requests that this place was given: tells whether a call that ended one response began another on it.
+    var epoch: UInt32 = 0
     var scanner = HeadScanner(leadingEmptyLines: 0)
     var interims: UInt8 = 0
     /// Bytes of a head that came in several segments.
@@ -74,6 +78,15 @@ struct BackConnection {
     /// Segments kept beyond the gap, at most 3, for which the server was sent no duplicate acknowledgement: its bytes before the gap were
     /// still on their way to the client.
     var duplicatesOwed: UInt8 = 0
+    /// A copy of the response's end, from `custodyBase` on, as far as it has passed; and how much staging memory it counts for.
+    var custody = Buffer.none
+    var custodyBase = SequenceNumber(0)
+    var inCustody = Reassembly()
+    var custodyBytes: UInt32 = 0
+    /// There was no staging memory for the copy: this response goes end to end to its end.
+    var custodyRefused = false
+    /// Whether the request on it is streamed, and counted as such.
+    var isStreamed = false
     /// The connection closes after this response.
     var closesAfter = false
     /// Bytes came that belong to no response: the connection is reset once this one is delivered.

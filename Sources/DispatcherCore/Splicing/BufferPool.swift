@@ -53,6 +53,9 @@ struct BufferPool: ~Copyable {
         return shift
     }
 
+    /// What a buffer of at least `size` bytes takes, if there is one.
+    static func taken(for size: Int) -> Int { sizeClass(size).map { 1 << $0 } ?? size }
+
     /// - Returns: a buffer of at least `size` bytes; nil above the bound or the largest size.
     mutating func take(_ size: Int) -> Buffer? {
         guard let shift = Self.sizeClass(size), inUse + 1 << shift <= limit else { return nil }

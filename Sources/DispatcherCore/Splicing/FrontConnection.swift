@@ -79,9 +79,14 @@ struct FrontConnection {
     var bodyCount: UInt32 = 0
 
     // MARK: The request that is being served
-    /// Canonical head and body, kept until the request ends so that it can be sent again.
+    /// Canonical head and body, kept until the request ends so that it can be sent again; of a streamed one what the server has not
+    /// acknowledged.
     var output = Buffer.none
+    /// Where they end in it.
     var outputCount: UInt32 = 0
+    var stream = BodyStream()
+    /// What its body takes of the memory for bodies.
+    var bodyHeld: UInt32 = 0
     var answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
     var isIdempotent = false
     /// Whether the client's connection stays open after this request, as far as the client is concerned.
@@ -94,8 +99,14 @@ struct FrontConnection {
     /// The server it was given to last, and the one that failed it last, as indices of the engine's table.
     var lastServer = UInt16.max
     var failedServer = UInt16.max
-    /// Own bytes: answers of ours and held heads, as `sender` counts them.
+    /// Own bytes: answers of ours, held heads and response bytes in our custody, as `sender` counts them; and how much staging memory it
+    /// counts for.
     var own = Buffer.none
+    var stagedBytes: UInt32 = 0
+    /// The most bytes that were on their way to the client lately without a loss, and when; nothing counts before `provenAfter`.
+    var provenFlight = 0
+    var provenAt = Instant.distantPast
+    var provenAfter: SequenceNumber
 
     // MARK: Deadlines and times
     /// When the phase must have ended.
@@ -105,7 +116,7 @@ struct FrontConnection {
     var progress = Instant.distantPast
     /// What it had acknowledged then.
     var progressMark: SequenceNumber
-    /// How much of a body was there when its rate was looked at last.
+    /// Up to where a body was there when its rate was looked at last.
     var bodyMark = SequenceNumber(0)
     var started = Instant.distantPast
     var headComplete = Instant.distantPast
@@ -120,6 +131,8 @@ struct FrontConnection {
     var queuePosition: UInt32 = 0
     /// How long the client may take to close after it has acknowledged our FIN.
     var lingers = Interval.zero
+    /// Whether its last answer was a refusal of ours.
+    var isRefused = false
     /// Bytes discarded while closing.
     var discarded: UInt32 = 0
 
@@ -139,6 +152,29 @@ struct FrontConnection {
         self.shownEdge = shownEdge
         toldEdge = shownEdge
         progressMark = sender.unacknowledged
+        provenAfter = sender.unacknowledged
+    }
+
+    /// Learns from an acknowledgement how much the path to the client takes.
+    /// - Parameters:
+    ///   - flight: bytes on their way before it.
+    ///   - lost: it shows a gap.
+    mutating func noteFlight(_ flight: Int, lost: Bool, moved: Bool, at now: Instant) {
+        if lost {
+            provenFlight /= 2
+            provenAfter = sender.highest
+        } else if moved, sender.unacknowledged.isAtOrAfter(provenAfter) {
+            provenAfter = sender.unacknowledged
+            if flight >= provenFlight || now - provenAt > sender.timeout {
+                provenFlight = flight
+                provenAt = now
+            }
+        }
+    }
+
+    /// What the path took lately: what is older than a timeout, and than a second, is not trusted (RFC 5681 4.1).
+    func trustedFlight(at now: Instant) -> Int {
+        now - provenAt > max(sender.timeout, .seconds(1)) ? 0 : provenFlight
     }
 
     /// Whether a response waits for the client: for an acknowledgement, or because its window takes no full segment.

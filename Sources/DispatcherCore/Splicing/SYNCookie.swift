@@ -2,9 +2,10 @@
 /// until the handshake completes.
 ///
 /// From the high bits down: 2 bits of a counter of 64 s ticks, 3 bits MSS class, 4 bits the client's window scale (15 = none), 1 bit
-/// SACK permitted, then 22 bits of keyed hash in two parts: 8 over (addresses, ports, full tick, those 10 bits), and 14 over the same and the
-/// client's initial sequence number. The first part alone tells an early segment from a foreign one; the second must be the longer one,
-/// because an early segment that passed it would begin the stream in the wrong place.
+/// SACK permitted, then 22 bits of keyed hash in two parts: 8 over (addresses, ports, full tick, those 10 bits), and 14 over the same, to which the
+/// client's initial sequence number is added. The first part alone tells an early segment from a foreign one. The number is added and not
+/// hashed with the rest, so that an early segment within 16 KiB of the first one never passes: it would begin the stream in the wrong place,
+/// and by chance one in 16,384 would.
 struct SYNCookie {
     /// The MSS classes; a client's MSS is rounded down to one. An absent one counts as 536 (RFC 9293 MUST-15).
     static let classes: InlineArray<8, UInt16> = [48, 536, 1220, 1360, 1400, 1440, 1460, 8960]
@@ -46,8 +47,8 @@ struct SYNCookie {
         let ports = UInt64(client.port) << 48 | UInt64(service.port) << 32 | UInt64(data)
         let first = key.hash24(
             client.address.high, client.address.low, service.address.high, service.address.low, ports, tick)
-        let second = key.hash24(first, client.address.low, service.address.low, ports, tick, UInt64(clientInitial.value) | 1 << 63)
-        return (UInt32(truncatingIfNeeded: first) & 0xFF, UInt32(truncatingIfNeeded: second) & 0x3FFF)
+        let second = key.hash24(first, client.address.low, service.address.low, ports, tick, 1 << 63)
+        return (UInt32(truncatingIfNeeded: first) & 0xFF, (UInt32(truncatingIfNeeded: second) &+ clientInitial.value) & 0x3FFF)
     }
 
     /// The number to answer a SYN with.

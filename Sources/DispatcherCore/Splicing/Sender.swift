@@ -1,13 +1,19 @@
-/// The sending side of a connection: SND.UNA and SND.NXT (RFC 9293 3.3.1), and the retransmission of what the dispatcher itself
-/// originates ("own bytes"): requests, its own answers, heads that it holds, FIN. Bytes that are forwarded end to end pass through
-/// the same sequence space, but whoever sent them repeats them.
+/// The sending side of a connection: SND.UNA and SND.NXT (RFC 9293 3.3.1), and the transmission of what the dispatcher itself
+/// originates ("own bytes"): requests, its own answers, response bytes in its custody, FIN. Bytes that are forwarded end to end pass
+/// through the same sequence space, but whoever sent them repeats them.
 ///
-/// Own bytes are the range `base..<end`; they lie in a buffer of the connection from offset 0 on. Recovery is that of RFC 5681 and RFC
-/// 6582 without SACK; the timer is that of RFC 6298 with a minimum of 200 ms.
+/// Own bytes are the range `base..<end`; they lie in a buffer of the connection, from its offset 0 on or, where acknowledged ones are
+/// dropped while others are added, wherever it says. Congestion control is that of RFC 5681
+/// with the initial window of RFC 6928; recovery that of RFC 6675 where the peer reports what it has (SACK), else that of RFC 6582;
+/// limited transmit by RFC 3042, the tail loss probe by RFC 8985 section 7, the timer by RFC 6298 with a minimum of 200 ms.
+/// `+Sending` picks the next piece, `+Acknowledge` takes what the peer says, `+Timers` lets time pass.
 struct Sender {
     static let minimumTimeout = Interval.milliseconds(200)
     static let maximumTimeout = Interval.seconds(60)
     static let initialTimeout = Interval.seconds(1)
+    /// How long a peer may delay its acknowledgement of a single segment (RFC 8985 7.2, WCDelAckT).
+    static let longestDelay = Interval.milliseconds(200)
+    static let initialSegments: UInt32 = 10
 
     /// The oldest number that the peer has not acknowledged.
     var unacknowledged: SequenceNumber
@@ -30,26 +36,46 @@ struct Sender {
 
     /// Most payload bytes of a segment to this peer.
     var segmentSize: UInt16
+    /// Whether the peer reports what it has beyond gaps.
+    var sackPermitted = false
     /// A FIN follows the last byte (own or forwarded) as soon as that is sent.
     var finQueued = false
     var finSent = false
     /// Whether the peer has acknowledged our FIN.
     var finAcknowledged = false
 
-    private var duplicates: UInt8 = 0
+    // MARK: Congestion and recovery
+    var congestionWindow: UInt32
+    var threshold: UInt32 = .max
+    var scoreboard = Scoreboard()
+    /// Acknowledgements in a row that repeat the last one while own bytes are on their way.
+    var duplicates: UInt8 = 0
+    /// RecoveryPoint of RFC 6675: until it is acknowledged no second recovery begins.
+    var recovery: SequenceNumber
+    var isRecovering = false
+    /// The first missing piece is sent whatever the congestion window says: recovery has begun, or gone on by one hole without SACK.
+    var repairsAtOnce = false
+    /// HighRxt of RFC 6675: up to here holes were filled in this recovery; and whether the last piece was sent for want of others.
+    var repaired: SequenceNumber
+    var isRescued = false
+
+    // MARK: Round trip and timers
     /// How often the timer has run out in a row.
-    private(set) var backoff: UInt8 = 0
-    private var isTiming = false
-    private var timedEnd: SequenceNumber
-    private var timedAt = Instant.distantPast
-    private var congestionWindow: UInt32
-    private var threshold: UInt32 = .max
-    private var recovery: SequenceNumber
-    private var smoothed = Interval.zero
-    private var variation = Interval.zero
+    var backoff: UInt8 = 0
+    var isTiming = false
+    var timedEnd: SequenceNumber
+    var timedAt = Instant.distantPast
+    var lastSent = Instant.distantPast
+    var smoothed = Interval.zero
+    var variation = Interval.zero
     var timeout: Interval
     /// When the retransmission or persist timer runs out.
+    var retransmitAt = Instant.distantFuture
+    /// When the next of the timers runs out, and whether that one is the tail loss probe.
     var deadline = Instant.distantFuture
+    var isProbeNext = false
+    /// A tail loss probe is on its way: it ended there, and it repeated bytes.
+    var probe: (end: SequenceNumber, repeats: Bool)?
 
     init(initial: SequenceNumber, segmentSize: UInt16, timeout: Interval = Sender.initialTimeout) {
         unacknowledged = initial
@@ -63,8 +89,9 @@ struct Sender {
         windowAcknowledgement = initial
         self.segmentSize = segmentSize
         timedEnd = initial
-        congestionWindow = UInt32(segmentSize) * 10
+        congestionWindow = UInt32(segmentSize) * Self.initialSegments
         recovery = initial
+        repaired = initial
         self.timeout = timeout
     }
 
@@ -72,10 +99,21 @@ struct Sender {
     var streamEnd: SequenceNumber { SequenceNumber.later(end, finSent ? finSequence : highest) }
     /// Whether own bytes or the FIN are not acknowledged yet.
     var hasUnacknowledgedOwn: Bool { unacknowledged.isBefore(end) || (finSent && !finAcknowledged) }
+    /// Whether the oldest byte that is sent and not acknowledged is an own one: then it is ours to recover.
+    var ownIsInFlight: Bool {
+        unacknowledged.isBefore(end) && unacknowledged.isAtOrAfter(base) && highest.isAfter(unacknowledged)
+    }
     /// The peer's window as bytes beyond what it has acknowledged.
     var window: Int { max(0, edge.distance(from: unacknowledged)) }
+    /// Bytes sent and not acknowledged.
+    var flight: Int { max(0, highest.distance(from: unacknowledged)) }
     /// A smoothed round trip, zero when none was measured.
     var roundTrip: Interval { smoothed }
+    /// The number that our FIN has; meaningful once it is sent.
+    var finSequence: SequenceNumber { highest - 1 }
+
+    /// Whether a number lies among what is sent and not acknowledged.
+    func isInFlight(_ number: SequenceNumber) -> Bool { number.isAtOrAfter(unacknowledged) && number.isBefore(highest) }
 
     // MARK: Window
 
@@ -105,220 +143,6 @@ struct Sender {
         farthestEdge = edge
     }
 
-    // MARK: Sending
-
-    /// A piece to be sent.
-    struct Piece {
-        var sequence: SequenceNumber
-        /// Where it lies in the own bytes.
-        var offset: Int
-        var length: Int
-        var fin: Bool
-        var isRetransmission: Bool
-        var isProbe = false
-    }
-
-    /// The next piece that window and congestion window allow; nil when there is none. Up to `most` bytes in one piece: who
-    /// transmits splits it.
-    mutating func nextPiece(at now: Instant, most: Int = 60_000) -> Piece? {
-        if next.isBefore(base) {
-            // What lies before the own bytes is acknowledged or somebody else's to repeat.
-            next = base
-        }
-        let left = end.distance(from: next)
-        if left > 0 {
-            let allowed = min(
-                edge.distance(from: next), (unacknowledged + Int(min(congestionWindow, 1 << 30))).distance(from: next))
-            let size = Int(segmentSize)
-            var length = min(left, allowed, most)
-            if length < left, length >= size { length -= length % size }
-            // Silly window avoidance (RFC 9293 3.8.6.2.1): whole segments, or all that is left, or nothing is on its way.
-            guard length > 0, length == left || length >= size || next == unacknowledged else {
-                if deadline == .distantFuture { armTimer(at: now) }
-                return nil
-            }
-            let fin = finQueued && length == left && streamEnd == end
-            return take(length, fin: fin, at: now)
-        }
-        guard finQueued else { return nil }
-        if !finSent {
-            next = streamEnd
-        } else if next != finSequence {
-            return nil
-        }
-        return take(0, fin: true, at: now)
-    }
-
-    /// The number that our FIN has; meaningful once it is sent.
-    var finSequence: SequenceNumber { highest - 1 }
-
-    private mutating func take(_ length: Int, fin: Bool, at now: Instant) -> Piece {
-        let piece = Piece(
-            sequence: next, offset: next.distance(from: base), length: length, fin: fin, isRetransmission: next.isBefore(highest))
-        next += length + (fin ? 1 : 0)
-        if fin { finSent = true }
-        if next.isAfter(highest) {
-            highest = next
-            if !isTiming, !piece.isRetransmission {
-                isTiming = true
-                timedEnd = next
-                timedAt = now
-            }
-        }
-        if deadline == .distantFuture { armTimer(at: now) }
-        return piece
-    }
-
-    /// Notes that bytes up to `end` were forwarded, with our FIN behind them if `fin`.
-    mutating func noteForwarded(upTo end: SequenceNumber, fin: Bool, at now: Instant) {
-        if end.isAfter(highest) { highest = end }
-        // Own bytes that wait for the window are still to be sent.
-        if end.isAfter(next), !next.isBefore(self.end) { next = end }
-        if fin {
-            highest = end + 1
-            next = highest
-            finSent = true
-            armTimer(at: now)
-        }
-    }
-
-    mutating func armTimer(at now: Instant) { deadline = now + timeout }
-
-    // MARK: Acknowledgements
-
-    /// What an acknowledgement did.
-    struct Progress {
-        /// Bytes (and FIN) newly acknowledged.
-        var bytes = 0
-        /// The first own byte that is missing should be sent again at once.
-        var resend = false
-    }
-
-    /// Takes an acknowledgement that lies within what was sent.
-    /// - Parameter isBare: no data, no FIN and an unchanged window: it may count as a duplicate (RFC 5681 section 2).
-    mutating func acknowledge(_ number: SequenceNumber, isBare: Bool, at now: Instant) -> Progress {
-        var progress = Progress()
-        let moved = number.distance(from: unacknowledged)
-        if moved > 0 {
-            progress.bytes = moved
-            let wasRecovering = recovery.isAfter(unacknowledged)
-            unacknowledged = number
-            if next.isBefore(number) { next = number }
-            duplicates = 0
-            backoff = 0
-            if finSent, number == highest { finAcknowledged = true }
-            if isTiming, number.isAtOrAfter(timedEnd) {
-                isTiming = false
-                measure(now - timedAt)
-            }
-            if wasRecovering, recovery.isAfter(number), number.isBefore(end) {
-                progress.resend = true
-            } else if congestionWindow < threshold {
-                congestionWindow &+= UInt32(min(moved, Int(segmentSize)))
-            } else {
-                congestionWindow &+= max(1, UInt32(segmentSize) * UInt32(segmentSize) / max(congestionWindow, 1))
-            }
-            congestionWindow = min(congestionWindow, 1 << 24)
-            // What lies behind goes along: half of the sequence space later it would count as being ahead.
-            if end.isBefore(number) {
-                base = number
-                end = number
-            }
-            if recovery.isBefore(number) { recovery = number }
-            if hasUnacknowledgedOwn { armTimer(at: now) } else { deadline = .distantFuture }
-        } else if moved == 0, isBare, unacknowledged.isBefore(end), highest.isAfter(unacknowledged) {
-            duplicates = min(duplicates + 1, 200)
-            if duplicates == 3, !recovery.isAfter(unacknowledged) {
-                halve()
-                recovery = highest
-                progress.resend = true
-            }
-        }
-        return progress
-    }
-
-    /// Whether a number lies among what is sent and not acknowledged.
-    func isInFlight(_ number: SequenceNumber) -> Bool { number.isAtOrAfter(unacknowledged) && number.isBefore(highest) }
-
-    /// The path takes less than was thought: segments have at most `size` bytes of payload from now on. What was too large is lost, so
-    /// all own bytes on their way are sent again from the first missing one on; that is no sign of congestion, and the congestion window
-    /// stays (RFC 1191 section 6.5).
-    /// - Returns: false when segments are no larger already; then nothing changes.
-    mutating func narrow(to size: UInt16, at now: Instant) -> Bool {
-        guard size < segmentSize else { return false }
-        segmentSize = size
-        // Karn: what is timed may be sent twice now.
-        isTiming = false
-        if unacknowledged.isBefore(end), unacknowledged.isAtOrAfter(base), next.isAfter(unacknowledged) {
-            next = unacknowledged
-            armTimer(at: now)
-        }
-        return true
-    }
-
-    private mutating func halve() {
-        let flight = UInt32(max(0, highest.distance(from: unacknowledged)))
-        threshold = max(flight / 2, 2 * UInt32(segmentSize))
-        congestionWindow = threshold
-    }
-
-    /// RFC 6298 section 2; never fed from a segment that was sent twice (Karn).
-    private mutating func measure(_ sample: Interval) {
-        if smoothed == .zero {
-            smoothed = sample
-            variation = sample / 2
-        } else {
-            let error = smoothed > sample ? smoothed - sample : sample - smoothed
-            variation = (variation * 3 + error) / 4
-            smoothed = (smoothed * 7 + sample) / 8
-        }
-        let wanted = smoothed + max(variation * 4, .milliseconds(1))
-        timeout = min(max(wanted, Self.minimumTimeout), Self.maximumTimeout)
-    }
-
-    /// The first missing own bytes, once, without moving `next`.
-    mutating func firstMissing(at now: Instant) -> Piece? {
-        let left = min(end.distance(from: unacknowledged), Int(segmentSize), max(edge.distance(from: unacknowledged), 1))
-        guard left > 0, unacknowledged.isAtOrAfter(base) else { return nil }
-        isTiming = false
-        armTimer(at: now)
-        return Piece(
-            sequence: unacknowledged, offset: unacknowledged.distance(from: base), length: left, fin: false, isRetransmission: true)
-    }
-
-    /// The timer ran out.
-    /// - Returns: what to send again, or a probe of a closed window (RFC 9293 3.8.6.1); nil when everything missing is somebody else's.
-    mutating func timedOut(at now: Instant) -> Piece? {
-        isTiming = false
-        guard hasUnacknowledgedOwn || end.isAfter(next) else {
-            deadline = .distantFuture
-            return nil
-        }
-        backoff = min(backoff + 1, 60)
-        timeout = min(timeout * 2, Self.maximumTimeout)
-        armTimer(at: now)
-        if unacknowledged.isBefore(end) {
-            guard unacknowledged.isAtOrAfter(base) else { return nil }
-            if edge.isAtOrBefore(unacknowledged) {
-                var probe = Piece(
-                    sequence: unacknowledged, offset: unacknowledged.distance(from: base), length: 1, fin: false,
-                    isRetransmission: highest.isAfter(unacknowledged))
-                probe.isProbe = true
-                if highest == unacknowledged { highest += 1 }
-                next = unacknowledged
-                return probe
-            }
-            halve()
-            congestionWindow = UInt32(segmentSize)
-            recovery = unacknowledged
-            next = unacknowledged
-            return nextPiece(at: now, most: Int(segmentSize))
-        }
-        // Only the FIN is missing, or forwarded bytes before it.
-        guard finSent, unacknowledged == finSequence else { return nil }
-        return Piece(sequence: finSequence, offset: 0, length: 0, fin: true, isRetransmission: true)
-    }
-
     // MARK: Own bytes
 
     /// Where own bytes may be added: they must follow the stream's end.
@@ -331,4 +155,41 @@ struct Sender {
     }
 
     mutating func appendOwn(_ count: Int) { end += count }
+
+    /// Takes bytes into custody that were forwarded: they are own bytes from here on, all of them sent already. The buffer begins with
+    /// the byte at `start`, which is not beyond what the peer has acknowledged.
+    mutating func adopt(from start: SequenceNumber, to end: SequenceNumber, at now: Instant) {
+        precondition(!unacknowledged.isBefore(self.end) && unacknowledged.isAtOrAfter(start) && end.isAtOrBefore(highest))
+        base = start
+        self.end = end
+        if hasUnacknowledgedOwn { armTimer(at: now) }
+    }
+
+    /// Lets go of own bytes at the buffer's beginning that the peer has acknowledged.
+    /// - Returns: how many; the buffer's offsets move down by as much.
+    mutating func dropAcknowledged() -> Int {
+        let count = SequenceNumber.earlier(unacknowledged, end).distance(from: base)
+        guard count > 0 else { return 0 }
+        base += count
+        return count
+    }
+
+    // MARK: A narrower path
+
+    /// The path takes less than was thought: segments have at most `size` bytes of payload from now on. What was too large is lost, so
+    /// all own bytes on their way are sent again from the first missing one on; that is no sign of congestion, and the congestion window
+    /// stays (RFC 1191 section 6.5).
+    /// - Returns: false when segments are no larger already; then nothing changes.
+    mutating func narrow(to size: UInt16, at now: Instant) -> Bool {
+        guard size < segmentSize else { return false }
+        segmentSize = size
+        // Karn: what is timed may be sent twice now.
+        isTiming = false
+        if unacknowledged.isBefore(end), unacknowledged.isAtOrAfter(base), next.isAfter(unacknowledged) {
+            isRecovering = false
+            next = unacknowledged
+            armTimer(at: now)
+        }
+        return true
+    }
 }

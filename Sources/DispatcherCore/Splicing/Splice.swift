@@ -14,8 +14,9 @@ struct Splice {
     /// Whether the end is known, and how many bytes after B it lies.
     var endKnown = false
     var remaining: UInt64 = 0
-    /// Bytes of this epoch that the client has acknowledged: the window shown to the server grows by them.
+    /// Bytes of this epoch that the client has acknowledged: the window shown to the server begins with `firstWindow` and grows by them.
     var acknowledged: UInt64 = 0
+    var firstWindow = 0
     /// In a tunnel: from the client's numbers to those toward the server.
     var clientDelta: UInt32 = 0
     var clientStart = SequenceNumber(0)

@@ -9,6 +9,7 @@ public enum NextHop: Equatable, Sendable {
 /// Why the engine sent a packet; each is counted.
 public enum EmissionKind: UInt8, CaseIterable, Sendable {
     case forwarded, handshake, connect, acknowledgement, request, answer, fin, reset, probe, icmp, challenge
+    case tailProbe
 }
 
 /// A TCP segment to be sent: the fields that are ours to choose. The payload is handed over beside it.

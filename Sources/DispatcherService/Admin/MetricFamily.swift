@@ -29,6 +29,8 @@ struct MetricFamily: Sendable {
     static let tunnels = MetricFamily("tunnels", .gauge, ["service"], "Connections after 101 Switching Protocols.")
     static let serverLimit = MetricFamily("server_limit", .gauge, ["pool", "server"], "Permissible connections.")
     static let serverActive = MetricFamily("server_active", .gauge, ["pool", "server"], "Connections with a request outstanding.")
+    static let serverStreamed = MetricFamily(
+        "server_streamed", .gauge, ["pool", "server"], "Those of them whose request body is streamed.")
     static let serverIdle = MetricFamily("server_idle", .gauge, ["pool", "server"], "Open connections without a request.")
     static let serverConnects = MetricFamily("server_connects_total", .counter, ["pool", "server"], "Connections opened to the server.")
     static let serverUp = MetricFamily("server_up", .gauge, ["pool", "server"], "1 unless the last attempt to open a connection failed.")
@@ -40,6 +42,7 @@ struct MetricFamily: Sendable {
     static let evicted = MetricFamily(
         "evicted_connections_total", .counter, [], "Connections without a request that were closed to make room for others.")
     static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
+    static let streamed = MetricFamily("streamed_requests_total", .counter, [], "Requests whose body was longer than `body-buffer`.")
     static let captureDrops = MetricFamily(
         "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
     static let egressErrors = MetricFamily(
@@ -48,13 +51,16 @@ struct MetricFamily: Sendable {
         "next_hop_drops_total", .counter, ["side", "reason"], "Packets dropped because nobody was found to send them to.")
     static let neighbours = MetricFamily("neighbours", .gauge, ["side"], "Neighbours whose hardware addresses are known or asked for.")
     static let neighbourFailures = MetricFamily("neighbour_failures_total", .counter, ["side"], "Neighbours that did not answer ARP.")
-    static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Response bytes held for clients; 0 until staging is built.")
+    static let bodyBytes = MetricFamily("body_bytes", .gauge, [], "Memory that the bodies of requests take.")
+    static let stagingBytes = MetricFamily("staging_bytes", .gauge, [], "Memory of response bytes held for clients.")
+    static let deliveries = MetricFamily(
+        "responses_total", .counter, ["delivery"],
+        "Responses by their way to the client: staged, end-to-end, with its end kept (tail-kept), end to end without-memory for more.")
     static let buildInfo = MetricFamily("build_info", .gauge, ["version"], "1; the label has the version.")
 
     static let all = [
-        requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive, serverIdle,
-        serverConnects, serverUp, controllerState, dropped, retransmitted, evicted, repeated, captureDrops, egressErrors, nextHopDrops,
-        neighbours,
-        neighbourFailures, stagingBytes, buildInfo,
+        requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive,
+        serverStreamed, serverIdle, serverConnects, serverUp, controllerState, dropped, retransmitted, evicted, repeated, streamed,
+        captureDrops, egressErrors, nextHopDrops, neighbours, neighbourFailures, bodyBytes, stagingBytes, deliveries, buildInfo,
     ]
 }

@@ -13,8 +13,14 @@ struct MetricsPage {
         page.addPools(report.snapshot)
         page.addCounters(report)
         page.addNextHops(report)
+        page.begin(.bodyBytes)
+        page.add(.bodyBytes, [], report.snapshot.bodyBytes)
         page.begin(.stagingBytes)
-        page.add(.stagingBytes, [], 0)
+        page.add(.stagingBytes, [], report.snapshot.stagingBytes)
+        page.begin(.deliveries)
+        for way in Delivery.allCases {
+            page.add(.deliveries, [way.label], report.snapshot.counters.deliveries[Int(way.rawValue)])
+        }
         page.begin(.buildInfo)
         page.add(.buildInfo, [Version.text], 1)
         return page.text
@@ -97,6 +103,7 @@ struct MetricsPage {
         }
         addServers(.serverLimit, snapshot) { UInt64($0.limit) }
         addServers(.serverActive, snapshot) { UInt64($0.active) }
+        addServers(.serverStreamed, snapshot) { UInt64($0.streamed) }
         addServers(.serverIdle, snapshot) { UInt64($0.idle) }
         addServers(.serverConnects, snapshot) { $0.connects }
         addServers(.serverUp, snapshot) { $0.isUp ? 1 : 0 }
@@ -131,6 +138,8 @@ struct MetricsPage {
         add(.evicted, [], counters.idleEvictions)
         begin(.repeated)
         add(.repeated, [], counters.repeatedRequests)
+        begin(.streamed)
+        add(.streamed, [], counters.streamedRequests)
         begin(.captureDrops)
         for side in Side.allCases { add(.captureDrops, ["\(side)"], report.captures[Int(side.rawValue)].dropped) }
         begin(.egressErrors)

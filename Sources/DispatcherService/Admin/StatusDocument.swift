@@ -31,6 +31,8 @@ struct StatusDocument: Encodable {
         var up: Bool
         var limit: Int
         var active: Int
+        /// Those of them whose body is streamed.
+        var streamed: Int
         var idle: Int
         var opening: Int
         var closing: Int
@@ -83,6 +85,8 @@ struct StatusDocument: Encodable {
     var otherPools: [Pool]
     var timers: Int
     var bufferBytes: Int
+    /// What the bodies of requests take of them.
+    var bodyBytes: Int
     var timeWaits: Int
     var sides: [String: SideFigures]
     /// These three by reason; only those that occurred.
@@ -90,6 +94,7 @@ struct StatusDocument: Encodable {
     var requestFaults: [String: UInt64]
     var responseFaults: [String: UInt64]
     var repeatedRequests: UInt64
+    var streamedRequests: UInt64
     var overLimit: UInt64
     var recordsLost: UInt64
     var answersOmitted: UInt64
@@ -120,12 +125,14 @@ struct StatusDocument: Encodable {
         otherPools = pools.indices.filter { !routed.contains($0) }.map { pools[$0] }
         timers = snapshot.timers
         bufferBytes = snapshot.bufferBytes
+        bodyBytes = snapshot.bodyBytes
         timeWaits = snapshot.timeWaits
         sides = Dictionary(uniqueKeysWithValues: Side.allCases.map { ("\($0)", Self.side($0, report)) })
         refused = Self.occurred(RefusalReason.allCases.map(\.label), snapshot.counters.refused)
         requestFaults = Self.occurred(snapshot.counters.requestFaults.map(\.label), snapshot.counters.requestFaults.map(\.count))
         responseFaults = Self.occurred(snapshot.counters.responseFaults.map(\.label), snapshot.counters.responseFaults.map(\.count))
         repeatedRequests = snapshot.counters.repeatedRequests
+        streamedRequests = snapshot.counters.streamedRequests
         overLimit = snapshot.counters.overLimit
         recordsLost = snapshot.counters.recordsLost + report.recordsLost
         answersOmitted = snapshot.counters.answersOmitted
@@ -142,9 +149,9 @@ struct StatusDocument: Encodable {
             queueOldestSeconds: Double(pool.queueOldest.nanoseconds) / 1e9,
             servers: pool.servers.map { server in
                 Server(
-                    address: server.endpoint.description, up: server.isUp, limit: server.limit, active: server.active, idle: server.idle,
-                    opening: server.opening, closing: server.closing, tunnels: server.tunnels, connects: server.connects,
-                    connectFailures: server.connectFailures, requests: server.requests)
+                    address: server.endpoint.description, up: server.isUp, limit: server.limit, active: server.active,
+                    streamed: server.streamed, idle: server.idle, opening: server.opening, closing: server.closing, tunnels: server.tunnels,
+                    connects: server.connects, connectFailures: server.connectFailures, requests: server.requests)
             })
     }
 

@@ -150,6 +150,9 @@ struct ConfigurationDecoder {
         result.tcp.initialWindow = tcp.choice("initial-window", TCPSettings.InitialWindow.self)
         result.tcp.timeWait = tcp.interval("time-wait")
         result.tcp.serverTimeWait = tcp.interval("server-time-wait")
+        result.tcp.tailCustody = tcp.number("tail-custody")
+        result.tcp.stagingMemory = tcp.number("staging-memory")
+        result.bodyMemory = result.tcp.stagingMemory / 4
         let mss = tcp.text("server-mss")
         if mss != "auto" {
             if let number = Int(mss), (536...65_495).contains(number) {

@@ -104,7 +104,7 @@ enum FrameFuzz {
     /// A segment with any flags and numbers near the right ones.
     private static func send(_ peer: RawPeer, _ texts: [[UInt8]], _ input: inout FuzzInput) {
         let how = input.byte()
-        let flags = TCPFlags(rawValue: input.byte())
+        let flags = SegmentFlags(rawValue: input.byte())
         var payload: [UInt8] = []
         switch how & 3 {
         case 1: payload = texts[Int(input.byte()) % texts.count]

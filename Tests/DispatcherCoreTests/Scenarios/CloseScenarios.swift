@@ -245,7 +245,7 @@ struct CloseScenarios {
         #expect(two.outcome == .complete)
     }
 
-    @Test("I15 a client that acknowledges our FIN with the end of its response and stays is given 10 s")
+    @Test("I15 a client that acknowledges our FIN with the end of its response and stays is given 10 s, and not reset: it may be reading")
     func lingers() throws {
         let opened = Spliced()
         let splice = try #require(opened)
@@ -256,6 +256,7 @@ struct CloseScenarios {
         #expect(splice.world.frontConnections == 1)
         splice.client.run(.seconds(3))
         #expect(splice.world.frontConnections == 0)
+        #expect(!splice.client.received.contains { $0.flags.contains(.rst) })
         splice.world.check()
     }
 }

@@ -118,8 +118,24 @@ struct FrontOpenScenarios {
         world.check()
     }
 
-    @Test("B06 a bare FIN or ACK that overtakes the request is dropped in silence too", arguments: [[.ack, .fin], .ack] as [TCPFlags])
-    func earlyBare(flags: TCPFlags) throws {
+    @Test("B06 no segment within 16 KiB behind the first one is ever taken for it, whichever they are")
+    func earlyNeverPasses() throws {
+        let (world, client, _) = World.raw()
+        client.send(.syn)
+        client.sequence &+= 1
+        client.acknowledgement = try #require(client.arrivals().last).sequence &+ 1
+        client.followsPeer = false
+        for offset in 1..<UInt32(16_384) { client.send(.ack, [65]) { $0.sequence &+= offset } }
+        client.run(.seconds(1))
+        #expect(world.frontConnections == 0 && world.dropped(.cookieEarlySegment) == 16_383)
+        client.send(.ack, [65])
+        client.run()
+        #expect(world.frontConnections == 1)
+        world.check()
+    }
+
+    @Test("B06 a bare FIN or ACK that overtakes the request is dropped in silence too", arguments: [[.ack, .fin], .ack] as [SegmentFlags])
+    func earlyBare(flags: SegmentFlags) throws {
         let (world, client, server) = World.raw()
         client.send(.syn)
         client.sequence &+= 1
@@ -260,7 +276,7 @@ struct FrontOpenScenarios {
 
     @Test("B17 a cookie comes with ACK, PSH and FIN only")
     func b17() throws {
-        for (flags, opens): (TCPFlags, Bool) in [([.ack, .rst], false), ([.ack, .syn], false), ([.ack, .psh], true), (.ack, true)] {
+        for (flags, opens): (SegmentFlags, Bool) in [([.ack, .rst], false), ([.ack, .syn], false), ([.ack, .psh], true), (.ack, true)] {
             let (world, client, _) = World.raw()
             client.send(.syn)
             client.sequence &+= 1

@@ -133,7 +133,7 @@ struct ParsingScenarios {
         "A14 illegal flag sets never open a connection, and do not harm one",
         arguments: [0x03, 0x06, 0x00, 0x29, 0x3F, 0x07, 0x01, 0x08, 0x05])
     func a14(raw: Int) throws {
-        let flags = TCPFlags(rawValue: UInt8(raw))
+        let flags = SegmentFlags(rawValue: UInt8(raw))
         let (world, stranger, server) = World.raw()
         stranger.send(flags) { $0.flags = flags }
         #expect(stranger.arrivals().allSatisfy { $0.flags.contains(.rst) })

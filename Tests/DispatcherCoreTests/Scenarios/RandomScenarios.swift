@@ -47,10 +47,12 @@ struct RandomRun {
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].initialLimit = limit }
             configuration.services[0].limits.sendIdle = .seconds(900)
             configuration.services[0].limits.headTime = .seconds(900)
-            configuration.services[0].limits.bodyRate = 100
+            configuration.services[0].limits.bodyRate = 0
             configuration.services[0].limits.tunnelIdle = .seconds(900)
             configuration.services[0].limits.idle = .seconds(300)
             if random.chance(0.3) { configuration.clientSideMTU = 1_400 }
+            configuration.tcp.tailCustody = [64 << 10, 64 << 10, 8 << 10, 1_000, 0][random.below(5)]
+            if random.chance(0.1) { configuration.tcp.stagingMemory = random.within(0...200_000) }
         }
         self.world = world
         for server in world.servers where random.chance(0.3) { server.keepAlive = .milliseconds(Int64(random.within(100...5_000))) }
@@ -101,10 +103,7 @@ struct RandomRun {
     static func request(_ random: inout SimulationRandom) -> RequestPlan {
         var plan = RequestPlan.get()
         switch random.below(6) {
-        case 0: plan = .post(random.within(1...20_000))
-        case 1:
-            plan = .post(random.within(1...5_000))
-            plan.chunk = random.within(1...2_000)
+        case 0, 1: plan = .upload(&random)
         case 2: plan.method = "HEAD"
         default: break
         }

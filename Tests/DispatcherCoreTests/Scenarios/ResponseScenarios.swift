@@ -49,7 +49,7 @@ struct ResponseScenarios {
 
     @Test("E05 a segment lost toward the client: duplicates pass, the server sends it again, the dispatcher does not")
     func e05() {
-        let world = World()
+        let world = World { $0.tcp.tailCustody = 0 }
         world.client([world.exchange(.get(), .length(60_000))])
         var data = 0
         world.links["client1"]!.down.filter = { segment in

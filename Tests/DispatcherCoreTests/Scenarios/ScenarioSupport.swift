@@ -5,9 +5,12 @@ import Testing
 extension World {
     static let get = [UInt8](text: "GET /x/1 HTTP/1.1\r\nHost: test.example\r\n\r\n")
 
-    /// One raw client and one raw server.
+    /// One raw client and one raw server; everything end to end ([0063]) unless `configure` says otherwise.
     static func raw(servers: Int = 1, configure: (inout EngineConfiguration) -> Void = { _ in }) -> (World, RawPeer, RawPeer) {
-        let world = World(servers: 0, rawServers: servers, configure: configure)
+        let world = World(servers: 0, rawServers: servers) { configuration in
+            configuration.tcp.tailCustody = 0
+            configure(&configuration)
+        }
         return (world, world.rawClient(), world.rawServer())
     }
 
@@ -68,7 +71,10 @@ struct Spliced {
         request bytes: [UInt8] = World.get, clientWindow: UInt16 = 65_535, options: [UInt8]? = nil, serverOptions: [UInt8]? = nil,
         clientSequence: UInt32 = 1_000, serverSequence: UInt32 = 500_000, configure: (inout EngineConfiguration) -> Void = { _ in }
     ) {
-        let world = World(servers: 0, rawServers: 1, configure: configure)
+        let world = World(servers: 0, rawServers: 1) { configuration in
+            configuration.tcp.tailCustody = 0
+            configure(&configuration)
+        }
         self.init(
             world, world.rawClient(sequence: clientSequence), world.rawServer(sequence: serverSequence), request: bytes,
             clientWindow: clientWindow, options: options, serverOptions: serverOptions)

@@ -174,7 +174,7 @@ struct TunnelScenarios {
         arguments: [70_000, 1_000_000_000])
     func farAway(offset: UInt32) throws {
         let (world, client, server) = try Self.raw()
-        for flags: TCPFlags in [[.ack, .psh], .rst, [.ack, .fin]] {
+        for flags: SegmentFlags in [[.ack, .psh], .rst, [.ack, .fin]] {
             let payload: [UInt8] = flags.contains(.psh) ? [88] : []
             client.send(flags, payload) { $0.sequence &+= 65_535 &+ offset }
             #expect(server.arrivals().isEmpty)
@@ -188,6 +188,72 @@ struct TunnelScenarios {
         server.advance(.rst)
         #expect(client.arrivals().contains { $0.flags.contains(.rst) && $0.sequence == client.acknowledgement })
         #expect(world.frontConnections == 0)
+        world.check()
+    }
+
+    @Test("a RST that is not exact moves nothing: its repetition does not end the tunnel", arguments: [Side.client, .server])
+    func inexactResetTwice(from side: Side) throws {
+        let (world, client, server) = try Self.raw()
+        let from = side == .client ? client : server
+        for _ in 0..<3 {
+            from.send([.rst, .ack]) { $0.sequence &+= 1_000 }
+            from.run()
+        }
+        #expect(world.firstServer.tunnels == 1)
+        client.skip()
+        server.skip()
+        client.advance([.ack, .psh], [1, 2])
+        #expect(server.arrivals().contains { $0.payload == [1, 2] })
+        server.advance([.ack, .psh], [3])
+        #expect(client.arrivals().contains { $0.payload == [3] })
+        world.check()
+    }
+
+    @Test("a RST is passed without SACK blocks, and what it acknowledges has nothing sent", arguments: [Side.client, .server])
+    func resetWithSACK(from side: Side) throws {
+        let options: [UInt8] = [2, 4, 5, 180, 1, 1, 4, 2]
+        let opened = Spliced(request: Self.upgrade, options: options, serverOptions: options) { $0.pools[0].open = .onRequest }
+        let splice = try #require(opened)
+        splice.server.advance([.ack, .psh], Self.switching)
+        splice.client.run()
+        splice.client.acknowledge()
+        splice.client.run()
+        try #require(splice.world.firstServer.tunnels == 1)
+        let (from, to) = side == .client ? (splice.client, splice.server) : (splice.server, splice.client)
+        to.advance(.ack, [UInt8](repeating: 1, count: 100))
+        splice.world.simulation.run(for: .milliseconds(5))
+        from.skip()
+        to.skip()
+        from.send([.rst, .ack]) {
+            $0.options = TestSegment.sack([($0.acknowledgement &- 60, $0.acknowledgement &- 20)])
+            $0.acknowledgement &-= 100
+        }
+        let came = to.arrivals()
+        #expect(came.count == 1 && came[0].flags.contains(.rst) && came[0].options.isEmpty)
+        #expect(from.arrivals().isEmpty)
+        splice.world.check()
+    }
+
+    @Test("the edge shown to the server is the client's, also before the client has acknowledged the 101")
+    func edgeWithinHead() throws {
+        let (world, client, server) = try Self.pending()
+        client.window = 500
+        client.acknowledge()
+        client.run()
+        server.advance([.ack, .psh], Self.switching)
+        client.run()
+        let start = client.acknowledgement &- UInt32(Self.switching.count)
+        server.skip()
+        // A segment that acknowledges nothing of the head, with data: it passes, and shows no more than the client's window holds.
+        client.followsPeer = false
+        client.acknowledgement = start
+        client.advance([.ack, .psh], [1])
+        let came = server.arrivals()
+        try #require(!came.isEmpty)
+        for segment in came {
+            let edge = Int(Int32(bitPattern: segment.acknowledgement &- server.sequence)) + Int(segment.window)
+            #expect(edge <= 500 - Self.switching.count)
+        }
         world.check()
     }
 

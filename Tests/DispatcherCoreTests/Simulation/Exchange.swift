@@ -6,17 +6,21 @@ enum Tagged {
     static let cell = 16
 
     static func bytes(_ id: UInt32, count: Int, letter: UInt8 = UInt8(ascii: "r")) -> [UInt8] {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count + Self.cell)
         let digits = Array("0123456789abcdef".utf8)
-        var cell = [letter] + (0..<8).map { digits[Int(id >> UInt32(28 - 4 * $0) & 15)] } + [UInt8](text: "@000000")
-        while bytes.count < count {
-            var offset = bytes.count
-            for place in stride(from: 15, through: 10, by: -1) {
-                cell[place] = digits[offset & 15]
-                offset >>= 4
+        let cells = (count + Self.cell - 1) / Self.cell
+        let first = [letter] + (0..<8).map { digits[Int(id >> UInt32(28 - 4 * $0) & 15)] } + [UInt8](text: "@000000")
+        // Written in place: wide runs make many megabytes of it.
+        var bytes = [UInt8](unsafeUninitializedCapacity: cells * Self.cell) { memory, written in
+            for number in 0..<cells {
+                let start = number * Self.cell
+                for place in 0..<Self.cell { memory[start + place] = first[place] }
+                var offset = start
+                for place in stride(from: 15, through: 10, by: -1) {
+                    memory[start + place] = digits[offset & 15]
+                    offset >>= 4
+                }
             }
-            bytes += cell
+            written = cells * Self.cell
         }
         bytes.removeLast(bytes.count - count)
         return bytes
@@ -36,6 +40,8 @@ struct RequestPlan {
     /// Tunnel bytes that follow a 101, each way.
     var tunnelUp = 0
     var tunnelDown = 0
+    /// The server sends back what comes through the tunnel, instead of bytes of its own.
+    var echoes = false
     /// Raw bytes instead of everything above.
     var raw: [UInt8]?
 
@@ -44,6 +50,13 @@ struct RequestPlan {
         var plan = RequestPlan()
         plan.method = "POST"
         plan.body = body
+        return plan
+    }
+    /// A POST with a body of any length up to 256 KiB, most of them short, by length or in chunks.
+    static func upload(_ random: inout SimulationRandom) -> RequestPlan {
+        let most = [20_000, 20_000, 60_000, 66_000, 120_000, 256 << 10][random.below(6)]
+        var plan = post(random.within(1...most))
+        if random.chance(0.5) { plan.chunk = random.within(1...[2_000, 9_000, 100_000][random.below(3)]) }
         return plan
     }
     static func upgrade(up: Int, down: Int) -> RequestPlan {
@@ -56,6 +69,20 @@ struct RequestPlan {
         plan.tunnelDown = down
         return plan
     }
+
+    static func echo(_ count: Int) -> RequestPlan {
+        var plan = upgrade(up: count, down: count)
+        plan.echoes = true
+        return plan
+    }
+
+    /// What the client must receive through the tunnel.
+    func tunnelExpected(_ id: UInt32) -> [UInt8] {
+        Tagged.bytes(id, count: tunnelDown, letter: UInt8(ascii: echoes ? "u" : "d"))
+    }
+
+    /// Whether it may be given to a server twice (RFC 9110 9.2.2).
+    var isIdempotent: Bool { method != "POST" }
 
     func with(_ name: String, _ value: String) -> RequestPlan {
         var plan = self
@@ -155,6 +182,8 @@ struct ResponsePlan {
         (0..<interim).flatMap { Array("HTTP/1.1 103 Early Hints\r\nX-Request: \(id)\r\nX-Interim: \($0)\r\n\r\n".utf8) }
     }
 
+    private static let padding = String(repeating: "p", count: 400)
+
     func head(_ id: UInt32) -> [UInt8] {
         var head = "\(version) \(status) Status\r\nX-Request: \(id)\r\n"
         switch framing {
@@ -169,7 +198,7 @@ struct ResponsePlan {
             var filler = headSize - head.utf8.count - 2
             while filler > 0 {
                 let part = max(8, min(filler, 400))
-                head += "X-Pad:" + String(repeating: "p", count: part - 8) + "\r\n"
+                head += "X-Pad:" + Self.padding.prefix(part - 8) + "\r\n"
                 filler -= part
             }
         }
@@ -187,13 +216,16 @@ struct ResponsePlan {
 
     var endsByClose: Bool { if case .untilClose = framing { true } else { false } }
     var endsConnection: Bool { closes || finishes || endsByClose }
+    /// Whether the client's connection ends with it.
+    var endsClientConnection: Bool { closes || endsByClose || version == "HTTP/1.0" }
 }
 
 /// One request, its answer, and what both ends saw of it.
 final class Exchange {
     let id: UInt32
-    var request: RequestPlan
-    var response: ResponsePlan
+    var request: RequestPlan { didSet { known = nil } }
+    var response: ResponsePlan { didSet { known = nil } }
+    private var known: [UInt8]?
 
     /// How often a server has received the whole of it.
     var deliveries = 0
@@ -207,6 +239,17 @@ final class Exchange {
     var clientBody: Int?
     var bodyLength = 0
 
+    /// Whether the dispatcher takes the whole response into its custody: its length is known and no more than that.
+    func isStaged(tailCustody: Int, method: String) -> Bool {
+        guard tailCustody > 0 else { return false }
+        if method == "HEAD" || response.status == 204 || response.status == 304 { return true }
+        switch response.framing {
+        case .contentLength(let length): return length <= tailCustody
+        case .none: return true
+        case .chunked, .untilClose, .switching: return false
+        }
+    }
+
     init(id: UInt32, request: RequestPlan, response: ResponsePlan) {
         self.id = id
         self.request = request
@@ -215,8 +258,11 @@ final class Exchange {
 
     /// What the client must receive, byte for byte, when a server answers it as planned.
     var expected: [UInt8] {
+        if let known { return known }
         let interim = request.version == "HTTP/1.0" ? [] : response.interimBytes(id)
-        return interim + response.head(id) + response.body(id, method: request.method)
+        let bytes = interim + response.head(id) + response.body(id, method: request.method)
+        known = bytes
+        return bytes
     }
 }
 

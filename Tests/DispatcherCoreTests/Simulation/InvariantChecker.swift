@@ -8,6 +8,10 @@ final class InvariantChecker {
     private(set) var packetsOut = [UInt64](repeating: 0, count: 2)
     private let services: Set<Endpoint>
     private let servers: Set<Endpoint>
+    /// The number of the last SYN of each port to each server.
+    private var opened: [TestFlow: UInt32] = [:]
+    /// SYNs on a port that had a connection to that server before.
+    private(set) var portsReused: UInt64 = 0
 
     init(_ simulation: Simulation, configuration: EngineConfiguration) {
         self.simulation = simulation
@@ -39,6 +43,10 @@ final class InvariantChecker {
             if segment.source.address != configuration.sourceAddress { simulation.violation("I5: from \(segment.source) to a server") }
             if !servers.contains(segment.destination), !segment.flags.contains(.rst) {
                 simulation.violation("I5: to no server of ours: \(segment)")
+            }
+            if segment.flags == .syn {
+                let before = opened.updateValue(segment.sequence, forKey: TestFlow(localPort: segment.source.port, remote: segment.destination))
+                if before != nil, before != segment.sequence { portsReused += 1 }
             }
         }
     }
@@ -83,6 +91,7 @@ final class InvariantChecker {
             expect(pool.queueLength, 0, "queueLength of \(pool.name)")
             for server in pool.servers {
                 expect(server.active, 0, "active of \(server.endpoint)")
+                expect(server.streamed, 0, "streamed of \(server.endpoint)")
                 expect(server.opening, 0, "opening of \(server.endpoint)")
                 expect(server.closing, 0, "closing of \(server.endpoint)")
                 expect(server.tunnels, 0, "tunnels of \(server.endpoint)")
@@ -91,6 +100,8 @@ final class InvariantChecker {
         }
         expect(snapshot.timeWaits, 0, "timeWaits")
         expect(snapshot.bufferBytes, 0, "bufferBytes")
+        expect(snapshot.stagingBytes, 0, "stagingBytes")
+        expect(snapshot.bodyBytes, 0, "bodyBytes")
         expect(snapshot.clientsHold, 0, "clientsHold")
         if snapshot.timers > idle { simulation.violation("I7: \(snapshot.timers) timers at rest with \(idle) idle connections") }
     }

@@ -37,7 +37,7 @@ final class RawPeer {
 
     var simulation: Simulation { host.simulation }
 
-    func segment(_ flags: TCPFlags, _ payload: [UInt8] = []) -> TestSegment {
+    func segment(_ flags: SegmentFlags, _ payload: [UInt8] = []) -> TestSegment {
         var segment = TestSegment(source: local, destination: remote)
         segment.flags = flags
         segment.sequence = sequence
@@ -51,14 +51,14 @@ final class RawPeer {
     func send(_ segment: TestSegment) { host.send(segment) }
 
     /// Sends at the present numbers without moving them, with changes.
-    func send(_ flags: TCPFlags, _ payload: [UInt8] = [], change: (inout TestSegment) -> Void = { _ in }) {
+    func send(_ flags: SegmentFlags, _ payload: [UInt8] = [], change: (inout TestSegment) -> Void = { _ in }) {
         var segment = segment(flags, payload)
         change(&segment)
         host.send(segment)
     }
 
     /// Sends and moves its own number on.
-    func advance(_ flags: TCPFlags, _ payload: [UInt8] = []) {
+    func advance(_ flags: SegmentFlags, _ payload: [UInt8] = []) {
         let segment = segment(flags, payload)
         sequence = segment.end
         host.send(segment)

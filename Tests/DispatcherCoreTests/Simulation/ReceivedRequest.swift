@@ -1,5 +1,3 @@
-import DispatcherCore
-
 /// A request as the simulated server reads it: only the canonical form that the dispatcher writes.
 struct ReceivedRequest {
     var head: String

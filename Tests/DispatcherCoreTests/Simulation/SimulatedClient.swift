@@ -32,11 +32,16 @@ struct ClientScript {
     var mayBeAbandoned = false
     /// Whether a POST may be answered 502: what a server that closed idle connections leaves no other answer for.
     var acceptsBadGateway = false
+    /// Whether it may be reset before anything of it was acknowledged: a SYN cookie is good for one minute to two, and everything may be lost
+    /// as long.
+    var mayExpire = false
+    /// With which statuses the dispatcher itself may answer any request, where servers fail.
+    var acceptsErrors: [Int] = []
 }
 
 /// An HTTP client over a test endpoint: sends its exchanges and compares every byte that comes back.
 final class SimulatedClient {
-    enum Outcome: Equatable { case running, complete, closedEarly, reset, timedOut, aborted, refused }
+    enum Outcome: Equatable { case running, complete, closedEarly, reset, timedOut, aborted, refused, expired }
 
     let host: TestHost
     let script: ClientScript
@@ -58,7 +63,10 @@ final class SimulatedClient {
     private let thinkTimer: SimulationTimer
     private var tunnelReceived: [UInt8] = []
     private var inTunnel: Exchange?
+    var isInTunnel: Bool { inTunnel != nil }
     var onAnswered: ((Exchange) -> Void)?
+    /// Its connection has ended.
+    var onFinished: (() -> Void)?
 
     init(_ host: TestHost, port: UInt16, to service: Endpoint, script: ClientScript, options: TestTCPOptions = TestTCPOptions()) {
         self.host = host
@@ -162,16 +170,17 @@ final class SimulatedClient {
         let exchange = script.exchanges[answered]
         if let status = script.ownAnswers[exchange.id] { return takeOwnAnswer(status, exchange) }
         let count = min(pending.count, expectation.count - expectationIndex)
-        let matches = expectation[expectationIndex..<expectationIndex + count] == pending[..<count]
-        if !matches, script.acceptsBadGateway, exchange.request.method == "POST", expectationIndex <= 9 {
-            outcome = .refused
-            endpoint.abort()
-            return false
-        }
-        if !matches {
+        if expectation[expectationIndex..<expectationIndex + count] != pending[..<count] {
             let at = (0..<count).first { expectation[expectationIndex + $0] != pending[$0] }!
+            expectationIndex += at
+            pending.removeFirst(at)
+            if isAcceptableError(exchange) {
+                outcome = .refused
+                endpoint.abort()
+                return false
+            }
             host.violation(
-                "answer \(exchange.id), byte \(expectationIndex + at): expected \(Self.excerpt(expectation[(expectationIndex + at)...])), came \(Self.excerpt(pending[at...]))"
+                "answer \(exchange.id), byte \(expectationIndex): expected \(Self.excerpt(expectation[expectationIndex...])), came \(Self.excerpt(pending))"
             )
             outcome = .closedEarly
             endpoint.abort()
@@ -183,6 +192,20 @@ final class SimulatedClient {
         if exchange.response.endsByClose { return false }
         completed(exchange)
         return true
+    }
+
+    /// Whether what came instead of an answer is an error of the dispatcher's that must be expected.
+    private func isAcceptableError(_ exchange: Exchange) -> Bool {
+        var statuses = script.acceptsErrors
+        if script.acceptsBadGateway, !exchange.request.isIdempotent { statuses.append(502) }
+        // It may follow interim responses, which are all of one length.
+        let interims = exchange.request.version == "HTTP/1.0" ? 0 : exchange.response.interim
+        let interim = interims == 0 ? 0 : exchange.response.interimBytes(exchange.id).count / interims
+        for start in (0...interims).map({ $0 * interim }) where (start...start + 12).contains(expectationIndex) {
+            let came = expectation[start..<expectationIndex] + pending.prefix(start + 12 - expectationIndex)
+            if statuses.contains(where: { Array("HTTP/1.1 \($0)".utf8).starts(with: came) }) { return true }
+        }
+        return false
     }
 
     private func completed(_ exchange: Exchange) {
@@ -231,7 +254,7 @@ final class SimulatedClient {
     private func takeTunnel(_ exchange: Exchange) -> Bool {
         tunnelReceived += pending
         pending = []
-        let expected = Tagged.bytes(exchange.id, count: exchange.request.tunnelDown, letter: UInt8(ascii: "d"))
+        let expected = exchange.request.tunnelExpected(exchange.id)
         if !expected.starts(with: tunnelReceived) { host.violation("tunnel \(exchange.id): other bytes than the server sent") }
         if tunnelReceived.count >= expected.count { allAnswered() }
         return false
@@ -254,13 +277,30 @@ final class SimulatedClient {
         endpoint.close()
     }
 
+    /// It is gone without a word, as when it loses its power.
+    func vanish() {
+        guard endpoint != nil, endpoint.state != .closed else { return }
+        outcome = .aborted
+        writeTimer.cancel()
+        thinkTimer.cancel()
+        endpoint.leave()
+    }
+
     private func ended(_ end: TestTCPEndpoint.End) {
+        defer { onFinished?() }
         self.end = end
         // A slow reader takes what is left before it looks at the end.
         if end == .finished { endpoint.read(.max / 2) }
         writeTimer.cancel()
         thinkTimer.cancel()
+        if end == .timedOut, script.mayExpire, !script.mayFail {
+            host.violation("nobody acknowledged what it sent, after \(answered) of \(script.exchanges.count) answers")
+        }
         guard outcome == .running else { return }
+        if script.mayExpire, end == .resetByPeer, endpoint.unacknowledged <= 1 {
+            outcome = .expired
+            return
+        }
         switch end {
         case .resetByPeer, .refused: outcome = .reset
         case .timedOut: outcome = .timedOut

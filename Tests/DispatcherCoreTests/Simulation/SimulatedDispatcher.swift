@@ -19,11 +19,14 @@ final class SimulatedDispatcher {
     private var wakeAt = Instant.distantFuture
     private var flushPlanned = false
     private var idleWakes = 0
-    private(set) var capture = CaptureFile()
+    /// Filled where a run may have to be looked at.
+    var capture = CaptureFile()
     private(set) var checker: InvariantChecker
     private(set) var records: [RequestRecord] = []
     /// Called with each frame that the engine sends, as it is on the wire.
     var onEmit: ((Side, TestSegment) -> Void)?
+    /// Called when a RST goes to a server: with its address, and the end of the connection that is ours.
+    var onServerReset: ((_ server: Endpoint, _ ours: Endpoint) -> Void)?
     /// Frames at the same instant form one batch of at most this many before what was written is sent.
     var batch = 64
     private var inBatch = 0
@@ -44,6 +47,21 @@ final class SimulatedDispatcher {
     var snapshot: Snapshot { engine.snapshot(at: simulation.now) }
     var isDrained: Bool { engine.isDrained }
     var nextDeadline: Instant { engine.nextDeadline }
+
+    /// What this engine has counted goes into the table over all.
+    func addToCoverage() {
+        guard Coverage.isWanted else { return }
+        drainRecords()
+        let snapshot = snapshot
+        let failures = snapshot.pools.reduce(0) { $0 + $1.servers.reduce(0) { $0 + $1.connectFailures } }
+        func records(_ kind: RequestRecord.Kind) -> UInt64 { UInt64(self.records.count { $0.kind == kind }) }
+        Coverage.add(
+            snapshot,
+            [
+                .portReused: checker.portsReused, .tunnelOpened: records(.tunnelOpened), .tunnelClosed: records(.tunnelClosed),
+                .connectFailed: failures, .clientForgotten: snapshot.clientEvictions,
+            ])
+    }
 
     // MARK: In
 
@@ -164,6 +182,7 @@ final class SimulatedDispatcher {
                 let segment = try TestSegment(frame: frame, mtu: mtu, strict: true)
                 checker.check(segment, on: packet.side)
                 onEmit?(packet.side, segment)
+                if packet.side == .server, segment.flags.contains(.rst) { onServerReset?(segment.destination, segment.source) }
             } catch {
                 simulation.violation("I5: the engine sent \(error)")
             }

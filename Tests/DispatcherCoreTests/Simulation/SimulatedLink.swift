@@ -23,6 +23,9 @@ struct Impairments {
     var rate = 0
     /// Frames that may wait for the rate; further ones are dropped.
     var capacity = 1_000
+    /// The chance that with a frame a stall begins, of up to `stallTime`: what is sent meanwhile leaves at its end.
+    var stalling = 0.0
+    var stallTime = Interval.seconds(2)
     /// When the chances above end, as virtual time since the start; nil = never.
     var calmAfter: Interval?
 
@@ -51,7 +54,10 @@ final class SimulatedLink {
     private(set) var statistics = Statistics()
     private var random: SimulationRandom
     private var busyUntil = Instant.distantPast
+    private var stalledUntil = Instant.distantPast
     private var waiting = 0
+    /// Whether everything is lost, until it is set back: a cable that was pulled.
+    var isCut = false
     private var merge: SegmentMerger?
     private let mergeTimer: SimulationTimer
 
@@ -68,6 +74,10 @@ final class SimulatedLink {
 
     func send(_ bytes: [UInt8]) {
         statistics.sent += 1
+        if isCut {
+            statistics.lost += 1
+            return
+        }
         if let filter, let segment = try? TestSegment(frame: bytes), !filter(segment) {
             statistics.filtered += 1
             return
@@ -98,6 +108,10 @@ final class SimulatedLink {
             statistics.lost += 1
             return
         }
+        if random.chance(impairments.stalling) {
+            stalledUntil = simulation.now + Interval(nanoseconds: Int64(random.below(Int(impairments.stallTime.nanoseconds))))
+        }
+        departure = max(departure, stalledUntil)
         var frame = frame
         if random.chance(impairments.corruption) { damage(&frame, repair: false) }
         if random.chance(impairments.tampering) { damage(&frame, repair: true) }

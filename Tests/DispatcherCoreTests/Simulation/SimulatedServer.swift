@@ -10,11 +10,15 @@ final class SimulatedServer {
     var keepAlivePattern: ((Int) -> Interval?)?
     /// Requests it may have at a time: the dispatcher's limit; nil = not checked.
     var limit: Int?
+    /// Bytes of a response that the dispatcher may have in its custody: `tcp.tail-custody`.
+    var tailCustody = 0
     /// Whether requests must carry what the dispatcher adds.
     var expectsDispatcher = true
     /// Whether a second request before the first one's answer is a fault.
     var allowsPipelining = false
-    /// Whether a request that came in whole may come again.
+    /// Whether a connection may end because nobody acknowledged anything for long.
+    var mayTimeOut = true
+    /// Whether an idempotent request that came in whole may come again.
     var mayRepeat = false
     private(set) var active = 0
     private(set) var activeHigh = 0
@@ -44,11 +48,22 @@ final class SimulatedServer {
         order.append(exchange.id)
         exchange.deliveries += 1
         if let limit, active > limit { host.violation("\(active) requests at a time, the limit is \(limit)") }
-        if exchange.deliveries > 1, !mayRepeat { host.violation("request \(exchange.id) came \(exchange.deliveries) times") }
+        if exchange.deliveries > 1, !mayRepeat || !exchange.request.isIdempotent { host.violation("request \(exchange.id) came \(exchange.deliveries) times") }
         onRequest?(exchange)
     }
 
     func ended() { active -= 1 }
+
+    /// The dispatcher has sent a RST to one of its connections: what was asked there is no longer its concern, though the RST may be lost.
+    func dispatcherReset(_ remote: Endpoint) {
+        for connection in connections where connection.endpoint.remote == remote { connection.excuse() }
+    }
+
+    /// All its connections are gone without a word, as when it loses its power.
+    func vanish() {
+        for endpoint in host.endpoints.values.sorted(by: { $0.remote.port < $1.remote.port }) { endpoint.leave() }
+        for connection in connections { connection.vanish() }
+    }
 }
 
 /// One connection at the server.
@@ -58,8 +73,10 @@ final class ServerConnection {
     let number: Int
     private var buffer: [UInt8] = []
     private(set) var current: Exchange?
+    private var isExcused = false
     private var output: [UInt8] = []
-    private var isTunnel = false
+    private var written = 0
+    private(set) var isTunnel = false
     private var tunnelReceived: [UInt8] = []
     private let pauseTimer: SimulationTimer
     private let idleTimer: SimulationTimer
@@ -73,7 +90,10 @@ final class ServerConnection {
         idleTimer = SimulationTimer(server.host.simulation)
         endpoint.onData = { [unowned self] in arrived($0) }
         endpoint.onPeerFinished = { [unowned self] in peerFinished() }
-        endpoint.onEnd = { [unowned self] _ in ended() }
+        endpoint.onEnd = { [unowned self] end in
+            if end == .timedOut, !server.mayTimeOut { server.host.violation("nobody acknowledged what \(endpoint.local) sent to \(endpoint.remote)") }
+            ended()
+        }
         endpoint.onAcknowledgement = { [unowned self] in checkFaithful($0, edge: $1) }
         idleTimer.action = { [unowned self] in if current == nil { self.endpoint.close() } }
         armIdle()
@@ -128,10 +148,12 @@ final class ServerConnection {
         let head = plan.head(exchange.id)
         let body = plan.body(exchange.id, method: exchange.request.method)
         exchange.serverEndpoint = endpoint
+        lastAnswered = exchange
         exchange.serverStart = endpoint.dataEnd
         exchange.serverBody = endpoint.dataEnd + interim.count + head.count
         exchange.bodyLength = body.count
         output = interim + head + body
+        written = 0
         switch plan.fault {
         case .nonsense(let bytes): output = bytes
         case .reset(let count): output.removeLast(max(0, output.count - count))
@@ -140,9 +162,10 @@ final class ServerConnection {
         case .surplus(let count): output += Tagged.bytes(0xFFFF_FFFF, count: count)
         case nil: break
         }
+        if output.count < interim.count + head.count + body.count { exchange.bodyLength = max(0, output.count - interim.count - head.count) }
         if plan.bodyDelay > .zero, !body.isEmpty {
-            endpoint.write(Array(output.prefix(interim.count + head.count)))
-            output.removeFirst(min(output.count, interim.count + head.count))
+            written = min(output.count, interim.count + head.count)
+            endpoint.write(Array(output[..<written]))
             pauseTimer.action = { [unowned self] in writePiece() }
             pauseTimer.arm(after: plan.bodyDelay)
         } else {
@@ -153,17 +176,18 @@ final class ServerConnection {
     private func writePiece() {
         guard let exchange = current, !endpoint.finishQueued else { return }
         let plan = exchange.response
-        let count = plan.pieces == 0 ? output.count : min(plan.pieces, output.count)
-        let piece = Array(output.prefix(count))
-        output.removeFirst(count)
-        if output.isEmpty { written(exchange, piece) } else { endpoint.write(piece) }
-        guard !output.isEmpty else { return }
+        let left = output.count - written
+        let count = plan.pieces == 0 ? left : min(plan.pieces, left)
+        let piece = Array(output[written..<written + count])
+        written += count
+        if written == output.count { finishWriting(exchange, piece) } else { endpoint.write(piece) }
+        guard written < output.count else { return }
         pauseTimer.action = { [unowned self] in writePiece() }
         pauseTimer.arm(after: max(plan.pause, .microseconds(1)))
     }
 
     /// The last piece goes out: what comes after the response.
-    private func written(_ exchange: Exchange, _ piece: [UInt8]) {
+    private func finishWriting(_ exchange: Exchange, _ piece: [UInt8]) {
         let plan = exchange.response
         switch plan.fault {
         case .reset:
@@ -178,7 +202,7 @@ final class ServerConnection {
         }
         current = nil
         served += 1
-        server.ended()
+        if !isExcused { server.ended() }
         endpoint.write(piece)
         if case .finish = plan.fault { return endpoint.close() }
         if case .switching = plan.framing { return beginTunnel(exchange) }
@@ -194,7 +218,7 @@ final class ServerConnection {
     private func beginTunnel(_ exchange: Exchange) {
         isTunnel = true
         tunnel = exchange
-        if exchange.request.tunnelDown > 0 {
+        if exchange.request.tunnelDown > 0, !exchange.request.echoes {
             endpoint.write(Tagged.bytes(exchange.id, count: exchange.request.tunnelDown, letter: UInt8(ascii: "d")))
         }
         if !buffer.isEmpty {
@@ -210,6 +234,7 @@ final class ServerConnection {
         let expected = Tagged.bytes(tunnel.id, count: tunnel.request.tunnelUp, letter: UInt8(ascii: "u"))
         if !expected.starts(with: tunnelReceived) { server.host.violation("tunnel \(tunnel.id): other bytes than the client sent") }
         tunnelBytes = tunnelReceived.count
+        if tunnel.request.echoes, !endpoint.finishQueued { endpoint.write(bytes) }
     }
 
     private(set) var tunnelBytes = 0
@@ -220,12 +245,21 @@ final class ServerConnection {
         if current == nil || server.expectsDispatcher { endpoint.close() }
     }
 
+    /// Its request does not count any more, but is answered all the same.
+    func excuse() {
+        guard current != nil, !isExcused else { return }
+        isExcused = true
+        server.ended()
+    }
+
+    func vanish() { ended() }
+
     private func ended() {
         pauseTimer.cancel()
         idleTimer.cancel()
         if current != nil {
             current = nil
-            server.ended()
+            if !isExcused { server.ended() }
         }
     }
 
@@ -236,9 +270,11 @@ final class ServerConnection {
         else { return }
         let ackedBody = min(acknowledged - body, exchange.bodyLength)
         guard let client = exchange.clientEndpoint, client.state != .closed, client.end == nil else { return }
+        if exchange.isStaged(tailCustody: server.tailCustody, method: exchange.request.method) { return }
         if ackedBody > 0 {
             let has = exchange.clientBody.map { client.acknowledgedSent - $0 } ?? 0
-            if ackedBody > has {
+            let isKept = ackedBody == exchange.bodyLength && has >= ackedBody - server.tailCustody && server.tailCustody > 0
+            if ackedBody > has, !isKept {
                 server.host.violation("I3: \(ackedBody) bytes of body \(exchange.id) acknowledged, the client has acknowledged \(has)")
             }
         }
@@ -252,5 +288,6 @@ final class ServerConnection {
         }
     }
 
-    private var lastAnswered: Exchange? { server.book[server.order.last { server.book[$0]?.serverEndpoint === endpoint } ?? 0] }
+    /// The exchange whose answer was written last.
+    private var lastAnswered: Exchange?
 }

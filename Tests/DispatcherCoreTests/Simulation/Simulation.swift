@@ -102,6 +102,9 @@ final class Simulation {
         event.action()
     }
 
+    /// Nothing happens any more.
+    func end() { heap.removeAll() }
+
     func milliseconds(_ interval: Interval) -> String {
         let micros = interval.nanoseconds / 1_000
         return "\(micros / 1_000).\(String(1_000 + micros % 1_000).dropFirst())"

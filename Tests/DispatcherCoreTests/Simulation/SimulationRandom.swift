@@ -68,9 +68,10 @@ enum SimulationSeed {
     /// The seed of a scenario.
     static var one: UInt64 { number("SLUICE_SEED") ?? 0x51_1CE }
 
-    /// The seeds of a randomised test.
+    /// The seeds of a randomised test; `SLUICE_FROM` says where they begin.
     static func many(_ count: Int, from first: UInt64 = 1) -> [UInt64] {
         if let seed = number("SLUICE_SEED") { return [seed] }
+        let first = number("SLUICE_FROM") ?? first
         let wanted = number("SLUICE_SEEDS").map(Int.init) ?? count
         return (0..<wanted).map { first &+ UInt64($0) }
     }

@@ -33,7 +33,7 @@ extension TestSegment {
         sequence = long(tcp + 4)
         acknowledgement = long(tcp + 8)
         reserved = frame[tcp + 12] & 15
-        flags = TCPFlags(rawValue: frame[tcp + 13])
+        flags = SegmentFlags(rawValue: frame[tcp + 13])
         window = UInt16(word(tcp + 14))
         options = Array(frame[tcp + 20..<tcp + header])
         payload = Array(frame[tcp + header..<end])
@@ -65,8 +65,9 @@ extension TestSegment {
         if !dontFragment || moreFragments || fragmentOffset != 0 { return "no DF, or a fragment" }
         if timeToLive == 0 { return "TTL 0" }
         // A host that talks to itself may do so from 127.0.0.0/8.
-        let isLocal = source.address.isLoopback && destination.address.isLoopback
-        if !source.address.isUnicastSource, !isLocal { return "source \(source)" }
+        let first = source.address.v4 >> 24
+        let isLocal = first == 127 && destination.address.v4 >> 24 == 127
+        if !source.address.isIPv4 || first == 0 || first >= 224 || first == 127 && !isLocal { return "source \(source)" }
         return nil
     }
 

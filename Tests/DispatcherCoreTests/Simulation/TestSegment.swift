@@ -43,7 +43,7 @@ struct TestSegment {
     var destination: Endpoint
     var sequence: UInt32 = 0
     var acknowledgement: UInt32 = 0
-    var flags: TCPFlags = []
+    var flags: SegmentFlags = []
     /// The four reserved bits beside the flags.
     var reserved: UInt8 = 0
     var window: UInt16 = 65_535
@@ -135,7 +135,7 @@ struct TestSegment {
 
 extension TestSegment: CustomStringConvertible {
     var description: String {
-        let names: [(TCPFlags, String)] = [
+        let names: [(SegmentFlags, String)] = [
             (.syn, "S"), (.fin, "F"), (.rst, "R"), (.psh, "P"), (.ack, "."), (.urg, "U"), (.ece, "E"), (.cwr, "W"),
         ]
         let letters = names.filter { flags.contains($0.0) }.map(\.1).joined()

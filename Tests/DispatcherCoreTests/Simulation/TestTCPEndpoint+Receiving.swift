@@ -78,7 +78,7 @@ extension TestTCPEndpoint {
     private func arrivedInSynSent(_ segment: TestSegment) {
         if segment.flags.contains(.ack), segment.acknowledgement != initialSend &+ 1 {
             if segment.flags.contains(.rst) { return }
-            violation("answers the SYN with \(segment)")
+            if !options.reusesPort || segment.flags.contains(.syn) { violation("answers the SYN with \(segment)") }
             var reset = TestSegment(source: local, destination: remote)
             reset.flags = .rst
             reset.sequence = segment.acknowledgement
@@ -120,7 +120,7 @@ extension TestTCPEndpoint {
     private func checkRange(_ segment: TestSegment, _ start: Int) {
         let end = start + segment.payload.count
         // A probe of one byte beyond a closed window is the one exception (RFC 9293 3.8.6.1).
-        if end > advertisedEdge, !(segment.payload.count == 1 && start == advertisedEdge) {
+        if end > advertisedEdge, !segment.payload.isEmpty, !(segment.payload.count == 1 && start == advertisedEdge) {
             violation("data up to \(end), but the window ended at \(advertisedEdge): \(segment)")
         }
         if start < -1 || start > advertisedEdge + 1 {

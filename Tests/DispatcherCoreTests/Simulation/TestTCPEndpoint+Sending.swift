@@ -45,7 +45,7 @@ extension TestTCPEndpoint {
         }
     }
 
-    private func send(length: Int, flags: TCPFlags, finish: Bool) {
+    private func send(length: Int, flags: SegmentFlags, finish: Bool) {
         if sendNext < sendHighest { retransmitted += 1 } else if timed == nil { timed = (sendNext + length, simulation.now) }
         transmit(position: sendNext, length: length, flags: finish ? flags.union(.fin) : flags)
         sendNext += length + (finish ? 1 : 0)
@@ -60,7 +60,7 @@ extension TestTCPEndpoint {
     }
 
     /// Writes one segment; everything but a bare SYN or RST carries the acknowledgement.
-    func transmit(position: Int, length: Int, flags: TCPFlags) {
+    func transmit(position: Int, length: Int, flags: SegmentFlags) {
         var segment = TestSegment(source: local, destination: remote)
         segment.sequence = initialSend &+ UInt32(truncatingIfNeeded: position)
         segment.flags = flags

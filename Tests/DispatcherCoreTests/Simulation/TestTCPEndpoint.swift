@@ -31,6 +31,8 @@ struct TestTCPOptions {
     var initialWindow = 10
     /// The first sequence number; nil = random.
     var initialSequence: UInt32?
+    /// Whether the port had a connection to the same peer before, of which the peer may still know.
+    var reusesPort = false
 
     init(windowScale: Int? = nil, sackPermitted: Bool = false, receiveBuffer: Int = 65_535) {
         self.windowScale = windowScale

@@ -46,11 +46,21 @@ final class World {
             let host = addHost("server\(index + 1)", Self.serverEndpoint(index).address, side: .server, impairments: server)
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
             simulated.limit = configuration.pools[0].servers[index].initialLimit
+            simulated.tailCustody = configuration.tcp.tailCustody
             self.servers.append(simulated)
+        }
+        dispatcher.onServerReset = { [unowned self] server, ours in
+            self.servers.first { $0.host.address == server.address }?.dispatcherReset(ours)
         }
         for index in servers..<servers + rawServers {
             _ = addHost("raw-server\(index + 1)", Self.serverEndpoint(index).address, side: .server, impairments: server)
         }
+    }
+
+    deinit {
+        // Events that are still to come hold on to what they concern.
+        simulation.end()
+        dispatcher.addToCoverage()
     }
 
     func addHost(_ name: String, _ address: IPAddress, side: Side, impairments: Impairments, mtu: Int = 1_500) -> TestHost {
@@ -90,10 +100,14 @@ final class World {
         var script = ClientScript()
         script.exchanges = exchanges
         change(&script)
-        var host = nextClientHost(mtu: mtu, impairments: impairments)
-        host = hosts.last!
-        let client = SimulatedClient(
-            host, port: UInt16(30_000 + clients.count % 20_000), to: Self.service, script: script, options: options)
+        return client(on: nextClientHost(mtu: mtu, impairments: impairments), port: nextPort, script: script, options: options)
+    }
+
+    var nextPort: UInt16 { UInt16(30_000 + clients.count % 20_000) }
+
+    /// One more connection of a client's host.
+    func client(on host: TestHost, port: UInt16, script: ClientScript, options: TestTCPOptions) -> SimulatedClient {
+        let client = SimulatedClient(host, port: port, to: Self.service, script: script, options: options)
         clients.append(client)
         return client
     }

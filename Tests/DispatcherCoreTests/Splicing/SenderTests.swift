@@ -33,6 +33,32 @@ struct SenderTests {
         #expect(sender.nextPiece(at: now)?.sequence == end)
     }
 
+    @Test("acknowledged own bytes are dropped while others are added: offsets count from the first one that is kept")
+    func drops() {
+        let now = Instant(nanoseconds: 1_000_000_000)
+        let start = SequenceNumber(UInt32.max - 4_000)
+        var sender = Sender(initial: start, segmentSize: 1_000)
+        sender.edge = start + 60_000
+        #expect(sender.beginOwn() == 0 && sender.dropAcknowledged() == 0)
+        sender.appendOwn(5_000)
+        while sender.nextPiece(at: now) != nil {}
+        _ = sender.acknowledge(start + 2_500, isBare: true, at: now)
+        #expect(sender.dropAcknowledged() == 2_500 && sender.dropAcknowledged() == 0)
+        #expect(sender.base == start + 2_500 && sender.hasUnacknowledgedOwn)
+        let missing = sender.firstMissing(at: now)
+        #expect(missing?.offset == 0 && missing?.sequence == start + 2_500)
+        sender.appendOwn(700)
+        let more = sender.nextPiece(at: now)
+        #expect(more?.offset == 2_500 && more?.length == 700 && more?.sequence == start + 5_000)
+        // A timeout sends again from the first one that is kept.
+        #expect(sender.timedOut(at: sender.deadline)?.offset == 0)
+        _ = sender.acknowledge(start + 5_700, isBare: true, at: now)
+        #expect(sender.dropAcknowledged() == 3_200 && !sender.hasUnacknowledgedOwn)
+        // All is acknowledged; what comes now follows it.
+        sender.appendOwn(10)
+        #expect(sender.nextPiece(at: now)?.offset == 0)
+    }
+
     @Test("D10 what was sent twice gives no round trip (Karn); the next that was not does")
     func karn() {
         var now = Instant(nanoseconds: 1_000_000_000)
