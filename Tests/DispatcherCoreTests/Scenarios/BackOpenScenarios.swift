@@ -94,7 +94,7 @@ struct BackOpenScenarios {
         world.check()
     }
 
-    @Test("C05 a SYN-ACK of another number: RST with it, and the right one still works")
+    @Test("C05 a SYN-ACK of another number: RST with it, the SYN again, and the right one still works")
     func c05() throws {
         let (world, client, server) = World.raw()
         client.open()
@@ -104,8 +104,9 @@ struct BackOpenScenarios {
         server.skip()
         _ = server.arrivals()
         server.send([.syn, .ack]) { $0.acknowledgement = syn.sequence &+ 2 }
-        let reset = server.arrivals()
-        #expect(reset.count == 1 && reset[0].flags == .rst && reset[0].sequence == syn.sequence &+ 2)
+        let answers = server.arrivals()
+        #expect(answers.map(\.flags) == [.rst, .syn])
+        #expect(answers.first?.sequence == syn.sequence &+ 2 && answers.last?.sequence == syn.sequence)
         server.send([.syn, .ack]) { $0.acknowledgement = syn.sequence &+ 1 }
         #expect(server.arrivals().last?.flags == .ack)
         world.check()

@@ -56,7 +56,8 @@ struct OptionScenarios {
         let times: [UInt8] = [8, 10, 0, 0, 0, 9, 0, 0, 0, 0]
         splice.client.send(.ack) { segment in
             let numbers = edges.map { splice.clientStart &+ UInt32($0) }
-            let sack: [UInt8] = [5, 18] + numbers.flatMap { number -> [UInt8] in (0..<4).map { UInt8(number >> UInt32(24 - 8 * $0) & 255) } }
+            var sack: [UInt8] = [5, 18]
+            for number in numbers { sack += [24, 16, 8, 0].map { (shift: UInt32) in UInt8(number >> shift & 255) } }
             segment.options = [UInt8](repeating: 1, count: offset) + (offset == 3 ? times : []) + sack
             segment.options += [UInt8](repeating: 1, count: (4 - segment.options.count % 4) % 4)
         }
