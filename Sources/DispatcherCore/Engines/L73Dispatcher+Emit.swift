@@ -11,8 +11,8 @@ extension L73Dispatcher {
 
     // MARK: Toward clients
 
-    /// The window to show a client: the room for its request, never taking back what it was told ([0057] a). What the field cannot
-    /// say exactly is shown a step too large rather than taken back (RFC 7323 section 2.4); what comes beyond is not taken.
+    /// The window to show a client: the room for its request, never taking it back ([0057] a). What the field cannot say exactly is
+    /// shown up to a step too large rather than taken back (RFC 7323 section 2.4).
     private func clientWindow(_ front: FrontRef) -> UInt16 {
         let room: Int
         switch front.pointee.phase {
@@ -22,8 +22,8 @@ extension L73Dispatcher {
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
         if edge.distance(from: front.pointee.shownEdge) >= leastStep(front) { front.pointee.shownEdge = edge }
-        let told = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
-        let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
+        // From `shownEdge` each time: from what was told last the steps would add up, to a window that nothing stands behind.
+        let field = front.pointee.options.field(atLeast: front.pointee.shownEdge.distance(from: front.pointee.receiveNext))
         front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
         return field
     }

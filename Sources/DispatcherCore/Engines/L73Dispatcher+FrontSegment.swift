@@ -136,7 +136,8 @@ extension L73Dispatcher {
             bytes = UnsafeRawBufferPointer(rebasing: bytes[(-offset)...])
             offset = 0
         }
-        let room = front.pointee.shownEdge.distance(from: front.pointee.inputStart)
+        let edge = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
+        let room = edge.distance(from: front.pointee.inputStart)
         let end = min(offset + bytes.count, room)
         guard end > offset else { return true }
         bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<end - offset])
@@ -144,6 +145,7 @@ extension L73Dispatcher {
         let before = front.pointee.received.contiguous
         guard front.pointee.received.insert(bytes, at: offset, into: front.pointee.input) else { return false }
         front.pointee.receiveNext += Int(front.pointee.received.contiguous - before)
+        front.pointee.shownEdge = SequenceNumber.later(front.pointee.shownEdge, front.pointee.receiveNext)
         return true
     }
 
