@@ -22,8 +22,10 @@ extension L73Dispatcher {
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
         if edge.distance(from: front.pointee.shownEdge) >= leastStep(front) { front.pointee.shownEdge = edge }
-        // From `shownEdge` each time: from what was told last the steps would add up, to a window that nothing stands behind.
-        let field = front.pointee.options.field(atLeast: front.pointee.shownEdge.distance(from: front.pointee.receiveNext))
+        // Rounded up each time, the steps add up; what they come to is taken, and bounded.
+        let most = front.pointee.shownEdge + FrontConnection.mostBeyond
+        let told = SequenceNumber.later(front.pointee.shownEdge, SequenceNumber.earlier(front.pointee.toldEdge, most))
+        let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
         front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
         return field
     }

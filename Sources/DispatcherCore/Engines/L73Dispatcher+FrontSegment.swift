@@ -15,7 +15,7 @@ extension L73Dispatcher {
 
         // Acceptability: at most the shown window ahead; what ends before RCV.NXT is an old segment or a keep-alive, answered here.
         let receiveNext = front.pointee.receiveNext
-        if segment.sequence.isAfter(front.pointee.shownEdge) {
+        if segment.sequence.isAfter(front.pointee.takenEdge) {
             answerMisfit(segment, front, at: now, into: &egress)
             return .dropped(.outOfWindow)
         }
@@ -56,7 +56,7 @@ extension L73Dispatcher {
             clientLeft(front, index, at: now, into: &egress)
             return .consumed
         }
-        guard segment.sequence.isAfter(front.pointee.receiveNext), segment.sequence.isBefore(front.pointee.shownEdge) else {
+        guard segment.sequence.isAfter(front.pointee.receiveNext), segment.sequence.isBefore(front.pointee.takenEdge) else {
             return .dropped(.resetOutOfWindow)
         }
         challenge(front, at: now, into: &egress)
@@ -136,8 +136,7 @@ extension L73Dispatcher {
             bytes = UnsafeRawBufferPointer(rebasing: bytes[(-offset)...])
             offset = 0
         }
-        let edge = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
-        let room = edge.distance(from: front.pointee.inputStart)
+        let room = front.pointee.takenEdge.distance(from: front.pointee.inputStart)
         let end = min(offset + bytes.count, room)
         guard end > offset else { return true }
         bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<end - offset])
@@ -145,7 +144,6 @@ extension L73Dispatcher {
         let before = front.pointee.received.contiguous
         guard front.pointee.received.insert(bytes, at: offset, into: front.pointee.input) else { return false }
         front.pointee.receiveNext += Int(front.pointee.received.contiguous - before)
-        front.pointee.shownEdge = SequenceNumber.later(front.pointee.shownEdge, front.pointee.receiveNext)
         return true
     }
 
