@@ -103,15 +103,13 @@ def digest(upload: Upload) -> None:
 class Server:
     """Hands each request to `handler`; a connection ends when that returns false or raises. Remembers how each request ended."""
 
-    def __init__(self, receive_buffer: int | None = None) -> None:
+    def __init__(self) -> None:
         self.handler: Callable[[Upload], object] = digest
         self.heads: list[str] = []
         self.ends: list[str] = []
         with inside("server1"):
             self._listener = socket.socket()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if receive_buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._listener.bind((server_address(1), SERVER_PORT))
         self._listener.listen(64)
         threading.Thread(target=self._accept, daemon=True).start()
@@ -143,11 +141,18 @@ class Server:
         self._listener.close()
 
 
-@pytest.fixture
-def server(dispatcher: Dispatcher) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def _server(dispatcher: Dispatcher) -> Iterator[Server]:
     process = Server()
     yield process
     process.stop()
+
+
+@pytest.fixture
+def server(_server: Server) -> Server:
+    """One for all tests, because its connections outlive them; forgetful between them."""
+    _server.handler, _server.heads, _server.ends = digest, [], []
+    return _server
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ def test_m12_every_byte_arrives_and_tshark_finds_nothing(
         fetch(files, ["1B", "64KiB", "1MiB", "chunked/64KiB", "1B", "chunked/1MiB", "empty"])
         for one in ("1B", "64KiB", "chunked/64KiB"):
             fetch(files, [one], "--header", "Connection: close")
-        upload(backend, folder, [1, 1460, 20_000, 60_000], seed)
+        upload(backend, folder, [1, 1460, 20_000, 300_000, 60_000, 1 << 20], seed)
 
 
 @pytest.mark.deadline(120)

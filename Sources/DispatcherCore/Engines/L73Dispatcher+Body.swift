@@ -74,7 +74,7 @@ extension L73Dispatcher {
         let wasDone = back.pointee.sender.unacknowledged == back.pointee.sender.end
         back.pointee.sender.appendOwn(moved.added)
         pump(back, at: now, into: &egress)
-        renewServerTime(front, back, serverMoved: wasDone, at: now)
+        renewServerTime(front, back, begins: wasDone, at: now)
         armBack(back, place)
     }
 
@@ -156,7 +156,7 @@ extension L73Dispatcher {
     /// A streamed request has begun on its way.
     func bodyBegins(_ front: FrontRef, _ back: BackRef, at now: Instant) {
         if front.pointee.stream.state == .coming { beginPace(front, at: now) }
-        renewServerTime(front, back, serverMoved: true, at: now)
+        renewServerTime(front, back, begins: true, at: now)
     }
 
     /// The server has acknowledged something, or moved its window: what it has needs not be kept, and what waits may go.
@@ -165,7 +165,7 @@ extension L73Dispatcher {
         guard let (front, index) = front(of: back), front.pointee.stream.isActive else { return }
         let wasBlocked = isBlocked(front)
         front.pointee.stream.drop(back.pointee.sender.dropAcknowledged())
-        renewServerTime(front, back, serverMoved: moved, at: now)
+        renewServerTime(front, back, begins: false, at: now)
         guard moved, front.pointee.stream.state == .coming else { return }
         if front.pointee.received.contiguous > 0 { takeBody(front, index, at: now, into: &egress) }
         guard front.pointee.hasSlot, Int(front.pointee.back) == place else { return }
@@ -173,18 +173,21 @@ extension L73Dispatcher {
         if wasBlocked, front.pointee.phase == .waiting, !isBlocked(front) { beginPace(front, at: now) }
     }
 
-    /// Once the last byte has left, the server has `timeouts.response` for its answer. Before that it has as much for each
-    /// acknowledgement, and all the time in the world when everything is acknowledged: then the client's rate is looked at.
-    private func renewServerTime(_ front: FrontRef, _ back: BackRef, serverMoved: Bool, at now: Instant) {
+    /// Once the last byte has left, the server has `timeouts.response` for its answer. Before that it has as much for each segment that it
+    /// takes, and all the time in the world when it has taken everything: then the client's rate is looked at.
+    /// - Parameter begins: whether something waits for the server from now on.
+    private func renewServerTime(_ front: FrontRef, _ back: BackRef, begins: Bool, at now: Instant) {
         guard back.pointee.use == .awaitingHead, !front.pointee.stream.sentAll else { return }
         let time = pools[Int(front.pointee.pool)].settings.responseTimeout
+        let reached = back.pointee.sender.unacknowledged
         if front.pointee.stream.state == .complete, back.pointee.sender.next.isAtOrAfter(back.pointee.sender.end) {
             front.pointee.stream.sentAll = true
             front.pointee.sent = now
             back.pointee.phaseDeadline = now + time
-        } else if back.pointee.sender.unacknowledged == back.pointee.sender.end {
+        } else if reached == back.pointee.sender.end {
             back.pointee.phaseDeadline = .distantFuture
-        } else if serverMoved {
+        } else if begins || reached.distance(from: front.pointee.stream.serverMark) >= Int(back.pointee.sender.segmentSize) {
+            front.pointee.stream.serverMark = reached
             back.pointee.phaseDeadline = now + time
         }
     }

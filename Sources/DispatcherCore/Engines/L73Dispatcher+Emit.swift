@@ -35,8 +35,8 @@ extension L73Dispatcher {
     /// The MSS that the client was told; bytes.
     func clientMSS(_ front: FrontRef) -> Int { listeners[Int(front.pointee.listener)].segmentSize }
 
-    /// The window to show a client: the room for its request, never taking back what it was told ([0057] a). What the field cannot
-    /// say exactly is shown a step too large rather than taken back (RFC 7323 section 2.4); what comes beyond is not taken.
+    /// The window to show a client: the room for its request, never taking it back ([0057] a). What the field cannot say exactly is
+    /// shown up to a step too large rather than taken back (RFC 7323 section 2.4).
     private func clientWindow(_ front: FrontRef) -> UInt16 {
         let room: Int
         switch front.pointee.phase {
@@ -46,7 +46,9 @@ extension L73Dispatcher {
         }
         let edge = front.pointee.receiveNext + min(max(room, 0), front.pointee.options.largestWindow)
         if edge.distance(from: front.pointee.shownEdge) >= leastStep(front) { front.pointee.shownEdge = edge }
-        let told = SequenceNumber.later(front.pointee.shownEdge, front.pointee.toldEdge)
+        // Rounded up each time, the steps add up; what they come to is taken, and bounded.
+        let most = front.pointee.shownEdge + FrontConnection.mostBeyond
+        let told = SequenceNumber.later(front.pointee.shownEdge, SequenceNumber.earlier(front.pointee.toldEdge, most))
         let field = front.pointee.options.field(atLeast: told.distance(from: front.pointee.receiveNext))
         front.pointee.toldEdge = front.pointee.receiveNext + Int(field) << Int(front.pointee.options.shift)
         return field

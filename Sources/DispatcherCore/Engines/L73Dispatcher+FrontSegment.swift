@@ -15,7 +15,7 @@ extension L73Dispatcher {
 
         // Acceptability: at most the shown window ahead; what ends before RCV.NXT is an old segment or a keep-alive, answered here.
         let receiveNext = front.pointee.receiveNext
-        if segment.sequence.isAfter(front.pointee.shownEdge) {
+        if segment.sequence.isAfter(front.pointee.takenEdge) {
             answerMisfit(segment, front, at: now, into: &egress)
             return .dropped(.outOfWindow)
         }
@@ -56,7 +56,7 @@ extension L73Dispatcher {
             clientLeft(front, index, at: now, into: &egress)
             return .consumed
         }
-        guard segment.sequence.isAfter(front.pointee.receiveNext), segment.sequence.isBefore(front.pointee.shownEdge) else {
+        guard segment.sequence.isAfter(front.pointee.receiveNext), segment.sequence.isBefore(front.pointee.takenEdge) else {
             return .dropped(.resetOutOfWindow)
         }
         challenge(front, at: now, into: &egress)
@@ -137,7 +137,7 @@ extension L73Dispatcher {
             bytes = UnsafeRawBufferPointer(rebasing: bytes[(-offset)...])
             offset = 0
         }
-        let room = front.pointee.shownEdge.distance(from: front.pointee.inputStart)
+        let room = front.pointee.takenEdge.distance(from: front.pointee.inputStart)
         let end = min(offset + bytes.count, room)
         guard end > offset else { return true }
         bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<end - offset])

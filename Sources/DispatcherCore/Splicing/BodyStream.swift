@@ -26,6 +26,8 @@ struct BodyStream {
     var kept: UInt32 = 0
     /// How many bytes may wait for the server's acknowledgement.
     var room: UInt32 = 0
+    /// What the server had acknowledged when it last made progress: what it takes in smaller pieces than a segment adds up.
+    var serverMark = SequenceNumber(0)
     /// Whether the last byte has been sent.
     var sentAll = false
 

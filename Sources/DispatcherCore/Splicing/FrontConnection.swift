@@ -50,10 +50,12 @@ struct FrontConnection {
     var sender: Sender
     let options: NegotiatedOptions
     var receiveNext: SequenceNumber
-    /// The right edge of what is taken from the client: it never moves back.
+    /// The right edge of what there is room for: it never moves back.
     var shownEdge: SequenceNumber
     /// The right edge that the client was told last: `shownEdge`, or beyond it what a scaled window cannot say exactly.
     var toldEdge: SequenceNumber
+    /// How far beyond `shownEdge` the client may be told at most, besides a step: rounded up at each acknowledgement, it moves on.
+    static let mostBeyond = 8_192
     /// The acknowledgement that the client was told last.
     var told: SequenceNumber
     var finReceived = false
@@ -194,6 +196,8 @@ struct FrontConnection {
     var deadline: Instant { min(acknowledgeBy, min(phaseDeadline, sender.deadline)) }
     /// Whether a request has a slot on a back-end connection.
     var hasSlot: Bool { back != Self.noIndex }
+    /// The right edge of what is taken.
+    var takenEdge: SequenceNumber { SequenceNumber.later(shownEdge, toldEdge) }
     /// The number that the first byte in `input` has.
     var inputStart: SequenceNumber { receiveNext - Int(received.contiguous) }
 }

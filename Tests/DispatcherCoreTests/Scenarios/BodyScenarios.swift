@@ -256,6 +256,42 @@ struct BodyScenarios {
         upload.world.check()
     }
 
+    @Test("a server that takes a byte at each probe does not keep its client for ever")
+    func serverCrawls() throws {
+        let body = Tagged.bytes(1, count: 300_000)
+        var upload = try #require(Upload(Upload.head(body.count) + body) { $0.pools[0].responseTimeout = .seconds(20) })
+        upload.send(upTo: 100_000)
+        upload.server.window = 0
+        upload.server.acknowledge()
+        upload.send(upTo: 300_000)
+        for _ in 0..<30 where upload.status == nil {
+            upload.client.run(.seconds(1))
+            upload.server.acknowledge()
+        }
+        #expect(upload.status == 504 && upload.isFree)
+        upload.world.check()
+    }
+
+    @Test("the steps of a scaled window do not add up: what is shown is taken, whatever the segments' sizes")
+    func scaledWindow() throws {
+        let splice = try #require(Spliced(options: TestSegment.maximumSegmentSize(1_460) + [1, 3, 3, 7]))
+        let client = splice.client
+        let bytes = Upload.head(300_000) + Tagged.bytes(2, count: 120_000)
+        var sent = 0
+        client.run(.milliseconds(50))
+        for _ in 0..<200 {
+            let last = client.received.last!
+            let count = min(1_041, Int(Int32(bitPattern: last.acknowledgement &+ UInt32(last.window) << 7 &- client.sequence)))
+            guard count > 0 else { break }
+            client.advance(.ack, Array(bytes[sent..<sent + count]))
+            sent += count
+            client.run(.milliseconds(50))
+            #expect(client.received.last?.acknowledgement == client.sequence)
+        }
+        #expect(client.received.last?.window == 0 && (80_000..<90_500).contains(sent))
+        splice.world.check()
+    }
+
     @Test("timeouts.response begins with the last byte of the body, and so does the response time of the log")
     func responseTime() throws {
         let body = Tagged.bytes(1, count: 120_000)
@@ -347,8 +383,8 @@ struct BodyScenarios {
     @Test("a chunk broken before the request is queued never reaches a server")
     func brokenEarly() throws {
         let good = Array(Chunked.encode(Tagged.bytes(1, count: 70_000), size: 70_000).dropLast(7))
-        var upload = try #require(
-            Upload(Upload.chunkedHead + good + [UInt8](text: "xx0\r\n\r\n")) { $0.services[0].limits.bodyBuffer = 69_999 })
+        let bytes = Upload.chunkedHead + good + [UInt8](text: "xx0\r\n\r\n")
+        var upload = try #require(Upload(bytes) { $0.services[0].limits.bodyBuffer = 69_999 })
         upload.acknowledges = false
         upload.send(upTo: .max)
         #expect(upload.status == 400 && upload.atServer.isEmpty && upload.isFree)
