@@ -132,10 +132,10 @@ extension L73Dispatcher {
             return (connection.receiveNext, max(room, 0))
         }
         guard connection.use == .body || connection.use == .awaitingHead, let (front, _) = front(of: back) else {
-            return (connection.receiveNext, 10 * serverMSS(back))
+            return (connection.receiveNext, tenSegments(back))
         }
         if connection.use == .awaitingHead {
-            return (connection.splice.floor, initialWindow(front, serverMSS(back)))
+            return (connection.splice.floor, initialWindow(front, back))
         }
         // The client's own acknowledgement, translated; not before the head that we hold, not beyond what came or the response's end.
         var number = connection.splice.toServer(front.pointee.sender.unacknowledged)
@@ -150,12 +150,18 @@ extension L73Dispatcher {
         return (number, edge.distance(from: number))
     }
 
-    /// The window while the head is awaited: what the client has room for, at most ten segments, but always room for a piece of a head,
-    /// which is ours to hold.
-    private func initialWindow(_ front: FrontRef, _ serverMSS: Int) -> Int {
+    /// Ten segments (RFC 6928), up to what a scaled field can say: the last of them shall not be cut short.
+    func tenSegments(_ back: BackRef) -> Int {
+        let step = 1 << Int(back.pointee.options.shift)
+        return (10 * serverMSS(back) + step - 1) / step * step
+    }
+
+    /// The window while the head is awaited: what the client has room for, at most ten segments or what its path took lately, but always
+    /// room for a piece of a head, which is ours to hold.
+    private func initialWindow(_ front: FrontRef, _ back: BackRef) -> Int {
         let room = front.pointee.sender.edge.distance(from: front.pointee.sender.streamEnd)
-        let most = configuration.tcp.initialWindow == .clamped ? 10 * serverMSS : .max
-        return min(max(room, 2 * serverMSS), most)
+        let most = configuration.tcp.initialWindow == .clamped ? back.pointee.splice.firstWindow : .max
+        return min(max(room, 2 * serverMSS(back)), most)
     }
 
     /// A segment to a server; it carries our acknowledgement.

@@ -207,7 +207,7 @@ extension L73Dispatcher {
             let outcome = pass(
                 bytes, at: known, head: length, sum: sum, pushes: pushes, back, place, front, index, at: now, into: &egress)
             // What this client's path took lately is shown at once.
-            if isInEpoch(back, epoch), back.pointee.splice.firstWindow > 10 * serverMSS(back) { acknowledge(back, into: &egress) }
+            if isInEpoch(back, epoch), back.pointee.splice.firstWindow > tenSegments(back) { acknowledge(back, into: &egress) }
             return outcome
         }
     }
@@ -279,7 +279,6 @@ extension L73Dispatcher {
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value
         back.pointee.splice.acknowledged = 0
-        back.pointee.splice.firstWindow = max(10 * serverMSS(back), front.pointee.trustedFlight(at: now))
         back.pointee.framer = ResponseFramer(head.framing)
         switch head.framing {
         case .none:

@@ -7,6 +7,7 @@ extension Sender {
     mutating func acknowledge(_ number: SequenceNumber, isBare: Bool, sack: SACKBlocks = SACKBlocks(), at now: Instant) -> Int {
         let moved = number.distance(from: unacknowledged)
         guard moved >= 0 else { return 0 }
+        endProbe(number, isBare: isBare && moved == 0, sack)
         if moved > 0 {
             advance(to: number, by: moved, sack, at: now)
         } else if ownIsInFlight {
@@ -15,6 +16,19 @@ extension Sender {
         }
         if !isRecovering, !recovery.isAfter(unacknowledged), ownIsInFlight { enterRecoveryIfLost() }
         return moved
+    }
+
+    /// What an acknowledgement says of a tail loss probe (RFC 8985 7.4.2): with more than it acknowledged, and no word that it came twice,
+    /// it filled a hole that nobody had reported, and that was a loss.
+    private mutating func endProbe(_ number: SequenceNumber, isBare: Bool, _ sack: SACKBlocks) {
+        guard let probe, number.isAtOrAfter(probe.end) else { return }
+        let cameTwice = sack.count > 0 ? sack[0].end.isAtOrBefore(number) : isBare
+        if !probe.repeats || cameTwice {
+            self.probe = nil
+        } else if number.isAfter(probe.end) {
+            self.probe = nil
+            if !isRecovering { halve(flight) }
+        }
     }
 
     private mutating func advance(to number: SequenceNumber, by moved: Int, _ sack: SACKBlocks, at now: Instant) {
@@ -30,12 +44,6 @@ extension Sender {
         }
         scoreboard.acknowledge(number)
         if ownIsInFlight { _ = report(sack) }
-        if let probe, number.isAtOrAfter(probe.end) {
-            self.probe = nil
-            // The probe filled a hole that nobody had reported: that was a loss (RFC 8985 7.4.2). A D-SACK says that it was none.
-            let cameTwice = sack.count > 0 && sack[0].end.isAtOrBefore(number)
-            if probe.repeats, !cameTwice, !isRecovering { halve(flight) }
-        }
         if isRecovering {
             if recovery.isAfter(number), number.isBefore(end) {
                 if scoreboard.isEmpty { repairsAtOnce = true }

@@ -27,7 +27,7 @@ extension Sender {
         guard sackPermitted, smoothed != .zero, probe == nil, !isRecovering, scoreboard.isEmpty, backoff == 0, ownIsInFlight,
             edge.isAfter(unacknowledged)
         else { return }
-        var wait = smoothed * 2
+        var wait = max(smoothed * 2, Self.shortestProbe)
         if flight <= Int(segmentSize) { wait = wait + Self.longestDelay }
         let at = now + wait
         guard at < retransmitAt else {

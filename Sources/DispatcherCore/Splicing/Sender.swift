@@ -13,6 +13,8 @@ struct Sender {
     static let initialTimeout = Interval.seconds(1)
     /// How long a peer may delay its acknowledgement of a single segment (RFC 8985 7.2, WCDelAckT).
     static let longestDelay = Interval.milliseconds(200)
+    /// The least time before a tail loss probe: on short paths a busy peer is slower than two round trips.
+    static let shortestProbe = Interval.milliseconds(10)
     static let initialSegments: UInt32 = 10
 
     /// The oldest number that the peer has not acknowledged.

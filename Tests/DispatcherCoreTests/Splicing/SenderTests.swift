@@ -77,6 +77,131 @@ struct SenderTests {
         #expect(sender.roundTrip == .milliseconds(30) && sender.timeout == Sender.minimumTimeout)
     }
 
+    // MARK: Recovery
+
+    private let start = SequenceNumber(5_000)
+    private var now: Instant { Instant(nanoseconds: 1_000_000_000) }
+
+    /// A sender of segments of 1,000 bytes that has sent ten of them.
+    private func tenSegments(sack: Bool = true, more: Int = 0) -> Sender {
+        var sender = Sender(initial: start, segmentSize: 1_000)
+        sender.edge = start + 60_000
+        sender.sackPermitted = sack
+        _ = sender.beginOwn()
+        sender.appendOwn(10_000 + more)
+        while sender.nextPiece(at: now) != nil {}
+        #expect(sender.highest == start + 10_000)
+        return sender
+    }
+
+    private func blocks(_ ranges: Range<Int>...) -> SACKBlocks {
+        var blocks = SACKBlocks()
+        for range in ranges { blocks.append(SACKBlocks.Block(start: start + range.lowerBound, end: start + range.upperBound)) }
+        return blocks
+    }
+
+    private func pieces(_ sender: inout Sender) -> [Range<Int>] {
+        var found: [Range<Int>] = []
+        while let piece = sender.nextPiece(at: now) {
+            let from = piece.sequence.distance(from: start)
+            found.append(from..<from + piece.length)
+            #expect(piece.offset == piece.sequence.distance(from: sender.base))
+        }
+        return found
+    }
+
+    @Test("RFC 6675: every hole is sent again once, in order, and nothing that was reported")
+    func holes() {
+        var sender = tenSegments()
+        _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(2_000..<3_000), at: now)
+        #expect(pieces(&sender).isEmpty)
+        // Half of the flight is what may be under way: one hole goes at once, the other as reports come in.
+        _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<7_000, 2_000..<3_000), at: now)
+        #expect(pieces(&sender) == [1_000..<2_000, 3_000..<4_000])
+        _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<10_000, 2_000..<3_000), at: now)
+        #expect(pieces(&sender).isEmpty, "both are under way")
+        _ = sender.acknowledge(start + 10_000, isBare: true, at: now)
+        #expect(!sender.isRecovering && !sender.hasUnacknowledgedOwn && sender.scoreboard.isEmpty)
+    }
+
+    @Test("new bytes go out for what has left the path (RFC 3042): no more than two before anything counts as lost")
+    func limitedTransmit() {
+        var sender = tenSegments(sack: false, more: 10_000)
+        for _ in 0..<2 {
+            _ = sender.acknowledge(start, isBare: true, at: now)
+            #expect(pieces(&sender).count == 1)
+        }
+        _ = sender.acknowledge(start, isBare: true, at: now)
+        #expect(pieces(&sender).first == 0..<1_000, "the third: the first missing one")
+    }
+
+    @Test("RFC 6582: without reports each partial acknowledgement brings the next hole")
+    func partial() {
+        var sender = tenSegments(sack: false)
+        for _ in 0..<3 { _ = sender.acknowledge(start, isBare: true, at: now) }
+        #expect(pieces(&sender) == [0..<1_000])
+        _ = sender.acknowledge(start + 4_000, isBare: true, at: now)
+        #expect(pieces(&sender) == [4_000..<5_000])
+        _ = sender.acknowledge(start + 10_000, isBare: true, at: now)
+        #expect(!sender.isRecovering)
+    }
+
+    @Test("after a timeout everything counts as missing, also what was reported; reports that come again are heeded")
+    func afterTimeout() {
+        var sender = tenSegments()
+        _ = sender.acknowledge(start, isBare: true, sack: blocks(2_000..<3_000), at: now)
+        let first = sender.timedOut(at: sender.retransmitAt)
+        #expect(first?.sequence == start && first?.length == 1_000 && sender.scoreboard.isEmpty)
+        _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(2_000..<3_000), at: now)
+        #expect(pieces(&sender) == [1_000..<2_000, 3_000..<4_000])
+    }
+
+    @Test("RFC 8985 7: the probe comes before the timer, once; what it repairs unasked was a loss, what came twice was none")
+    func probe() {
+        for (duplicate, wantsHalf) in [(false, true), (true, false)] {
+            var sender = tenSegments()
+            _ = sender.acknowledge(start + 2_000, isBare: true, at: now + .milliseconds(20))
+            let window = sender.congestionWindow
+            #expect(sender.isProbeNext && sender.deadline == now + .milliseconds(20) + .milliseconds(40))
+            let probe = sender.timedOut(at: sender.deadline)
+            #expect(probe?.isTailProbe == true && probe?.sequence == start + 9_000 && probe?.length == 1_000)
+            #expect(!sender.isProbeNext && sender.deadline == sender.retransmitAt)
+            let cameTwice = blocks(9_000..<10_000)
+            _ = sender.acknowledge(start + 10_000, isBare: true, sack: duplicate ? cameTwice : SACKBlocks(), at: now + .milliseconds(90))
+            sender.appendOwn(500)
+            _ = sender.nextPiece(at: now + .milliseconds(91))
+            _ = sender.acknowledge(start + 10_500, isBare: true, at: now + .milliseconds(95))
+            #expect((sender.congestionWindow < window) == wantsHalf, "from \(window) to \(sender.congestionWindow)")
+        }
+    }
+
+    @Test("bytes that were forwarded become own ones: what is reported missing of them is ours to send")
+    func adopt() {
+        var sender = Sender(initial: start, segmentSize: 1_000)
+        sender.edge = start + 60_000
+        sender.sackPermitted = true
+        sender.noteForwarded(upTo: start + 10_000, fin: false, at: now)
+        _ = sender.acknowledge(start + 4_000, isBare: true, at: now)
+        #expect(sender.deadline == .distantFuture)
+        sender.adopt(from: start + 3_000, to: start + 10_000, at: now)
+        #expect(sender.deadline != .distantFuture && sender.hasUnacknowledgedOwn && pieces(&sender).isEmpty)
+        _ = sender.acknowledge(start + 4_000, isBare: true, sack: blocks(5_000..<9_000), at: now)
+        #expect(pieces(&sender).first == 4_000..<5_000)
+        #expect(sender.streamEnd == start + 10_000)
+    }
+
+    @Test("after a pause of a timeout the congestion window is the initial one again")
+    func idle() {
+        var sender = tenSegments()
+        _ = sender.acknowledge(start + 10_000, isBare: true, at: now + .milliseconds(1))
+        #expect(sender.congestionWindow > 10_000)
+        sender.appendOwn(30_000)
+        let later = now + .seconds(2)
+        var sent = 0
+        while let piece = sender.nextPiece(at: later) { sent += piece.length }
+        #expect(sent == 10_000)
+    }
+
     @Test("a narrower path: own bytes in flight are sent again in smaller pieces, the congestion window stays, larger sizes change nothing")
     func narrow() {
         let now = Instant(nanoseconds: 1_000_000_000)
