@@ -76,7 +76,7 @@ struct IPv6Scenarios {
     /// A raw client and a raw server with large windows; the head of a response of `length` bytes is with the client.
     private func inBody(_ families: Families, length: Int) throws -> Spliced {
         let scaled = TestSegment.maximumSegmentSize(1_440) + [1, 3, 3, 7]
-        let world = World(servers: 0, rawServers: 1, families: families)
+        let world = World(servers: 0, rawServers: 1, families: families) { $0.tcp.tailCustody = 0 }
         let opened = Spliced(world, world.rawClient(), world.rawServer(), request: World.get, options: scaled, serverOptions: scaled)
         var splice = try #require(opened)
         splice.server.advance([.ack, .psh], RawPeer.head(length: length))

@@ -54,9 +54,14 @@ struct ScoreboardTests {
     @Test("of more ranges than fit the highest are forgotten")
     func full() {
         var board = Scoreboard()
-        for index in 0..<Scoreboard.most { #expect(board.insert(block(1_000 * (index + 2)..<1_000 * (index + 2) + 5))) }
-        #expect(!board.insert(block(20_000..<20_005)) && board.count == Scoreboard.most)
-        #expect(board.insert(block(500..<505)) && board.count == Scoreboard.most)
+        for index in 0..<Scoreboard.most {
+            let isNew = board.insert(block(1_000 * (index + 2)..<1_000 * (index + 2) + 5))
+            #expect(isNew)
+        }
+        let fits = board.insert(block(20_000..<20_005))
+        #expect(!fits && board.count == Scoreboard.most)
+        let isLower = board.insert(block(500..<505))
+        #expect(isLower && board.count == Scoreboard.most)
         #expect(board.highest == number(1_000 * Scoreboard.most + 5))
     }
 }
