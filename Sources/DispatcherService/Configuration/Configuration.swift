@@ -51,6 +51,8 @@ public struct Configuration: Sendable {
     public var sourceIsKernels = false
     public var ports = PortPlan()
     public var tcp = TCPSettings()
+    /// What the bodies of all requests may take, bytes.
+    public var bodyMemory = 16 << 20
     public var services: [ServiceConfiguration] = []
     public var pools: [PoolConfiguration] = []
 
@@ -99,6 +101,7 @@ public struct Configuration: Sendable {
         engine.sourceIsKernels = sourceIsKernels
         engine.ports = ports
         engine.tcp = tcp
+        engine.bodyMemory = bodyMemory
         engine.services = services
         engine.pools = pools
         return engine
