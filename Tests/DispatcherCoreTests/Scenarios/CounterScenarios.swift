@@ -41,7 +41,7 @@ struct CounterScenarios {
         expect(.badTCPChecksum, changed { $0[50] ^= 1 })
         expect(.badSource, repaired(changed { $0[26] = 224 }))
         expect(.wrongSide, on: .server, frame)
-        expect(.badICMP, TestICMP.frame([8, 0], to: World.service.address))
+        expect(.badICMP, TestICMP.frame([8, 0, 0, 0], to: World.service.address))
         world.check()
     }
 
