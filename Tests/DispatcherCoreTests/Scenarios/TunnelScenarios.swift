@@ -212,16 +212,22 @@ struct TunnelScenarios {
     @Test("a RST is passed without SACK blocks, and what it acknowledges has nothing sent", arguments: [Side.client, .server])
     func resetWithSACK(from side: Side) throws {
         let options: [UInt8] = [2, 4, 5, 180, 1, 1, 4, 2]
-        let opened = Spliced(request: Self.upgrade, options: options, serverOptions: options) { $0.pools[0].open = .onRequest }
-        let splice = try #require(opened)
-        splice.server.advance([.ack, .psh], Self.switching)
-        splice.client.run()
-        splice.client.acknowledge()
-        splice.client.run()
-        try #require(splice.world.firstServer.tunnels == 1)
-        let (from, to) = side == .client ? (splice.client, splice.server) : (splice.server, splice.client)
+        let (world, client, server) = World.raw { $0.pools[0].open = .onRequest }
+        client.send(.syn) { $0.options = options }
+        client.sequence &+= 1
+        client.run()
+        client.send(.ack)
+        client.advance([.ack, .psh], Self.upgrade)
+        try #require(server.accept(options: options) != nil)
+        server.run()
+        server.advance([.ack, .psh], Self.switching)
+        client.run()
+        client.acknowledge()
+        client.run()
+        try #require(world.firstServer.tunnels == 1)
+        let (from, to) = side == .client ? (client, server) : (server, client)
         to.advance(.ack, [UInt8](repeating: 1, count: 100))
-        splice.world.simulation.run(for: .milliseconds(5))
+        world.simulation.run(for: .milliseconds(5))
         from.skip()
         to.skip()
         from.send([.rst, .ack]) {
@@ -231,7 +237,7 @@ struct TunnelScenarios {
         let came = to.arrivals()
         #expect(came.count == 1 && came[0].flags.contains(.rst) && came[0].options.isEmpty)
         #expect(from.arrivals().isEmpty)
-        splice.world.check()
+        world.check()
     }
 
     @Test("the edge shown to the server is the client's, also before the client has acknowledged the 101")
