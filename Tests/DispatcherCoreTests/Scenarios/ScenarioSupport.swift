@@ -97,11 +97,23 @@ struct Spliced {
         } else if client.open() == nil {
             return nil
         }
-        let isOpen = server.remote.port != 0
-        if !isOpen, server.accept(options: serverOptions) == nil { return nil }
-        server.skip()
-        let from = server.acknowledgement
-        client.advance([.ack, .psh], bytes)
+        var from = server.acknowledgement
+        var isSent = false
+        if server.remote.port == 0 {
+            var syn = server.accept(within: .milliseconds(20), options: serverOptions)
+            if syn == nil {
+                // A pool that opens connections on request.
+                client.advance([.ack, .psh], bytes)
+                isSent = true
+                syn = server.accept(options: serverOptions)
+            }
+            guard let syn else { return nil }
+            from = syn.sequence &+ 1
+        }
+        if !isSent {
+            server.skip()
+            client.advance([.ack, .psh], bytes)
+        }
         _ = server.arrivals()
         request = server.stream(from: from)
         guard !request.isEmpty else { return nil }

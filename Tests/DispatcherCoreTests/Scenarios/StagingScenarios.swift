@@ -110,7 +110,6 @@ struct StagingScenarios {
         splice.client.run(.milliseconds(1))
         splice.client.advance([.ack, .psh], World.get)
         splice.client.run()
-        splice.server.acknowledgement &+= UInt32(splice.request.count)
         let start = splice.client.acknowledgement
         splice.server.advance([.ack, .psh], RawPeer.head(length: 5_000) + Self.body[..<5_000])
         let came = splice.clientArrivals(.milliseconds(1))
@@ -132,10 +131,9 @@ struct StagingScenarios {
         splice.client.run(.milliseconds(1))
         splice.client.advance([.ack, .psh], World.get)
         splice.client.run()
-        splice.server.acknowledgement &+= UInt32(splice.request.count)
         splice.server.advance([.ack, .psh], RawPeer.head(length: 5_000) + Self.body[..<5_000])
         let came = splice.clientArrivals(.milliseconds(1))
-        #expect(came.count >= 3)
+        try #require(came.count >= 3)
         splice.client.send(.ack) { $0.acknowledgement = came[0].end }
         let again = splice.clientArrivals(.milliseconds(100))
         #expect(again.contains { $0.sequence == came.last!.sequence })
@@ -291,7 +289,9 @@ struct StagingScenarios {
         splice.world.check()
     }
 
-    @Test("what a client's path took a moment ago is shown to the server at the start of its next response, an old figure is not", arguments: [true, false])
+    @Test(
+        "what a client's path took a moment ago is shown to the server at the start of its next response, an old figure is not",
+        arguments: [true, false])
     func trustedFlight(recent: Bool) throws {
         let splice = try staged { $0.tcp.tailCustody = 0 }
         _ = long(120_000, open: 45_000, splice) { RawPeer.head(length: $0.count) + $0 }
@@ -300,7 +300,6 @@ struct StagingScenarios {
         splice.server.skip()
         splice.client.advance([.ack, .psh], World.get)
         splice.server.run(.milliseconds(1))
-        splice.server.acknowledgement &+= UInt32(splice.request.count)
         let shown = Int(try #require(splice.serverArrivals().last).window)
         #expect(recent ? shown >= 40_000 : shown <= 14_720, "\(shown) bytes shown")
         splice.world.check()

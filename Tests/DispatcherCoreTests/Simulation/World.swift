@@ -91,7 +91,8 @@ final class World {
             simulated.limit = configuration.pools[0].servers[index].initialLimit
             simulated.tailCustody = configuration.tcp.tailCustody
             if configuration.tcp.initialWindow == .clamped {
-                simulated.firstFlight = 10 * (configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40)
+                // Ten segments, up to what a scaled window can say.
+                simulated.firstFlight = 10 * (configuration.tcp.serverMSS ?? configuration.clientSideMTU - 40) + 127
             }
             self.servers.append(simulated)
         }

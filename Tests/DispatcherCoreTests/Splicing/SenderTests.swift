@@ -89,7 +89,7 @@ struct SenderTests {
         sender.sackPermitted = sack
         _ = sender.beginOwn()
         sender.appendOwn(10_000 + more)
-        while sender.nextPiece(at: now) != nil {}
+        while sender.nextPiece(at: now, most: 1_000) != nil {}
         #expect(sender.highest == start + 10_000)
         return sender
     }
@@ -117,7 +117,9 @@ struct SenderTests {
         #expect(pieces(&sender).isEmpty)
         // Half of the flight is what may be under way: one hole goes at once, the other as reports come in.
         _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<7_000, 2_000..<3_000), at: now)
-        #expect(pieces(&sender) == [1_000..<2_000, 3_000..<4_000])
+        #expect(pieces(&sender) == [1_000..<2_000])
+        _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<9_000, 2_000..<3_000), at: now)
+        #expect(pieces(&sender) == [3_000..<4_000])
         _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<10_000, 2_000..<3_000), at: now)
         #expect(pieces(&sender).isEmpty, "both are under way")
         _ = sender.acknowledge(start + 10_000, isBare: true, at: now)
