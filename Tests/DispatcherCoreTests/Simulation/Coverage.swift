@@ -11,7 +11,6 @@ enum Coverage {
         case tunnelOpened = "tunnel opened"
         case tunnelClosed = "tunnel closed"
         case connectFailed = "connection refused by a server or not answered"
-        case clientForgotten = "client forgotten for want of room"
     }
 
     /// Rows that may be zero, with the reason.

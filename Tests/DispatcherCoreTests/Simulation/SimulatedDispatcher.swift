@@ -63,7 +63,7 @@ final class SimulatedDispatcher {
             snapshot,
             [
                 .portReused: checker.portsReused, .tunnelOpened: records(.tunnelOpened), .tunnelClosed: records(.tunnelClosed),
-                .connectFailed: failures, .clientForgotten: snapshot.clientEvictions,
+                .connectFailed: failures,
             ])
     }
 
