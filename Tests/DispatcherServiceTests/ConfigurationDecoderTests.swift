@@ -154,7 +154,7 @@ struct ConfigurationDecoderTests {
         let client = NetworkInterface(name: "fe0", mtu: 1_400, hardwareAddress: HardwareAddress(bits: 1))
         let server = NetworkInterface(name: "be0", mtu: 65_536, hardwareAddress: HardwareAddress(bits: 2))
         let engine = configuration.engineConfiguration(client: client, server: server)
-        #expect(engine.clientSideMTU == 1_400 && engine.serverSideMTU == 65_535)
+        #expect(engine.clientSideMTU == 1_400 && engine.serverSideMTU == 65_436)
         #expect(engine.sourceAddresses == configuration.sourceAddresses)
         #expect(engine.ports == configuration.ports)
         #expect(engine.services.map(\.name) == ["files"] && engine.pools.map(\.name) == ["web"])
