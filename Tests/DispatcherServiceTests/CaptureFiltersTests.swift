@@ -175,8 +175,9 @@ struct CaptureFiltersTests {
             .replacingOccurrences(of: "listen: 10.77.1.100:80", with: "listen: 10.77.1.1:80\n    owned-by-kernel: true")
             .replacingOccurrences(of: "[10.77.2.200]", with: "[10.77.1.1]\n  kernel-addresses: true\n  first-port: 20000")
         let filters = try CaptureFilters.builtIn.expanded(for: TestConfigurations.read(yaml))
-        #expect(filters.client == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst port 80)))")
-        #expect(filters.server == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst portrange 20000-65535)))")
+        let discovery = " or (icmp6 and (ip6[40] == 135 or ip6[40] == 136) and (dst host ff02::1))"
+        #expect(filters.client == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst port 80)))" + discovery)
+        #expect(filters.server == "arp or ((dst host 10.77.1.1 and (icmp or tcp dst portrange 20000-65535)))" + discovery)
         func segment(to port: UInt16) -> [UInt8] {
             var bytes = packet(to: "10.77.1.1", protocolNumber: 6)
             (bytes[36], bytes[37]) = (UInt8(port >> 8), UInt8(port & 255))

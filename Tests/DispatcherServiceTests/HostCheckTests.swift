@@ -128,10 +128,8 @@ struct HostCheckTests {
         #expect(error?.description.hasPrefix("server-side.interface: be0 has an MTU of 1279, but IPv6 needs 1280") == true)
     }
 
-    @Test func theKernelsAddressesOfBothFamiliesAreRead() throws {
-        let configuration = try TestConfigurations.read(
-            TestConfigurations.least.replacingOccurrences(of: "fe0", with: "lo").replacingOccurrences(of: "be0", with: "lo"))
-        let found = try HostCheck.read(configuration).kernelAddresses
+    @Test func theKernelsAddressesOfBothFamiliesAreRead() {
+        let found = HostCheck.readAddresses()
         #expect(found.contains { $0.address == IPAddress("127.0.0.1") && $0.interface == "lo" })
         // A host may have no IPv6; what it has must be sound.
         #expect(found.allSatisfy { $0.address.isIPv4 || $0.address == IPAddress("::1") || $0.address.isUnicastSource })

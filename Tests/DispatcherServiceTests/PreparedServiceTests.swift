@@ -12,16 +12,17 @@ struct PreparedServiceTests {
     }
 
     @Test func describesTheFilters() throws {
+        let discovery = " or (icmp6 and (ip6[40] == 135 or ip6[40] == 136) and (dst host ff02::1))"
         #expect(
             try prepare(TestConfigurations.least).description == """
                 configuration: ok
                 filters: compiled in
-                filter of fe0 (client side): arp or (dst host 10.77.1.100)
-                filter of be0 (server side): arp or (dst host 10.77.2.200)
+                filter of fe0 (client side): arp or (dst host 10.77.1.100)\(discovery)
+                filter of be0 (server side): arp or (dst host 10.77.2.200)\(discovery)
                 """)
         #expect(
             try prepare(TestConfigurations.least.replacingOccurrences(of: "be0", with: "fe0")).description.hasSuffix(
-                "filter of fe0: (arp or (dst host 10.77.1.100)) or (arp or (dst host 10.77.2.200))"))
+                "filter of fe0: (arp or (dst host 10.77.1.100)\(discovery)) or (arp or (dst host 10.77.2.200)\(discovery))"))
     }
 
     @Test func everyFaultIsAFailure() {

@@ -89,7 +89,7 @@ struct HostCheck {
         }
     }
 
-    private static func readAddresses() -> [(address: IPAddress, interface: String)] {
+    static func readAddresses() -> [(address: IPAddress, interface: String)] {
         var list: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&list) == 0 else { return [] }
         defer { freeifaddrs(list) }
