@@ -68,6 +68,10 @@ extension L73Dispatcher {
             failBody(front, index, fault, at: now, into: &egress)
             return
         }
+        if front.pointee.finReceived, front.pointee.stream.state == .coming, front.pointee.received.contiguous == 0 {
+            clientFinished(front, index, wasQueued: false, at: now, into: &egress)
+            return
+        }
         guard moved.added > 0, front.pointee.hasSlot, front.pointee.phase == .waiting || front.pointee.phase == .responding else { return }
         let place = Int(front.pointee.back)
         let back = backs.pointer(place)
@@ -208,7 +212,7 @@ extension L73Dispatcher {
     /// A streamed body's time is over: it gets as much again if enough has come meanwhile, or if the server is what holds it up.
     /// - Returns: false when it came too slowly.
     func renewStreamTime(_ front: FrontRef, at now: Instant) -> Bool {
-        guard isBlocked(front) else { return renewBodyTime(front, at: now) }
+        guard isBlocked(front) || front.pointee.finReceived else { return renewBodyTime(front, at: now) }
         beginPace(front, at: now)
         return true
     }

@@ -79,6 +79,8 @@ extension L73Dispatcher {
     /// The client's FIN: a client that half-closes still gets its response; one that leaves the queue does not come back.
     mutating func clientFinished(_ front: FrontRef, _ index: Int, wasQueued: Bool, at now: Instant, into egress: inout Egress) {
         if front.pointee.stream.state == .coming, front.pointee.phase != .closing {
+            // What has come and waits for room may be all that was missing.
+            guard front.pointee.received.contiguous == 0 else { return acknowledge(front, into: &egress) }
             failBody(front, index, .incompleteHead, at: now, into: &egress)
             if front.pointee.phase == .responding { acknowledge(front, into: &egress) }
             return

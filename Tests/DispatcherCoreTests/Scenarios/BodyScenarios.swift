@@ -380,6 +380,33 @@ struct BodyScenarios {
         upload.world.check()
     }
 
+    @Test(
+        "a client half-closes behind a body of which a part still waits for room toward the server: it gets its answer",
+        arguments: [false, true])
+    func halfClosed(isShort: Bool) throws {
+        let body = Tagged.bytes(1, count: 75_000)
+        var upload = try #require(Upload(Upload.head(isShort ? 80_000 : 75_000) + body))
+        upload.acknowledges = false
+        upload.send(upTo: .max)
+        #expect(upload.sent == upload.bytes.count, "all of it fits what is shown while a request is read")
+        upload.client.advance([.ack, .fin])
+        upload.client.run(.seconds(15))
+        #expect(upload.status == nil && !upload.wasReset)
+        for _ in 0..<20 {
+            upload.server.acknowledge()
+            upload.server.run()
+        }
+        if isShort {
+            #expect(upload.status == 400 && upload.wasReset)
+        } else {
+            #expect(upload.bodyAtServer == body)
+            upload.server.advance([.ack, .psh], RawPeer.head(length: 2) + [UInt8](text: "ok"))
+            upload.client.run()
+            #expect(upload.status == 200)
+        }
+        upload.world.check()
+    }
+
     @Test("a chunk broken before the request is queued never reaches a server")
     func brokenEarly() throws {
         let good = Array(Chunked.encode(Tagged.bytes(1, count: 70_000), size: 70_000).dropLast(7))

@@ -119,7 +119,8 @@ struct SenderTests {
         _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<7_000, 2_000..<3_000), at: now)
         #expect(pieces(&sender) == [1_000..<2_000])
         _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<9_000, 2_000..<3_000), at: now)
-        #expect(pieces(&sender) == [3_000..<4_000])
+        // The end, of which nothing is known, goes once more when there is nothing else (NextSeg rule 4).
+        #expect(pieces(&sender) == [3_000..<4_000, 9_000..<10_000])
         _ = sender.acknowledge(start + 1_000, isBare: true, sack: blocks(4_000..<10_000, 2_000..<3_000), at: now)
         #expect(pieces(&sender).isEmpty, "both are under way")
         _ = sender.acknowledge(start + 10_000, isBare: true, at: now)
