@@ -286,7 +286,10 @@ final class ServerConnection {
                 server.host.violation("I3: \(ackedBody) bytes of body \(exchange.id) acknowledged, the client has acknowledged \(has)")
             }
         }
-        if let start = exchange.clientBody, let first = server.firstFlight, exchange.isFirst, acknowledged > body {
+        // Once all of it is acknowledged the window is for the next request, of whichever client.
+        if let start = exchange.clientBody, let first = server.firstFlight, exchange.isFirst, acknowledged > body,
+            acknowledged < body + exchange.bodyLength
+        {
             let allowed = first + max(0, client.acknowledgedSent - start) + body - (exchange.serverStart ?? body)
             if edge - acknowledged > allowed {
                 server.host.violation("F12: a window of \(edge - acknowledged) for response \(exchange.id), \(allowed) is allowed")
