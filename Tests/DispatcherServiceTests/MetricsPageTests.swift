@@ -104,7 +104,8 @@ struct MetricsPageTests {
 
     @Test func theTCPPageSaysWhatEachDropMeans() throws {
         let text = try TestConfigurations.text(of: "docs/tcp.md")
-        let rows = try #require(text.components(separatedBy: "## Why frames are dropped").last).split(separator: "\n")
+        let section = try #require(text.components(separatedBy: "## Why frames are dropped").last).components(separatedBy: "\n## ")[0]
+        let rows = section.split(separator: "\n")
         let named = rows.filter { $0.hasPrefix("| `") }.map { String($0.split(separator: "`")[1]) }
         #expect(named == DropReason.allCases.map(\.label))
     }

@@ -342,6 +342,12 @@ extension L73Dispatcher {
         if room == 0, bytes.count == 1 { room = 1 }
         guard room > 0 else {
             acknowledge(back, into: &egress)
+            // A server whose bytes did not pass sends them again rather than a probe: the client is asked all the same whether its window
+            // is still closed (RFC 9293 3.8.6.1), for it may have told so in a segment that was lost.
+            if back.pointee.splice.toClient(sequence).isAtOrBefore(front.pointee.sender.unacknowledged) {
+                sendToClient(
+                    front, sequence: front.pointee.sender.unacknowledged - 1, flags: .ack, kind: .probe, into: &egress)
+            }
             return .dropped(.outOfWindow)
         }
         let sum = bytes.count <= room ? sum : nil

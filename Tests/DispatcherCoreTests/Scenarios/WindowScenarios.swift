@@ -85,6 +85,30 @@ struct WindowScenarios {
         splice.world.check()
     }
 
+    @Test("F10 a server that repeats bytes into a closed window instead of probing it: the client is asked whether it is open again")
+    func repeatedIntoClosedWindow() throws {
+        let splice = try inBody()
+        splice.server.advance(.ack, [UInt8](repeating: 88, count: 1_400))
+        splice.client.run(.milliseconds(1))
+        splice.client.window = 0
+        splice.client.acknowledge()
+        splice.client.run(.milliseconds(1))
+        // What was under way does not pass, and the client's update is lost.
+        splice.server.send(.ack, [UInt8](repeating: 89, count: 1_000))
+        splice.client.run(.milliseconds(1))
+        splice.client.window = 60_000
+        splice.client.skip()
+        splice.server.send(.ack, [UInt8](repeating: 89, count: 1_000))
+        let asked = splice.clientArrivals(.milliseconds(1))
+        #expect(asked.count == 1 && asked.last?.payload.isEmpty == true && asked.last?.end == splice.client.acknowledgement &- 1)
+        splice.client.acknowledge()
+        splice.server.run(.milliseconds(1))
+        #expect(splice.server.received.last.map { $0.window > 0 } == true)
+        splice.server.send(.ack, [UInt8](repeating: 89, count: 1_000))
+        #expect(splice.clientArrivals(.milliseconds(1)).last?.payload == [UInt8](repeating: 89, count: 1_000))
+        splice.world.check()
+    }
+
     @Test("F11 a probe at the start of an epoch is not an old one")
     func f11() throws {
         let splice = try #require(Spliced(clientWindow: 0))

@@ -50,7 +50,8 @@ final class SimulatedServer {
         order.append(exchange.id)
         exchange.deliveries += 1
         if let limit, active > limit { host.violation("\(active) requests at a time, the limit is \(limit)") }
-        if exchange.deliveries > 1, !mayRepeat || !exchange.request.isIdempotent {
+        // A client whose answer was cut short on purpose asks again.
+        if exchange.deliveries > 1, exchange.response.fault == nil, !mayRepeat || !exchange.request.isIdempotent {
             host.violation("request \(exchange.id) came \(exchange.deliveries) times")
         }
         onRequest?(exchange)
@@ -113,6 +114,8 @@ final class ServerConnection {
 
     private func arrived(_ bytes: [UInt8]) {
         if isTunnel { return tunnelArrived(bytes) }
+        // Its answer was written whole, as far as anybody can tell; the reset is on its way.
+        if let current, case .reset = current.response.fault, output.isEmpty { return }
         if current != nil, !server.allowsPipelining {
             server.host.violation("\(bytes.count) bytes before the answer to request \(current!.id) was written")
         }

@@ -81,6 +81,8 @@ final class TestHost {
 
     func receive(_ frame: SimulatedFrame) {
         segmentsReceived += 1
+        // ICMP is not for a host's TCP.
+        if frame.damage == .none, SimulatedFrame.tcpOffset(frame.bytes) == nil { return }
         let segment: TestSegment
         do throws(FrameFault) {
             segment = try TestSegment(frame: frame.bytes, mtu: mtu, strict: frame.damage == .none)
