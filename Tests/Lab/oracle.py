@@ -108,7 +108,7 @@ def read(capture: Path) -> list[Segment]:
         "-r",
         str(capture),
         "-Y",
-        "tcp && !icmp && !icmpv6",
+        "tcp && tcp.flags && !icmp && !icmpv6",  # of a damaged segment tshark may know the ports alone
         "--disable-protocol",
         "http",
         "--disable-protocol",

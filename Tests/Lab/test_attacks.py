@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
 from sluicelab.network import FILES_ADDRESS, SOURCE_ADDRESS, server_address
 from sluicelab.robustness import slowloris, syn_flood
 from sluicelab.robustness.figures import Figures
+from sluicelab.traffic import fewer_sources
 
 PORT = 84
 SLOW_READERS = 60
@@ -23,6 +26,13 @@ def configure() -> Configuration:
 
 
 NEEDS = ("file_servers",)
+
+
+@pytest.fixture(autouse=True)
+def _addresses() -> Iterator[None]:
+    """Client1 has its promised addresses for the tests of other files."""
+    yield
+    fewer_sources()
 
 
 def test_a_syn_flood_leaves_room_for_those_who_mean_it(dispatcher: Dispatcher, folder: Path, figures: Figures) -> None:

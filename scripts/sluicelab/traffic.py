@@ -64,10 +64,16 @@ def syn_flood(folder: Path, address: str, rate: float, seconds: float, port: int
 
 
 def more_sources() -> list[str]:
-    """Further addresses of client1, until the lab is taken down."""
+    """Further addresses of client1, until `fewer_sources` or the end of the lab."""
     for address in MORE_SOURCES:
         subprocess.run(["ip", "-n", "sluice-client1", "address", "replace", f"{address}/24", "dev", "eth0"], check=True)
     return [CLIENT1, *MORE_SOURCES]
+
+
+def fewer_sources() -> None:
+    """Takes the further addresses away again, where they are."""
+    for address in MORE_SOURCES:
+        subprocess.run(["ip", "-n", "sluice-client1", "address", "del", f"{address}/24", "dev", "eth0"], capture_output=True)
 
 
 def slow_writers(

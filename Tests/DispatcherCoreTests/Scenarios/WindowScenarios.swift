@@ -87,7 +87,7 @@ struct WindowScenarios {
 
     @Test("F10 a server that repeats bytes into a closed window instead of probing it: the client is asked whether it is open again")
     func repeatedIntoClosedWindow() throws {
-        let splice = try inBody()
+        let splice = try inBody(window: 1_400)
         splice.server.advance(.ack, [UInt8](repeating: 88, count: 1_400))
         splice.client.run(.milliseconds(1))
         splice.client.window = 0

@@ -114,8 +114,8 @@ final class ServerConnection {
 
     private func arrived(_ bytes: [UInt8]) {
         if isTunnel { return tunnelArrived(bytes) }
-        // Its answer was written whole, as far as anybody can tell; the reset is on its way.
-        if let current, case .reset = current.response.fault, output.isEmpty { return }
+        // What of a faulty answer was written may look like all of it; what is planned to follow is on its way.
+        if let current, current.response.fault != nil { return }
         if current != nil, !server.allowsPipelining {
             server.host.violation("\(bytes.count) bytes before the answer to request \(current!.id) was written")
         }
