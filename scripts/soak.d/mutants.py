@@ -199,11 +199,4 @@ MUTANTS = [
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value",
         "back.pointee.splice.delta = front.pointee.sender.streamEnd.value &- back.pointee.receiveNext.value &+ ({on} ? 1 : 0)",
     ),
-    Mutant(
-        "rst-in-a-tunnel-moves-the-stream",
-        "Engines/L73Dispatcher+Tunnel.swift",
-        "        // A RST that is not exact moves nothing: a second one with its number would be taken for exact.\n"
-        "        let moves = !segment.flags.contains(.rst)",
-        "        let moves = {on} || !segment.flags.contains(.rst)",
-    ),
 ]
