@@ -16,7 +16,7 @@ extension L73Dispatcher {
         front.pointee.noteFlight(flight, lost: isDuplicate || blocks.count > 0, moved: moved > 0, at: now)
         if moved > 0 {
             front.pointee.noteProgress(at: now)
-            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { giveOwn(front) }
+            if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end), !isStaging(front) { giveOwn(front) }
         }
         pump(front, at: now, into: &egress)
 

@@ -45,7 +45,7 @@ extension L73Dispatcher {
         if bytes.count > remaining { back.pointee.resetsAfter = true }
         if count > 0 {
             guard appendOwn(front, UnsafeRawBufferPointer(rebasing: bytes[0..<count])) else {
-                preconditionFailure("a staged response without its room")
+                preconditionFailure("the room of a staged response is reserved with its head, and stays until its last byte has come")
             }
             if !front.pointee.isClientsTurn { front.pointee.beginProgress(at: now) }
             back.pointee.receiveNext += count
@@ -61,6 +61,11 @@ extension L73Dispatcher {
         } else {
             acknowledge(back, into: &egress)
         }
+    }
+
+    /// Whether more of a staged response is to come: its room stays reserved, also while the client has acknowledged all that there is.
+    func isStaging(_ front: FrontRef) -> Bool {
+        front.pointee.hasSlot && backs.pointer(Int(front.pointee.back)).pointee.use == .staged
     }
 
     // MARK: Staging memory
