@@ -108,7 +108,10 @@ struct DeliveryTests {
             try await harness.push("long", to: url, ttl: "60")
             #expect(try await device.notification().message == "long")
             try await harness.push("short again", to: url, ttl: Int64(1).json)
-            #expect(try await device.notification().message == "short again")
+            // On a busy machine what is not acknowledged may have come again before it.
+            var message = try await device.notification().message
+            while message == "long" { message = try await device.notification().message }
+            #expect(message == "short again")
             try await eventually { harness.worker.counters[.messagesExpired] == 2 }
             let (back, _) = try await harness.device(token: otherToken)
             #expect(try await back.notification().message == "long")

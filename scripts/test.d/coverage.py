@@ -1,6 +1,7 @@
 """Prints the table of what the engines of the package's tests have counted; exit code 1 when a counter that must not be zero is.
 
-The file comes from Tests/DispatcherCoreTests/Simulation/Coverage.swift: a row a line, with its name, its count, and why it may be zero.
+The files, one for each run of the tests, come from Tests/DispatcherCoreTests/Simulation/Coverage.swift: a row a line, with its name, its
+count, and why it may be zero. The counts are added up.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ FORBIDDEN = "must be 0"
 
 
 def main() -> int:
-    path = Path(sys.argv[1])
-    if not path.is_file():
-        print(f"expected: the tests leave their counts in {path}; got: no such file (did they end before the last one?)")
-        return 1
-    rows = []
-    for line in path.read_text().splitlines():
-        name, count, excuse = line.split("\t")
-        rows.append((name, int(count), excuse))
+    counts: dict[str, tuple[int, str]] = {}
+    for path in map(Path, sys.argv[1:]):
+        if not path.is_file():
+            print(f"expected: the tests leave their counts in {path}; got: no such file (did they end before the last one?)")
+            return 1
+        for line in path.read_text().splitlines():
+            name, count, excuse = line.split("\t")
+            counts[name] = (int(count) + counts.get(name, (0, ""))[0], excuse)
+    rows = [(name, count, excuse) for name, (count, excuse) in counts.items()]
     cells = [f"{count:>13,}  {name}" for name, count, _ in rows]
     height = -(-len(cells) // COLUMNS)
     for place in range(height):
