@@ -102,7 +102,8 @@ extension L73Dispatcher {
         if back.pointee.use == .body, let (front, _) = front(of: back),
             back.pointee.options.field(atMost: front.pointee.sender.window) == 0
         {
-            // The client's window is closed, or so small that the server sees none of it (RFC 7323 2.4): the probe goes on, and the client's answer comes back ([0063]).
+            // The client's window is closed, or so small that the server sees none of it (RFC 7323 2.4): the probe goes on, and the client's
+            // answer comes back ([0063]).
             sendToClient(
                 front, sequence: front.pointee.sender.unacknowledged - 1, flags: .ack, kind: .forwarded, into: &egress)
             return .forwarded
