@@ -59,6 +59,12 @@ extension L73Dispatcher {
         // A segment of the client with data and nothing new to acknowledge would look like a duplicate acknowledgement: it stays here.
         let concernsServer = reached.isAtOrAfter(back.pointee.splice.floor)
         if moved > 0 || windowMoved || (isDuplicate && concernsServer) {
+            // One a turn is enough, but what speaks of a loss passes as it is, and behind what came before it.
+            if moved > 0, blocks.count == 0, back.pointee.gap.isNone {
+                oweAcknowledgement(back, place, at: now, into: &egress)
+                return false
+            }
+            if back.pointee.owesAcknowledgement { acknowledge(back, kind: .forwarded, into: &egress) }
             acknowledge(back, kind: .forwarded, sack: epochBlocks(segment, frame, back), into: &egress)
             // Now that the client has everything before the gap, the server hears what waits beyond it (RFC 5681 4.2): its kernel would
             // wait for its timer otherwise.

@@ -192,6 +192,7 @@ extension L73Dispatcher {
             }
         }
         back.pointee.acknowledgeBy = .distantFuture
+        back.pointee.owesAcknowledgement = false
         send(segment, payload, kind, again: again, into: &egress)
     }
 
@@ -199,6 +200,24 @@ extension L73Dispatcher {
         _ back: BackRef, kind: EmissionKind = .acknowledgement, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
     ) {
         sendToServer(back, sequence: back.pointee.sender.highest, flags: .ack, kind: kind, sack: sack, into: &egress)
+    }
+
+    /// Acknowledges at the end of the turn: one acknowledgement for all that came in it, and none if a request goes out before.
+    mutating func oweAcknowledgement(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+        guard !back.pointee.owesAcknowledgement else { return }
+        if owing.isEmpty { owingSince = now }
+        guard owing.append(place) else { return acknowledge(back, into: &egress) }
+        back.pointee.owesAcknowledgement = true
+    }
+
+    /// The turn is over: what is owed leaves.
+    mutating func payAcknowledgements(into egress: inout Egress) {
+        while !egress.wantsFlush, let place = owing.removeFirst() {
+            let back = backs.pointer(place)
+            guard back.pointee.owesAcknowledgement else { continue }
+            acknowledge(back, kind: back.pointee.use == .body ? .forwarded : .acknowledgement, into: &egress)
+            armBack(back, place)
+        }
     }
 
     /// Sends what of the request may be sent now.

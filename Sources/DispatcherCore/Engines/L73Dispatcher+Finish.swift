@@ -52,7 +52,7 @@ extension L73Dispatcher {
             } else {
                 // The server is told with the next request, at the latest after 40 ms; of more than a segment at once (RFC 5681 4.2).
                 if back.pointee.receiveNext.distance(from: back.pointee.told) >= 2 * serverMSS(back) {
-                    acknowledge(back, into: &egress)
+                    oweAcknowledgement(back, place, at: now, into: &egress)
                 } else {
                     back.pointee.acknowledgeBy = now + .milliseconds(40)
                 }

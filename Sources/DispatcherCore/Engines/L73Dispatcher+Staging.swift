@@ -59,7 +59,7 @@ extension L73Dispatcher {
         if hasArrived {
             releaseSlot(front, back, place, isEarly: front.pointee.stream.isOpen, at: now, into: &egress)
         } else {
-            acknowledge(back, into: &egress)
+            oweAcknowledgement(back, place, at: now, into: &egress)
         }
     }
 

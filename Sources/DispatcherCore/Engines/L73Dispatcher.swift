@@ -65,6 +65,9 @@ public struct L73Dispatcher: ~Copyable {
     var timeWait: TimeWait
     var paths: PathTable
     var timers: TimerWheel
+    /// Back-end connections whose acknowledgement waits for the end of the turn, and since when.
+    var owing: PlaceList
+    var owingSince = Instant.distantPast
     var buffers: BufferPool
     /// Bytes of `buffers` that hold responses for clients; at most `tcp.stagingMemory`.
     var stagingBytes = 0
@@ -176,6 +179,7 @@ public struct L73Dispatcher: ~Copyable {
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
+        owing = PlaceList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
@@ -225,7 +229,9 @@ public struct L73Dispatcher: ~Copyable {
     }
 
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
-    public var nextDeadline: Instant { wantsStart ? .distantPast : timers.deadline }
+    public var nextDeadline: Instant {
+        wantsStart ? .distantPast : owing.isEmpty ? timers.deadline : min(owingSince, timers.deadline)
+    }
 
     /// After `stop`: whether no front-end connection is left that anything is owed: those that only wait for the client's FIN do not count.
     public var isDrained: Bool {

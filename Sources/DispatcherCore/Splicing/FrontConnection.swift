@@ -106,7 +106,9 @@ struct FrontConnection {
     var own = Buffer.none
     var stagedBytes: UInt32 = 0
     /// The most bytes that were on their way to the client lately without a loss, and when; nothing counts before `provenAfter`.
+    /// Up to `flightThreshold`, where a loss was, the path may be asked for twice as much (slow start, RFC 5681 3.1).
     var provenFlight = 0
+    var flightThreshold = Int.max
     var provenAt = Instant.distantPast
     var provenAfter: SequenceNumber
 
@@ -162,6 +164,7 @@ struct FrontConnection {
     mutating func noteFlight(_ flight: Int, lost: Bool, moved: Bool, at now: Instant) {
         if lost {
             provenFlight /= 2
+            flightThreshold = provenFlight
             provenAfter = sender.highest
         } else if moved, sender.unacknowledged.isAtOrAfter(provenAfter) {
             provenAfter = sender.unacknowledged
@@ -172,9 +175,11 @@ struct FrontConnection {
         }
     }
 
-    /// What the path took lately: what is older than a timeout, and than a second, is not trusted (RFC 5681 4.1).
+    /// What the path may be given at once: twice what it took lately, after a loss no more than that. What is older than a timeout, and
+    /// than a second, is not trusted (RFC 5681 4.1).
     func trustedFlight(at now: Instant) -> Int {
-        now - provenAt > max(sender.timeout, .seconds(1)) ? 0 : provenFlight
+        if now - provenAt > max(sender.timeout, .seconds(1)) { return 0 }
+        return max(provenFlight, min(2 * provenFlight, flightThreshold))
     }
 
     /// Whether a response waits for the client: for an acknowledgement, or because its window takes no full segment.

@@ -15,7 +15,7 @@ extension Sender {
 
     /// The next piece that window and congestion window allow; nil when there is none. Up to `most` bytes in one piece: who
     /// transmits splits it. Call it until it says nil after own bytes were added and after each acknowledgement.
-    mutating func nextPiece(at now: Instant, most: Int = 60_000) -> Piece? {
+    mutating func nextPiece(at now: Instant, most: Int = Egress.alwaysFits) -> Piece? {
         if next.isBefore(base) {
             // What lies before the own bytes is acknowledged or somebody else's to repeat.
             next = base
