@@ -13,7 +13,10 @@ extension L73Dispatcher {
         let flight = front.pointee.sender.flight
         let blocks = segment.options.sackCount > 0 ? SACKBlocks(segment, in: frame) : SACKBlocks()
         let moved = front.pointee.sender.acknowledge(segment.acknowledgement, isBare: isBare, sack: blocks, at: now)
-        front.pointee.noteFlight(flight, lost: isDuplicate || blocks.count > 0, moved: moved > 0, at: now)
+        // Bytes that came twice are no loss (RFC 2883 section 4).
+        let cameTwice = blocks.count > 0 && blocks[0].end.isAtOrBefore(segment.acknowledgement)
+        let lost = cameTwice ? blocks.count > 1 : isDuplicate || blocks.count > 0
+        front.pointee.noteFlight(flight, lost: lost, moved: moved > 0, at: now)
         if moved > 0 {
             front.pointee.noteProgress(at: now)
             if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end), !isStaging(front) { giveOwn(front) }
@@ -64,7 +67,7 @@ extension L73Dispatcher {
                 oweAcknowledgement(back, place, at: now, into: &egress)
                 return false
             }
-            if back.pointee.owesAcknowledgement { acknowledge(back, kind: .forwarded, into: &egress) }
+            if back.pointee.owesBy != .distantFuture { acknowledge(back, kind: .forwarded, into: &egress) }
             acknowledge(back, kind: .forwarded, sack: epochBlocks(segment, frame, back), into: &egress)
             // Now that the client has everything before the gap, the server hears what waits beyond it (RFC 5681 4.2): its kernel would
             // wait for its timer otherwise.

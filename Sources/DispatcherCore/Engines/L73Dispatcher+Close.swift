@@ -33,7 +33,7 @@ extension L73Dispatcher {
         back.pointee.use = .none
         back.pointee.front = BackConnection.noIndex
         back.pointee.acknowledgeBy = .distantFuture
-        back.pointee.owesAcknowledgement = false
+        back.pointee.owesBy = .distantFuture
         back.pointee.phaseDeadline = .distantFuture
         back.pointee.sender.deadline = .distantFuture
         if back.pointee.isOwn {

@@ -192,7 +192,7 @@ extension L73Dispatcher {
             }
         }
         back.pointee.acknowledgeBy = .distantFuture
-        back.pointee.owesAcknowledgement = false
+        back.pointee.owesBy = .distantFuture
         send(segment, payload, kind, again: again, into: &egress)
     }
 
@@ -202,22 +202,30 @@ extension L73Dispatcher {
         sendToServer(back, sequence: back.pointee.sender.highest, flags: .ack, kind: kind, sack: sack, into: &egress)
     }
 
-    /// Acknowledges at the end of the turn: one acknowledgement for all that came in it, and none if a request goes out before.
-    mutating func oweAcknowledgement(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
-        guard !back.pointee.owesAcknowledgement else { return }
-        if owing.isEmpty { owingSince = now }
-        guard owing.append(place) else { return acknowledge(back, into: &egress) }
-        back.pointee.owesAcknowledgement = true
+    /// Acknowledges at the end of the turn, or a little later: one acknowledgement for all that came until then, and none if a request
+    /// goes out before.
+    mutating func oweAcknowledgement(
+        _ back: BackRef, _ place: Int, after wait: Interval = .zero, at now: Instant, into egress: inout Egress
+    ) {
+        let due = now + wait
+        guard due < back.pointee.owesBy else { return }
+        let isKept = wait == .zero ? owing.append(place, due: due) : owingLater.append(place, due: due)
+        guard isKept else { return acknowledge(back, into: &egress) }
+        back.pointee.owesBy = due
     }
 
-    /// The turn is over: what is owed leaves.
-    mutating func payAcknowledgements(into egress: inout Egress) {
-        while !egress.wantsFlush, let place = owing.removeFirst() {
-            let back = backs.pointer(place)
-            guard back.pointee.owesAcknowledgement else { continue }
-            acknowledge(back, kind: back.pointee.use == .body ? .forwarded : .acknowledgement, into: &egress)
-            armBack(back, place)
-        }
+    /// What is owed by now leaves.
+    mutating func payAcknowledgements(at now: Instant, into egress: inout Egress) {
+        while !egress.wantsFlush, let place = owing.removeFirst(by: now) { pay(place, at: now, into: &egress) }
+        while !egress.wantsFlush, let place = owingLater.removeFirst(by: now) { pay(place, at: now, into: &egress) }
+    }
+
+    private mutating func pay(_ place: Int, at now: Instant, into egress: inout Egress) {
+        let back = backs.pointer(place)
+        // It left with something else, or is owed for something later.
+        guard back.pointee.owesBy <= now else { return }
+        acknowledge(back, kind: back.pointee.use == .body ? .forwarded : .acknowledgement, into: &egress)
+        armBack(back, place)
     }
 
     /// Sends what of the request may be sent now.

@@ -59,7 +59,10 @@ extension L73Dispatcher {
         if hasArrived {
             releaseSlot(front, back, place, isEarly: front.pointee.stream.isOpen, at: now, into: &egress)
         } else {
-            oweAcknowledgement(back, place, at: now, into: &egress)
+            // A rest of less than two segments is on its way, most likely: one acknowledgement for all. One between the two would have the
+            // server take the last bytes for a flight of their own, and its path for a slow one.
+            let isNearlyDone = back.pointee.splice.remaining < UInt64(2 * serverMSS(back))
+            oweAcknowledgement(back, place, after: isNearlyDone ? .microseconds(250) : .zero, at: now, into: &egress)
         }
     }
 

@@ -65,9 +65,9 @@ public struct L73Dispatcher: ~Copyable {
     var timeWait: TimeWait
     var paths: PathTable
     var timers: TimerWheel
-    /// Back-end connections whose acknowledgement waits for the end of the turn, and since when.
-    var owing: PlaceList
-    var owingSince = Instant.distantPast
+    /// Back-end connections whose acknowledgement waits for the end of the turn, and those where it waits a little longer.
+    var owing: DueList
+    var owingLater: DueList
     var buffers: BufferPool
     /// Bytes of `buffers` that hold responses for clients; at most `tcp.stagingMemory`.
     var stagingBytes = 0
@@ -179,7 +179,8 @@ public struct L73Dispatcher: ~Copyable {
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
-        owing = PlaceList(capacity: ports.slots + tunnelCapacity)
+        owing = DueList(capacity: ports.slots + tunnelCapacity)
+        owingLater = DueList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
@@ -230,7 +231,7 @@ public struct L73Dispatcher: ~Copyable {
 
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
     public var nextDeadline: Instant {
-        wantsStart ? .distantPast : owing.isEmpty ? timers.deadline : min(owingSince, timers.deadline)
+        wantsStart ? .distantPast : min(owing.deadline, min(owingLater.deadline, timers.deadline))
     }
 
     /// After `stop`: whether no front-end connection is left that anything is owed: those that only wait for the client's FIN do not count.

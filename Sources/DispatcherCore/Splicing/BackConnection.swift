@@ -54,8 +54,8 @@ struct BackConnection {
     /// While opening: the SYN was sent again behind a RST that ended the port's earlier life at the server.
     var opensAgain = false
     var acknowledgeBy = Instant.distantFuture
-    /// Whether an acknowledgement leaves at the end of the turn, unless a segment carries it before.
-    var owesAcknowledgement = false
+    /// When an acknowledgement leaves at the latest that waits for the end of the turn or a little longer, unless a segment carries it.
+    var owesBy = Instant.distantFuture
     var challenges = ChallengeBudget()
     /// When opening, the response, or closing must be over.
     var phaseDeadline = Instant.distantFuture

@@ -193,6 +193,23 @@ struct ResponseScenarios {
         splice.world.check()
     }
 
+    @Test("E13 acknowledgements of one turn go on as one, and duplicates among them as they came, behind it")
+    func acknowledgementsOfATurn() throws {
+        let splice = try inBody()
+        for start in stride(from: 0, to: 5_000, by: 1_000) { splice.server.advance(.ack, Array(body[start..<start + 1_000])) }
+        splice.client.run()
+        splice.server.skip()
+        for number: UInt32 in [1_000, 2_000, 3_000] { splice.client.send(.ack) { $0.acknowledgement = splice.clientStart &+ number } }
+        #expect(splice.serverArrivals().map(\.acknowledgement) == [splice.serverStart &+ 3_000])
+        for number: UInt32 in [4_000, 4_000, 4_000, 4_000] {
+            splice.client.send(.ack) { $0.acknowledgement = splice.clientStart &+ number }
+        }
+        let passed = splice.serverArrivals()
+        #expect(passed.map(\.acknowledgement) == [UInt32](repeating: splice.serverStart &+ 4_000, count: 4))
+        #expect(passed.allSatisfy { $0.window == passed[0].window && $0.payload.isEmpty })
+        splice.world.check()
+    }
+
     @Test("E14 pipelined data with an unchanged acknowledgement makes no duplicate for the server")
     func e14() throws {
         let splice = try inBody()

@@ -65,6 +65,27 @@ struct StagingScenarios {
         splice.world.check()
     }
 
+    @Test("the pieces of one turn are acknowledged to the server as one")
+    func acknowledgedOnceATurn() throws {
+        let splice = try staged()
+        splice.server.advance(.ack, RawPeer.head(length: 20_000) + Self.body[..<1_000])
+        for start in [1_000, 2_000, 3_000] { splice.server.advance(.ack, Array(Self.body[start..<start + 1_000])) }
+        #expect(splice.serverArrivals(.milliseconds(2)).map(\.acknowledgement) == [splice.server.sequence])
+        splice.world.check()
+    }
+
+    @Test("a rest of less than two segments is waited for, a quarter of a millisecond", arguments: [true, false])
+    func restIsWaitedFor(comes: Bool) throws {
+        let splice = try staged()
+        let all = RawPeer.head(length: 10_000) + Self.body[..<10_000]
+        splice.server.advance(.ack, Array(all[..<8_000]))
+        #expect(splice.serverArrivals(.microseconds(150)).isEmpty)
+        if comes { splice.server.advance([.ack, .psh], Array(all[8_000...])) }
+        #expect(splice.serverArrivals(.milliseconds(1)).map(\.acknowledgement) == [splice.server.sequence])
+        #expect(splice.world.firstServer.active == (comes ? 0 : 1))
+        splice.world.check()
+    }
+
     @Test("pieces that come in the wrong order are kept, reported to the server and put in order")
     func outOfOrder() throws {
         let splice = try staged()
@@ -305,6 +326,50 @@ struct StagingScenarios {
         splice.server.run(.milliseconds(1))
         let shown = Int(try #require(splice.serverArrivals().last).window)
         #expect(recent ? shown >= 40_000 : shown <= 14_720, "\(shown) bytes shown")
+        splice.world.check()
+    }
+
+    @Test("as slow start would, a path is asked for twice what it took, until it loses something; bytes that came twice are no loss")
+    func trustGrows() throws {
+        // Field for field: neither end scales.
+        let splice = try staged(options: Self.sack) { $0.tcp.tailCustody = 0 }
+        /// The window shown for the next request, after a response of `length` bytes of which all but the last segment is acknowledged at
+        /// once, and before that what `report` says.
+        func shown(after length: Int, report: ([TestSegment]) -> Void = { _ in }) throws -> Int {
+            let start = splice.client.acknowledgement
+            let all = RawPeer.head(length: length) + Self.body[..<length]
+            var came: [TestSegment] = []
+            for at in stride(from: 0, to: all.count, by: 1_400) {
+                splice.server.advance(.ack, Array(all[at..<min(at + 1_400, all.count)]))
+            }
+            came += splice.clientArrivals(.milliseconds(1))
+            report(came)
+            splice.client.acknowledge()
+            splice.server.run(.milliseconds(5))
+            #expect(splice.client.stream(from: start) == all)
+            splice.server.skip()
+            splice.client.advance([.ack, .psh], World.get)
+            return Int(try #require(splice.serverArrivals(.milliseconds(5)).last { !$0.payload.isEmpty }).window)
+        }
+        func option(_ start: UInt32, _ end: UInt32) -> [UInt8] {
+            [1, 1, 5, 10] + [start, end].flatMap { edge in [24, 16, 8, 0].map { UInt8(edge >> UInt32($0) & 255) } }
+        }
+        let grown = try shown(after: 14_000)
+        #expect(grown >= 2 * 14_000 && grown < 2 * 14_300, "\(grown)")
+        let twice = try shown(after: 14_000) { came in
+            splice.client.send(.ack) {
+                $0.acknowledgement = came[2].end
+                $0.options = option(came[1].sequence, came[1].end)
+            }
+        }
+        #expect(twice >= 2 * 12_000, "\(twice): the second segment came twice, and none was lost")
+        let lost = try shown(after: 14_000) { came in
+            splice.client.send(.ack) {
+                $0.acknowledgement = came[0].end
+                $0.options = option(came[2].sequence, came[2].end)
+            }
+        }
+        #expect(lost <= 14_720, "\(lost): a gap was reported")
         splice.world.check()
     }
 }
