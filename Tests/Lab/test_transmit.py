@@ -247,6 +247,19 @@ def test_our_addresses_are_announced_at_the_start(lab: None, file_servers: list[
         listener.close()
 
 
+def test_a_burst_right_after_the_start(lab: None, file_servers: list[str], files: dict[str, bytes], workspace: Path) -> None:
+    """The servers' hardware addresses are not known yet: all SYNs wait for them, and none has to come again after a second."""
+    made = make("packet")
+    made["pools"] = [pool("files", [f"{server_address(number)}:80" for number in (1, 2)], connections=32)]
+    with dispatching(workspace / "transmit-burst", made) as dispatcher:
+        options = ["--silent", "--fail", "--max-time", "20", "--parallel", "--parallel-immediate", "--parallel-max", "40"]
+        done = run("client1", "curl", *options, *[f"{URL}/small"] * 40)
+        assert done.returncode == 0 and done.stdout == files["small"] * 40
+        metrics = dispatcher.metrics
+        assert metrics.total("server_connects_total") >= 20
+        assert metrics.total("next_hop_drops_total", side="server", reason="waiting-full") == 0
+
+
 def test_a_conversation_of_many_small_answers(lab: None, file_servers: list[str], workspace: Path) -> None:
     with dispatching(workspace / "transmit-small", make("packet")) as dispatcher:
         with Conversation(FILES_ADDRESS, 80) as client:

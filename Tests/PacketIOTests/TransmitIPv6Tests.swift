@@ -125,11 +125,11 @@ struct TransmitIPv6Tests {
 
     @Test func aSilentServersPacketsAreLostAndCounted() throws {
         var wire = FrameWire()
-        wire.transmitter.send(egress(.server, [1, 2, 3, 4]), at: at(0))
+        wire.transmitter.send(egress(.server, [Int](repeating: 1, count: WaitingFrames.each + 1)), at: at(0))
         while wire.transmitter.nextDeadline <= at(3_000) { wire.transmitter.advance(to: wire.transmitter.nextDeadline) }
         #expect(try wire.frames(.server).map { try message($0).target } == [IPAddress](repeating: server.address, count: 3))
         let figures = wire.transmitter.statistics(of: .server).nextHops
-        #expect(figures?.dropped(.waitingFull) == 1 && figures?.dropped(.unresolved) == 3)
+        #expect(figures?.dropped(.waitingFull) == 1 && figures?.dropped(.unresolved) == UInt64(WaitingFrames.each))
         #expect(figures?.failures == 1 && figures?.lastFailure == server.address)
     }
 

@@ -26,12 +26,22 @@ struct WaitingFramesTests {
         #expect(frames.count == 1)
     }
 
-    @Test func theFourthTakesTheOldestsPlace() {
+    @Test func oneTooManyTakesTheOldestsPlace() {
         var frames = WaitingFrames(neighbours: 1)
-        let lost = (1...5).map { keep(&frames, UInt8($0), for: 0) }
-        #expect(lost == [0, 0, 0, 1, 1])
-        #expect(all(&frames, 0).map(\.[0]) == [3, 4, 5])
+        let lost = (1...WaitingFrames.each + 2).map { keep(&frames, UInt8($0), for: 0) }
+        #expect(lost == [Int](repeating: 0, count: WaitingFrames.each) + [1, 1])
+        #expect(all(&frames, 0).map { Int($0[0]) } == Array(3...WaitingFrames.each + 2))
         #expect(frames.count == 0)
+    }
+
+    @Test func slotsComeBackWhicheverNeighbourHadThem() {
+        var frames = WaitingFrames(neighbours: 3)
+        for round in 0..<20 {
+            for byte in 0..<90 { #expect(keep(&frames, UInt8(byte), for: (byte + round) % 3) == 0) }
+            #expect(frames.count == 90)
+            for entry in 0..<3 { #expect(all(&frames, (entry + round) % 3).map { Int($0[0]) } == Array(stride(from: entry, to: 90, by: 3))) }
+            #expect(frames.count == 0)
+        }
     }
 
     @Test func theLargestPacketFits() {
@@ -41,11 +51,11 @@ struct WaitingFramesTests {
     }
 
     @Test func whenNothingIsLeftTheNewestIsLost() {
-        var frames = WaitingFrames(neighbours: 100)
-        let lost = (0..<100).map { keep(&frames, 1, for: $0) }
-        #expect(lost.reduce(0, +) == 100 - WaitingFrames.capacity)
-        #expect(all(&frames, 99) == [])
+        var frames = WaitingFrames(neighbours: 300)
+        let lost = (0..<300).map { keep(&frames, 1, for: $0) }
+        #expect(lost.reduce(0, +) == 300 - WaitingFrames.capacity)
+        #expect(all(&frames, 299) == [])
         #expect(all(&frames, 0).count == 1)
-        #expect(keep(&frames, 2, for: 99) == 0)
+        #expect(keep(&frames, 2, for: 299) == 0)
     }
 }

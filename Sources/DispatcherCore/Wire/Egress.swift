@@ -10,6 +10,9 @@ public enum NextHop: Equatable, Sendable {
 public enum EmissionKind: UInt8, CaseIterable, Sendable {
     case forwarded, handshake, connect, acknowledgement, request, answer, fin, reset, probe, icmp, challenge
     case tailProbe
+
+    /// As it is called in metrics.
+    public var label: String { DropReason.kebab(String(describing: self)) }
 }
 
 /// A TCP segment to be sent: the fields that are ours to choose. The payload is handed over beside it.

@@ -131,7 +131,7 @@ struct MetricsPage {
         begin(.retransmitted)
         for side in Side.allCases {
             for kind in EmissionKind.allCases {
-                add(.retransmitted, ["\(side)", "\(kind)"], counters.retransmitted[Int(side.rawValue)][Int(kind.rawValue)])
+                add(.retransmitted, ["\(side)", kind.label], counters.retransmitted[Int(side.rawValue)][Int(kind.rawValue)])
             }
         }
         begin(.evicted)

@@ -161,7 +161,7 @@ struct StatusDocument: Encodable {
     private static func side(_ side: Side, _ report: LoopReport) -> SideFigures {
         let index = Int(side.rawValue)
         let counters = report.snapshot.counters
-        let kinds = EmissionKind.allCases.map { "\($0)" }
+        let kinds = EmissionKind.allCases.map(\.label)
         return SideFigures(
             framesIn: counters.framesIn[index], consumed: counters.consumed[index], forwarded: counters.forwarded[index],
             dropped: occurred(DropReason.allCases.map(\.label), counters.dropped[index]), emitted: occurred(kinds, counters.emitted[index]),

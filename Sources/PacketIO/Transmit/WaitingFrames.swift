@@ -1,32 +1,42 @@
 import DispatcherCore
 
-/// Frames that wait for a neighbour's hardware address, at most `each` a neighbour: the newest, as RFC 1122 2.3.2.2 asks for. They are
-/// copied, because the egress that they came in is emptied; memory is allocated once, and touched only where a frame ever waited.
+/// Frames that wait for a neighbour's hardware address, at most `each` a neighbour: the newest, as RFC 1122 2.3.2.2 asks for. When the
+/// dispatcher has just started, a burst of clients makes it open as many connections to a server that it does not know yet, and a SYN
+/// that is lost here comes again only after a second. The frames are copied, because the egress that they came in is emptied; memory is
+/// allocated once, and touched only where a frame ever waited.
 struct WaitingFrames: ~Copyable {
     /// Frames of one neighbour.
-    static let each = 3
+    static let each = 64
     /// Frames of all neighbours of a side.
-    static let capacity = 64
+    static let capacity = 256
     private static let slotSize = 65_536 + 64
+    private static let none: Int32 = -1
+
+    /// The frames of one neighbour, oldest first.
+    private struct Queue {
+        var first = WaitingFrames.none
+        var last = WaitingFrames.none
+        var count: Int32 = 0
+    }
 
     private let memory: UnsafeMutableRawPointer
     private let lengths: UnsafeMutablePointer<Int32>
-    private let free: UnsafeMutablePointer<Int32>
-    private var freeCount: Int
-    /// `each` slot numbers for each entry of the neighbour table, oldest first; -1 = none.
-    private let queues: UnsafeMutablePointer<Int32>
+    /// By slot: the one behind it, in its neighbour's queue or among the free ones.
+    private let next: UnsafeMutablePointer<Int32>
+    private var free: Int32 = 0
+    private(set) var count = 0
+    private let queues: UnsafeMutablePointer<Queue>
     private let neighbours: Int
 
     /// - Parameter neighbours: entries of the neighbour table.
     init(neighbours: Int) {
-        let free = UnsafeMutablePointer<Int32>.allocate(capacity: Self.capacity)
-        for index in 0..<Self.capacity { free[index] = Int32(index) }
-        let queues = UnsafeMutablePointer<Int32>.allocate(capacity: Self.each * neighbours)
-        queues.initialize(repeating: -1, count: Self.each * neighbours)
+        let next = UnsafeMutablePointer<Int32>.allocate(capacity: Self.capacity)
+        for slot in 0..<Self.capacity { next[slot] = slot + 1 < Self.capacity ? Int32(slot + 1) : Self.none }
+        let queues = UnsafeMutablePointer<Queue>.allocate(capacity: neighbours)
+        queues.initialize(repeating: Queue(), count: neighbours)
         memory = .allocate(byteCount: Self.capacity * Self.slotSize, alignment: 64)
         lengths = .allocate(capacity: Self.capacity)
-        self.free = free
-        freeCount = Self.capacity
+        self.next = next
         self.queues = queues
         self.neighbours = neighbours
     }
@@ -34,50 +44,50 @@ struct WaitingFrames: ~Copyable {
     deinit {
         memory.deallocate()
         lengths.deallocate()
-        free.deallocate()
+        next.deallocate()
         queues.deallocate()
     }
 
-    var count: Int { Self.capacity - freeCount }
-
-    /// Keeps a frame; when three wait already, the oldest of them is lost.
+    /// Keeps a frame; when as many as may wait already, the oldest of them is lost.
     /// - Returns: how many frames were lost: 1 also when there is no memory for this one.
     mutating func keep(_ frame: UnsafeMutableRawPointer, _ length: Int, for entry: Int) -> Int {
         precondition(entry >= 0 && entry < neighbours && length <= Self.slotSize)
-        let queue = queues + Self.each * entry
         var lost = 0
-        if queue[Self.each - 1] >= 0 {
-            release(takeFirst(queue))
+        if queues[entry].count == Self.each, let oldest = takeFirst(entry) {
+            release(oldest)
             lost = 1
         }
-        guard freeCount > 0 else { return lost + 1 }
-        freeCount -= 1
-        let slot = Int(free[freeCount])
-        (memory + slot * Self.slotSize).copyMemory(from: frame, byteCount: length)
-        lengths[slot] = Int32(length)
-        var place = 0
-        while queue[place] >= 0 { place += 1 }
-        queue[place] = Int32(slot)
+        guard free != Self.none else { return lost + 1 }
+        let slot = free
+        free = next[Int(slot)]
+        count += 1
+        (memory + Int(slot) * Self.slotSize).copyMemory(from: frame, byteCount: length)
+        lengths[Int(slot)] = Int32(length)
+        next[Int(slot)] = Self.none
+        if queues[entry].last == Self.none { queues[entry].first = slot } else { next[Int(queues[entry].last)] = slot }
+        queues[entry].last = slot
+        queues[entry].count += 1
         return lost
     }
 
     /// Takes the oldest frame of an entry; it stays where it is until `release`.
     mutating func take(for entry: Int) -> (slot: Int32, frame: UnsafeMutableRawPointer, length: Int)? {
-        let queue = queues + Self.each * entry
-        guard queue[0] >= 0 else { return nil }
-        let slot = takeFirst(queue)
+        guard let slot = takeFirst(entry) else { return nil }
         return (slot, memory + Int(slot) * Self.slotSize, Int(lengths[Int(slot)]))
     }
 
     mutating func release(_ slot: Int32) {
-        free[freeCount] = slot
-        freeCount += 1
+        next[Int(slot)] = free
+        free = slot
+        count -= 1
     }
 
-    private func takeFirst(_ queue: UnsafeMutablePointer<Int32>) -> Int32 {
-        let first = queue[0]
-        for place in 1..<Self.each { queue[place - 1] = queue[place] }
-        queue[Self.each - 1] = -1
+    private mutating func takeFirst(_ entry: Int) -> Int32? {
+        let first = queues[entry].first
+        guard first != Self.none else { return nil }
+        queues[entry].first = next[Int(first)]
+        if queues[entry].first == Self.none { queues[entry].last = Self.none }
+        queues[entry].count -= 1
         return first
     }
 }
