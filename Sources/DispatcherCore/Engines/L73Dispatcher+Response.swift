@@ -403,16 +403,9 @@ extension L73Dispatcher {
         let wasServersTurn = !front.pointee.isClientsTurn
         front.pointee.sender.noteForwarded(upTo: last, fin: fin, at: now)
         if isNew, wasServersTurn { front.pointee.beginProgress(at: now) }
-        // What was kept beyond a gap may be more than a packet takes.
-        var sent = 0
-        repeat {
-            let size = min(count - sent, Egress.mostPayload)
-            sendToClient(
-                front, sequence: first + sent, flags: sent + size == count ? flags : .ack,
-                payload: UnsafeRawBufferPointer(rebasing: bytes[sent..<sent + size]), payloadSum: size == bytes.count ? sum : nil,
-                kind: .forwarded, into: &egress)
-            sent += size
-        } while sent < count
+        sendToClient(
+            front, sequence: first, flags: flags, payload: UnsafeRawBufferPointer(rebasing: bytes[0..<count]),
+            payloadSum: count == bytes.count ? sum : nil, kind: .forwarded, into: &egress)
         if front.pointee.sender.finQueued, !front.pointee.sender.finSent { pump(front, at: now, into: &egress) }
         keepTail(UnsafeRawBufferPointer(rebasing: bytes[0..<count]), at: sequence, back)
         if hasArrived, takeCustody(front, index, back, place, at: now, into: &egress) { return .forwarded }

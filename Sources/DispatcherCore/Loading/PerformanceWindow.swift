@@ -1,0 +1,94 @@
+/// Measures a server from window to window: at least 250 ms, at most 2 s, until enough responses came to say something
+/// (controlled-loading.md "Measuring"). What was dispatched before the limit last changed does not count: it was served under another.
+struct PerformanceWindow {
+    static let shortest = Interval.milliseconds(250)
+    static let longest = Interval.seconds(2)
+
+    /// Counts the changes of the limit; a request carries the number of its dispatch.
+    private(set) var era: UInt32 = 0
+    private(set) var begun = Instant.distantPast
+    private var figures = Performance()
+    /// Requests outstanding now, since when, and what they add up to in this window; request nanoseconds.
+    private var outstanding = 0
+    private var countedAt = Instant.distantPast
+    private var area = 0.0
+
+    /// Begins a window. Requests that are outstanding stay so.
+    mutating func begin(limit: Int, at now: Instant) {
+        let reported = figures.reported
+        figures = Performance()
+        figures.reported = reported
+        figures.limit = limit
+        figures.mostOutstanding = outstanding
+        begun = now
+        countedAt = now
+        area = 0
+    }
+
+    /// Begins a window under another limit: what was dispatched before counts no longer.
+    mutating func changeLimit(to limit: Int, at now: Instant) {
+        era &+= 1
+        begin(limit: limit, at: now)
+    }
+
+    private mutating func count(to now: Instant) {
+        area += Double(outstanding) * Double((now - countedAt).nanoseconds)
+        countedAt = now
+    }
+
+    // MARK: Requests
+
+    /// A request is dispatched.
+    /// - Returns: the era that it belongs to.
+    mutating func dispatched(at now: Instant) -> UInt32 {
+        count(to: now)
+        outstanding += 1
+        figures.mostOutstanding = max(figures.mostOutstanding, outstanding)
+        return era
+    }
+
+    /// The head of a response has come.
+    mutating func responded(after time: Interval, era: UInt32) {
+        guard era == self.era else { return }
+        figures.responses += 1
+        figures.responseTimes = figures.responseTimes + time
+        figures.longestResponseTime = max(figures.longestResponseTime, time)
+    }
+
+    /// A request is outstanding no more, `time` after its dispatch.
+    mutating func departed(after time: Interval, era: UInt32, failed: Bool, at now: Instant) {
+        precondition(outstanding > 0, "a request departs that was not dispatched")
+        count(to: now)
+        outstanding -= 1
+        // A server that fails has failed, whenever the request came to it.
+        if failed { figures.failures += 1 }
+        guard era == self.era else { return }
+        figures.departures += 1
+        figures.outstandingTimes = figures.outstandingTimes + time
+    }
+
+    mutating func carried(_ bytes: Int) { figures.bytes += UInt64(bytes) }
+    mutating func queued() { figures.hadQueue = true }
+    mutating func report(_ value: Double) { figures.reported = value }
+
+    // MARK: The end
+
+    /// How many responses a window waits for.
+    private var enough: Int { max(10, 7 * figures.limit) }
+
+    /// When the window must be looked at again: its shortest time, then its longest.
+    func due(at now: Instant) -> Instant { now < begun + Self.shortest ? begun + Self.shortest : begun + Self.longest }
+
+    /// Ends the window, if it is long enough, and begins the next one under the same limit.
+    /// - Returns: its figures; nil when it goes on.
+    mutating func end(at now: Instant) -> Performance? {
+        let length = now - begun
+        guard length >= Self.longest || (length >= Self.shortest && figures.responses >= enough) else { return nil }
+        count(to: now)
+        var ended = figures
+        ended.length = length
+        ended.meanOutstanding = area / Double(length.nanoseconds)
+        begin(limit: figures.limit, at: now)
+        return ended
+    }
+}

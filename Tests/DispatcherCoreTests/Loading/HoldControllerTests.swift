@@ -1,0 +1,141 @@
+import Testing
+
+@testable import DispatcherCore
+
+@Suite("Holding a metric in its band")
+struct HoldControllerTests {
+    /// The band of response times from a limit to another one.
+    private func band(_ model: ServerModel, _ from: Int, _ to: Int) -> (low: Double, high: Double) {
+        (model.responseTime(Double(from)), model.responseTime(Double(to)))
+    }
+
+    private func controller(
+        _ low: Double?, _ high: Double?, initial: Int, maximum: Int = 512, metric: Metric = .averageResponseTime
+    ) -> HoldController {
+        HoldController(metric: metric, low: low, high: high, initial: initial, minimum: 1, maximum: maximum)
+    }
+
+    @Test("into the band within 20 windows, from one connection and from the most, and it stays there", arguments: 1...60 as ClosedRange<UInt64>)
+    func convergence(seed: UInt64) {
+        var model = ServerModel(seed: seed)
+        let from = 2 + Int(seed % 40)
+        let (low, high) = band(model, from, max(from + 2, from * 3 / 2))
+        for initial in [1, 512] {
+            var holder = controller(low, high, initial: initial)
+            for _ in 0..<20 { _ = holder.take(model.window(limit: holder.limit)) }
+            for window in 0..<50 {
+                let time = model.responseTime(Double(holder.limit))
+                #expect(time >= low * 0.999 && time <= high * 1.001, "from \(initial), window \(window): limit \(holder.limit)")
+                _ = holder.take(model.window(limit: holder.limit))
+            }
+        }
+    }
+
+    @Test("with figures that scatter by a twentieth the limit varies by a tenth at most", arguments: 1...20 as ClosedRange<UInt64>)
+    func steadiness(seed: UInt64) {
+        var model = ServerModel(seed: seed, noise: 0.05)
+        let (low, high) = band(model, 10, 18)
+        var holder = controller(low, high, initial: 1)
+        for _ in 0..<30 { _ = holder.take(model.window(limit: holder.limit)) }
+        let limits = (0..<200).map { _ in Double(holder.take(model.window(limit: holder.limit))) }
+        let mean = limits.reduce(0, +) / 200
+        let deviation = (limits.map { ($0 - mean) * ($0 - mean) }.reduce(0, +) / 200).squareRoot()
+        #expect(deviation / mean <= 0.1, "\(deviation / mean) around \(mean)")
+    }
+
+    @Test("low demand: the limit stays where it is, however good the figures are")
+    func lowDemand() {
+        var model = ServerModel(seed: 5)
+        let (low, high) = band(model, 20, 30)
+        model.demand = 3
+        var holder = controller(low, high, initial: 16)
+        for _ in 0..<200 { #expect(holder.take(model.window(limit: holder.limit)) == 16) }
+        #expect(holder.reason == .notSaturated)
+    }
+
+    @Test("one saturated window alone does not raise it")
+    func twoSaturatedWindows() {
+        var model = ServerModel(seed: 6)
+        let (low, high) = band(model, 20, 30)
+        var holder = controller(low, high, initial: 8)
+        for window in 0..<40 {
+            model.demand = window % 2 == 0 ? .max : 2
+            #expect(holder.take(model.window(limit: holder.limit)) == 8)
+        }
+    }
+
+    @Test("half of the server's speed is lost, and comes back: the limit follows", arguments: 1...20 as ClosedRange<UInt64>)
+    func steps(seed: UInt64) {
+        var model = ServerModel(seed: seed)
+        model.coherency = 0.01
+        let (low, high) = band(model, 12, 24)
+        var holder = controller(low, high, initial: 12)
+        let rate = model.rate
+        for factor in [1.0, 0.6, 1.0, 1.4, 1.0] {
+            model.rate = rate * factor
+            for _ in 0..<20 { _ = holder.take(model.window(limit: holder.limit)) }
+            let time = model.responseTime(Double(holder.limit))
+            #expect(time >= low * 0.999 && time <= high * 1.001, "\(factor): limit \(holder.limit)")
+        }
+    }
+
+    @Test("only a high end: as many connections as it allows; only a low one: never lowered")
+    func oneSided() {
+        var model = ServerModel(seed: 7)
+        let high = model.responseTime(24)
+        var holder = controller(nil, high, initial: 1)
+        for _ in 0..<40 { _ = holder.take(model.window(limit: holder.limit)) }
+        let time = model.responseTime(Double(holder.limit))
+        #expect(time <= high && holder.limit >= 18, "\(holder.limit)")
+
+        var raised = controller(model.responseTime(10), nil, initial: 1, maximum: 64)
+        for _ in 0..<30 { _ = raised.take(model.window(limit: raised.limit)) }
+        #expect(model.responseTime(Double(raised.limit)) >= model.responseTime(10))
+        var beyond = controller(model.responseTime(10), nil, initial: 64, maximum: 64)
+        for _ in 0..<30 { #expect(beyond.take(model.window(limit: beyond.limit)) == 64) }
+    }
+
+    @Test("failures lower it by three tenths a window, to one connection and no further")
+    func failures() {
+        var holder = controller(0.010, 0.100, initial: 100)
+        var figures = Performance()
+        figures.failures = 1
+        #expect(holder.take(figures) == 70 && holder.take(figures) == 49 && holder.reason == .failures)
+        for _ in 0..<30 { _ = holder.take(figures) }
+        #expect(holder.limit == 1)
+    }
+
+    @Test("the longest response time cuts at once, and raises only after five windows below the band")
+    func longest() {
+        var holder = controller(0.010, 0.100, initial: 10, metric: .maximumResponseTime)
+        func window(_ seconds: Double) -> Performance {
+            var figures = Performance()
+            figures.length = .seconds(1)
+            figures.limit = holder.limit
+            figures.responses = 100
+            figures.longestResponseTime = Interval(nanoseconds: Int64(seconds * 1e9))
+            figures.hadQueue = true
+            return figures
+        }
+        #expect(holder.take(window(0.5)) == 6)
+        for _ in 0..<4 { #expect(holder.take(window(0.005)) == 6 && holder.reason == .waiting) }
+        #expect(holder.take(window(0.005)) == 7)
+        for _ in 0..<4 { #expect(holder.take(window(0.005)) == 7) }
+        #expect(holder.take(window(0.050)) == 7 && holder.reason == .inBand, "one window in the band, and it counts anew")
+        for _ in 0..<4 { #expect(holder.take(window(0.005)) == 7) }
+        #expect(holder.take(window(0.005)) == 8)
+    }
+
+    @Test("nothing measured, nothing changed; a report that is no number counts as none")
+    func nothingMeasured() {
+        var holder = controller(1, 2, initial: 9, metric: .reported)
+        #expect(holder.take(Performance()) == 9 && holder.reason == .noMeasurement)
+        var figures = Performance()
+        for value in [Double.nan, .infinity] {
+            figures.reported = value
+            #expect(holder.take(figures) == 9 && holder.reason == .noMeasurement)
+        }
+        figures.reported = 8
+        #expect(holder.take(figures) == 5 && holder.reason == .above)
+    }
+}
