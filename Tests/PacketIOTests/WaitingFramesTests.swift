@@ -39,7 +39,10 @@ struct WaitingFramesTests {
         for round in 0..<20 {
             for byte in 0..<90 { #expect(keep(&frames, UInt8(byte), for: (byte + round) % 3) == 0) }
             #expect(frames.count == 90)
-            for entry in 0..<3 { #expect(all(&frames, (entry + round) % 3).map { Int($0[0]) } == Array(stride(from: entry, to: 90, by: 3))) }
+            for entry in 0..<3 {
+                let found = all(&frames, (entry + round) % 3).map { Int($0[0]) }
+                #expect(found == Array(stride(from: entry, to: 90, by: 3)))
+            }
             #expect(frames.count == 0)
         }
     }

@@ -170,8 +170,8 @@ MUTANTS = [
     Mutant(
         "acknowledgements-of-a-client-lost",
         "Engines/L73Dispatcher+Acknowledge.swift",
-        "if moved > 0 || windowMoved || (isDuplicate && concernsServer) {",
-        "if (moved > 0 && !{on}) || windowMoved || (isDuplicate && concernsServer) {",
+        "if moved > 0, blocks.count == 0, back.pointee.gap.isNone {",
+        "if {on}, moved > 0 { return false }\n            if moved > 0, blocks.count == 0, back.pointee.gap.isNone {",
     ),
     Mutant(
         "first-flight-not-clamped",

@@ -15,7 +15,9 @@ struct HoldControllerTests {
         HoldController(metric: metric, low: low, high: high, initial: initial, minimum: 1, maximum: maximum)
     }
 
-    @Test("into the band within 20 windows, from one connection and from the most, and it stays there", arguments: 1...60 as ClosedRange<UInt64>)
+    @Test(
+        "into the band within 20 windows, from one connection and from the most, and it stays there",
+        arguments: 1...60 as ClosedRange<UInt64>)
     func convergence(seed: UInt64) {
         var model = ServerModel(seed: seed)
         let from = 2 + Int(seed % 40)

@@ -29,6 +29,13 @@ struct Impairments {
     /// When the chances above end, as virtual time since the start; nil = never.
     var calmAfter: Interval?
 
+    /// Nothing is lost, comes twice, late or damaged any more.
+    mutating func makeClean() {
+        (loss, duplication, reordering, corruption, tampering, stalling) = (0, 0, 0, 0, 0, 0)
+        jitter = .zero
+        rate = 0
+    }
+
     /// A lossless link with a delay.
     static func clean(_ delay: Interval = .microseconds(50)) -> Impairments {
         var impairments = Impairments()
