@@ -68,10 +68,12 @@ struct MessageBatch: ~Copyable {
     /// Hands everything to the kernel. A full device or buffer is waited for once, for at most a millisecond; what is then still not
     /// taken is counted and lost, as on a full link.
     mutating func flush() {
+        // Of a socket whose other end is gone an error is enough, no SIGPIPE.
+        let flags = CInt(MSG_DONTWAIT) | CInt(MSG_NOSIGNAL)
         var sent = 0
         var mayRetry = true
         while sent < count {
-            let taken = clinux_sendmmsg(socket, messages + sent, UInt32(count - sent), Int32(MSG_DONTWAIT))
+            let taken = clinux_sendmmsg(socket, messages + sent, UInt32(count - sent), flags)
             calls += 1
             if taken > 0 {
                 sent += Int(taken)
