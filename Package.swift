@@ -98,7 +98,8 @@ let package = Package(
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
             name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
-        .testTarget(name: "TidyTests", swiftSettings: ours),
+        .target(name: "TestProcess", path: "Tests/TestProcess"),
+        .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),
     ]
 )
 
