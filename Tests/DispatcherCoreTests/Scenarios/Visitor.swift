@@ -73,6 +73,9 @@ final class Visitor {
         return world.exchange(request, responsePlan(request))
     }
 
+    /// Where a response breaks off: often before its first byte.
+    private func partOf(_ size: Int) -> Int { random.chance(0.3) ? 0 : random.below(size) }
+
     private func requestPlan() -> RequestPlan {
         var plan = RequestPlan.get()
         switch random.below(10) {
@@ -122,7 +125,7 @@ final class Visitor {
         } else if isHarsh, random.chance(0.03) {
             plan.fault =
                 [
-                    .reset(after: random.below(size + 100)), .finish(after: random.below(size + 100)), .silence,
+                    .reset(after: partOf(size + 100)), .finish(after: partOf(size + 100)), .silence,
                     .nonsense(Array("nonsense \(request.path)\r\n\r\n".utf8)),
                 ][random.below(4)]
         }

@@ -229,6 +229,8 @@ final class Exchange {
 
     /// How often a server has received the whole of it.
     var deliveries = 0
+    /// How often its client has sent it.
+    var askings = 0
     /// The head as a server received it.
     var headReceived = ""
     // Where the final response's body begins, as positions in the streams of the two endpoints: for the invariants I3 and I4.

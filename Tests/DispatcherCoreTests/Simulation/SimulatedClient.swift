@@ -109,6 +109,7 @@ final class SimulatedClient {
             exchange.isFirst = requestsSent == 0
             requestsSent += 1
             exchange.clientEndpoint = endpoint
+            exchange.askings += 1
             let bytes = exchange.request.bytes(exchange.id)
             if script.writeSize > 0 {
                 writing += bytes

@@ -53,6 +53,8 @@ final class SimulatedServer {
         // A client whose answer was cut short on purpose asks again.
         if exchange.deliveries > 1, exchange.response.fault == nil, !mayRepeat || !exchange.request.isIdempotent {
             host.violation("request \(exchange.id) came \(exchange.deliveries) times")
+        } else if exchange.deliveries > max(exchange.askings, 1), !exchange.request.isIdempotent {
+            host.violation("POST \(exchange.id) came \(exchange.deliveries) times; its client sent it \(exchange.askings) times")
         }
         onRequest?(exchange)
     }
