@@ -39,7 +39,7 @@ def configure() -> Configuration:
 @pytest.fixture(autouse=True)
 def afterwards_all_is_well(dispatcher: Dispatcher, backends: list[Backend]) -> Iterator[None]:
     """Whatever a test does, a good request on a new connection works afterwards, and nothing of it stays behind."""
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     yield
     with Conversation(FILES_ADDRESS, PORT) as client:
         client.request("/fine")

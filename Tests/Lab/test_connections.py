@@ -50,7 +50,7 @@ class Gate:
 
 
 def test_client_aborts_in_the_middle_of_an_answer(dispatcher: Dispatcher, files: dict[str, bytes]) -> None:
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     for end in (Conversation.abort, Conversation.close):
         for _ in range(20):
             client = Conversation(FILES_ADDRESS, FILES)
@@ -64,7 +64,7 @@ def test_client_aborts_in_the_middle_of_an_answer(dispatcher: Dispatcher, files:
 
 
 def test_client_aborts_while_its_request_waits(dispatcher: Dispatcher, backend: Backend) -> None:
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     gate = Gate(backend, "/gate")
     first = Conversation(FILES_ADDRESS, NARROW)
     first.request("/gate")
@@ -85,7 +85,7 @@ def test_client_aborts_while_its_request_waits(dispatcher: Dispatcher, backend: 
 
 
 def test_client_aborts_while_the_server_works(dispatcher: Dispatcher, backend: Backend) -> None:
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     gate = Gate(backend, "/gate")
     for number in range(1, 6):
         client = Conversation(FILES_ADDRESS, PROGRAMMED)
@@ -113,7 +113,7 @@ def test_half_closed_client_gets_its_answer(dispatcher: Dispatcher, files: dict[
 
 
 def test_counts_return_to_their_baseline(dispatcher: Dispatcher, files: dict[str, bytes]) -> None:
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     clients = [Conversation(FILES_ADDRESS, FILES) for _ in range(50)]
     for client in clients:
         client.request("/small")
@@ -170,7 +170,7 @@ def test_request_that_waits_too_long_is_answered_503(dispatcher: Dispatcher, bac
 
 
 def test_new_connections_are_refused_above_the_threshold(dispatcher: Dispatcher, backend: Backend) -> None:
-    before, refused_before = dispatcher.gauges(), dispatcher.metrics.total("refused_total")
+    before, refused_before = dispatcher.gauges_at_rest(), dispatcher.metrics.total("refused_total")
     gate = Gate(backend, "/gate")
     clients = [Conversation(FILES_ADDRESS, NARROW) for _ in range(REFUSE_ABOVE + 3)]
     for client in clients:

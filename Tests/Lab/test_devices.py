@@ -43,7 +43,7 @@ def test_k06_a_burst_larger_than_the_ring(backend: Backend, workspace: Path) -> 
     process = Dispatcher(workspace / "small-ring", small)
     started.append(process)
     try:
-        before = process.gauges()
+        before = process.gauges_at_rest()
         process.signal(signal.SIGSTOP)
         with ThreadPoolExecutor(60) as pool_of_clients:
             answers = [pool_of_clients.submit(get, f"/{number}") for number in range(60)]

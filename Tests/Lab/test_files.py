@@ -111,7 +111,7 @@ def test_slow_reader_gets_every_byte(dispatcher: Dispatcher, files: dict[str, by
 
 
 def test_many_requests_over_few_back_end_connections(dispatcher: Dispatcher) -> None:
-    before, gauges = dispatcher.metrics, dispatcher.gauges()
+    before, gauges = dispatcher.metrics, dispatcher.gauges_at_rest()
     command = ["ip", "netns", "exec", "sluice-client1", "wrk", "--threads", "2", "--connections", "64", "--duration", "3s", f"{URL}/"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert done.returncode == 0 and "Socket errors" not in done.stdout and "Non-2xx" not in done.stdout, done.stdout + done.stderr

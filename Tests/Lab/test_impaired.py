@@ -93,7 +93,7 @@ def judged(folder: Path, client: Faults, server: Faults, seed: int, is_ipv6: boo
     with watched(folder, cables):
         dispatcher = Dispatcher(folder, configure(is_ipv6))
         try:
-            baseline = dispatcher.gauges()
+            baseline = dispatcher.gauges_at_rest()
             yield dispatcher
             dispatcher.until_gauges(baseline, timeout=20)
         finally:

@@ -78,7 +78,7 @@ def no_tunnels(dispatcher: Dispatcher) -> None:
 def test_tunnels_hold_no_request_slot_and_are_counted(dispatcher: Dispatcher) -> None:
     """The pool's limit is two connections; a hundred tunnels live beside it."""
     no_tunnels(dispatcher)
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
 
     async def main() -> None:
         sockets = [await websockets.connect(URL, compression=None, open_timeout=5) for _ in range(100)]  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def test_tunnels_hold_no_request_slot_and_are_counted(dispatcher: Dispatcher) ->
 
 def test_aborted_tunnel_is_gone(dispatcher: Dispatcher) -> None:
     no_tunnels(dispatcher)
-    before = dispatcher.gauges()
+    before = dispatcher.gauges_at_rest()
     client = Conversation(FILES_ADDRESS, PORT)
     client.request(
         "/",

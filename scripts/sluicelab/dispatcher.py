@@ -114,6 +114,11 @@ class Dispatcher(Process):
             found[f"status.json {name}"] = found.get(f"status.json {name}", 0) + value
         return found
 
+    def gauges_at_rest(self) -> dict[str, float]:
+        """The gauges when nothing is under way: waits for what an earlier test leaves behind, whose connections close a little later."""
+        self.until_true(lambda: not any(self.gauges().values()), lambda: f"all gauges at zero, they are {self.gauges()}", 8)
+        return self.gauges()
+
     def until_gauges(self, expected: dict[str, float], timeout: float = 8) -> None:
         """Waits until the gauges are back at what they were."""
         self.until_true(lambda: self.gauges() == expected, lambda: f"gauges back at {expected}, they are {self.gauges()}", timeout)
