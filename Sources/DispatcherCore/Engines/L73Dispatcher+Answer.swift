@@ -21,9 +21,9 @@ extension L73Dispatcher {
         let phase: Termination.Phase
         switch reason {
         case .queueWait: (cause, phase) = (.serverTimeout, .queue)
-        case .serverUnavailable: (cause, phase) = (.server, .connect)
+        case .serverUnavailable, .noServer: (cause, phase) = (.server, .connect)
         case .headTime, .bodyRate: (cause, phase) = (.clientTimeout, .request)
-        case .queueFull, .tunnelLimit, .clientQueueShare: (cause, phase) = (.resource, .queue)
+        case .queueFull, .tunnelLimit, .clientQueueShare, .queueHopeless: (cause, phase) = (.resource, .queue)
         case .bodyMemory: (cause, phase) = (.resource, .request)
         default: (cause, phase) = (.proxy, .request)
         }

@@ -16,7 +16,7 @@ extension L73Dispatcher {
     /// A client connected: one more back-end connection, when none is idle or being opened and the limit allows it ([0060]).
     mutating func openInAdvance(pool: Int, at now: Instant, into egress: inout Egress) {
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
-        guard let server = pools[pool].nextIdleServer(servers), servers[server].mayOpen,
+        guard let server = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, where: { $0.pointee.isIdle }), servers[server].mayOpen,
             let slot = slotLinks.popFirst(from: &servers[server].notInUse)
         else { return }
         slotLinks.append(slot, to: &servers[server].opening)
@@ -161,7 +161,7 @@ extension L73Dispatcher {
         back.pointee.openedAt = now
         back.pointee.phaseDeadline = .distantFuture
         let server = Int(back.pointee.server)
-        servers[server].isUp = true
+        servers[server].isReachable = true
         if back.pointee.use == .bound {
             sendRequest(back, place, at: now, into: &egress)
         } else {
@@ -176,7 +176,7 @@ extension L73Dispatcher {
     mutating func connectFailed(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
         let server = Int(back.pointee.server)
         servers[server].connectFailures &+= 1
-        servers[server].isUp = false
+        servers[server].isReachable = false
         let bound = back.pointee.use == .bound ? front(of: back) : nil
         closeBack(back, place, reset: false, at: now, into: &egress)
         if let (front, index) = bound {
@@ -191,14 +191,13 @@ extension L73Dispatcher {
         back.pointee.use = .none
         back.pointee.front = BackConnection.noIndex
         back.pointee.phaseDeadline = .distantFuture
-        let load = servers[server]
-        if isStopping || load.active + load.opening.count + load.idle.count >= load.limit {
-            // Above the limit: it is closed now that it is idle ([0040]).
+        if isStopping || servers[server].condition.order == .down {
             closeIdle(back, place, at: now, into: &egress)
         } else {
             slotLinks.append(place, to: &servers[server].idle)
             armBack(back, place)
+            noteExcess(server, at: now)
         }
-        serveQueue(load.pool, at: now, into: &egress)
+        serveQueue(servers[server].pool, at: now, into: &egress)
     }
 }

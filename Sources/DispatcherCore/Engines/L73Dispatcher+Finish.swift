@@ -40,7 +40,7 @@ extension L73Dispatcher {
         if resets {
             closeBack(back, place, reset: true, at: now, into: &egress)
         } else {
-            leaveSlot(back)
+            leaveSlot(back, at: now)
             back.pointee.use = .none
             back.pointee.splice = Splice()
             if back.pointee.serverFin == back.pointee.receiveNext {

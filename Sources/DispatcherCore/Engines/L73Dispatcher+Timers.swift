@@ -52,7 +52,7 @@ extension L73Dispatcher {
             if isBody, renewBodyTime(front, at: now) { return }
             refuse(front, index, status: 408, isBody ? .bodyRate : .headTime, at: now, into: &egress)
         case .queued:
-            leaveQueue(front)
+            leaveQueue(front, at: now)
             refuse(front, index, status: 503, .queueWait, at: now, into: &egress)
         case .waiting where front.pointee.stream.state == .coming:
             if renewStreamTime(front, at: now) { return }

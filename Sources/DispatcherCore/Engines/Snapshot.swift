@@ -90,6 +90,8 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case bodyRate, clientRequestRate, clientQueueShare
     /// Requests: the memory for bodies is used up.
     case bodyMemory
+    /// Requests: no server of the pool takes any; so many wait already that it could not be served in time.
+    case noServer, queueHopeless
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }

@@ -38,7 +38,7 @@ public struct Performance: Sendable {
     /// Requests outstanding: the mean over time, and the most.
     public var meanOutstanding = 0.0
     public var mostOutstanding = 0
-    /// Whether requests waited for the whole of the window, or for a part of it.
+    /// Whether requests waited for an idle server, for half of the window at least.
     public var hadQueue = false
     /// What the server last said of itself; nil = nothing.
     public var reported: Double?

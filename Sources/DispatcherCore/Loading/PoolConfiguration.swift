@@ -5,8 +5,14 @@ public struct PoolConfiguration: Sendable {
 
     public var name: String
     public var servers: [ServerConfiguration]
+    public var balance = Balance.roundRobin
     public var open = Open.onConnection
     public var queue = QueueConfiguration()
+    /// What moves the number of permissible connections of each server.
+    public var control = LimitControl.fixed
+    public var ejection = EjectionConfiguration()
+    /// How long a server that came back takes until it has its whole limit and weight again; zero = it has them at once.
+    public var slowStart = Interval.zero
     /// The tunnel limit of each server.
     public var tunnels = 19_000
     /// How often a request that surely did no harm is repeated on another connection.
@@ -20,8 +26,37 @@ public struct PoolConfiguration: Sendable {
     }
 }
 
+/// How an idle server is chosen ([0048]).
+public enum Balance: Equatable, Sendable {
+    /// In turn, by weight.
+    case roundRobin
+    /// The one with the fewest requests outstanding for its weight.
+    case leastConnections
+    /// The same client, path or value of a header goes to the same server; a request waits for its own.
+    case hashOfSource, hashOfPath
+    case hashOfHeader([UInt8])
+
+    var isHashed: Bool { self != .roundRobin && self != .leastConnections }
+}
+
+/// The keys under `ejection`: passive detection of failing servers.
+public struct EjectionConfiguration: Equatable, Sendable {
+    /// So many failures in a row eject a server; 0 = none does.
+    public var failures = 5
+    /// For how long the first time; each further time is longer by as much, up to ten times.
+    public var time = Interval.seconds(10)
+
+    public init() {}
+}
+
 public struct ServerConfiguration: Sendable {
     public var endpoint: Endpoint
+    /// Its part of the requests, beside those of the others.
+    public var weight = 1
+    /// Whether it gets requests only while no other server of the pool takes any.
+    public var isBackup = false
+    /// How many connections it could hold, where that is known: the limit stays below (claims 1, 12).
+    public var capacity: Int?
     /// The number of permissible connections at the start, and its bounds.
     public var initialLimit = 8
     public var minimumLimit = 1

@@ -95,6 +95,8 @@ struct FrontConnection {
     var keepAlive = false
     var pool: UInt16 = .max
     var queueEntry = RequestQueue.none
+    /// What a hashed balance goes by; 0 = nothing.
+    var balanceHash: UInt64 = 0
     /// The back-end connection it has a slot on.
     var back = FrontConnection.noIndex
     var retries: UInt8 = 0
