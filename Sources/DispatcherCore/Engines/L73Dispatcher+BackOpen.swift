@@ -177,6 +177,7 @@ extension L73Dispatcher {
         let server = Int(back.pointee.server)
         servers[server].connectFailures &+= 1
         servers[server].isReachable = false
+        noteFailure(server, at: now)
         let bound = back.pointee.use == .bound ? front(of: back) : nil
         closeBack(back, place, reset: false, at: now, into: &egress)
         if let (front, index) = bound {

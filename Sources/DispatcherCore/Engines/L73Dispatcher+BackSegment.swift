@@ -79,6 +79,8 @@ extension L73Dispatcher {
         let received = requestReceived || back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }
+        // A kept connection that closes before it has read anything of the request is no failure: its time was over.
+        if answered || received, use != .tunnel { noteFailure(server, at: now) }
         switch use {
         case .awaitingHead:
             repeatOrAnswer(

@@ -9,15 +9,11 @@ extension L73Dispatcher {
         }
     }
 
-    /// A higher limit serves the queue at once, a lower one closes idle connections ([0040]).
+    /// An operator's limit; a controller goes on from there.
     private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
-        servers[server].setLimit(limit)
-        while servers[server].active + servers[server].opening.count + servers[server].idle.count > servers[server].limit,
-            let slot = slotLinks.popFirst(from: &servers[server].idle)
-        {
-            closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
-        }
-        serveQueue(servers[server].pool, at: now, into: &egress)
+        controls[server].controller.setLimit(limit)
+        controls[server].changedLimit(at: now)
+        enforceLimit(server, at: now, into: &egress)
     }
 
     /// No new connections; idle ones are closed, the others after their request.
@@ -81,7 +77,7 @@ extension L73Dispatcher {
             var shown = Snapshot.Pool(name: pools[pool].settings.name)
             shown.queueLength = queues[pool].count
             shown.queueHigh = queues[pool].high
-            if let first = queues[pool].first { shown.queueOldest = now - queues[pool][first].since }
+            if let oldest = queues[pool].oldest { shown.queueOldest = now - oldest }
             for server in pools[pool].servers {
                 let load = servers[server]
                 var row = Snapshot.Server(endpoint: load.endpoint)
@@ -95,7 +91,21 @@ extension L73Dispatcher {
                 row.connects = load.connects
                 row.connectFailures = load.connectFailures
                 row.requests = load.requests
-                row.isUp = load.isUp
+                row.isReachable = load.isReachable
+                row.state = load.condition.state
+                row.weight = load.weight
+                row.isBackup = load.isBackup
+                row.failures = load.failures
+                row.ejections = load.condition.ejections
+                let control = controls[server]
+                row.control = control.controller.state
+                row.reason = control.controller.reason
+                row.elasticity = control.controller.elasticity
+                row.held = control.controller.control.metric
+                row.bandLow = control.controller.band?.low
+                row.bandHigh = control.controller.band?.high
+                row.performance = control.last
+                row.isSettling = control.window.isSettling
                 shown.servers.append(row)
             }
             snapshot.pools.append(shown)

@@ -22,6 +22,8 @@ extension L73Dispatcher {
                 let front = fronts.pointer(id)
                 fire(front, id, at: now, into: &egress)
                 armFront(front, id)
+            } else if id >= fronts.capacity + backs.capacity {
+                fire(server: id - fronts.capacity - backs.capacity, at: now, into: &egress)
             } else {
                 let place = id - fronts.capacity
                 let back = backs.pointer(place)
@@ -68,6 +70,7 @@ extension L73Dispatcher {
                 return
             }
             let isServers = !front.pointee.isClientsTurn
+            if isServers, front.pointee.hasSlot { noteFailure(Int(backs.pointer(Int(front.pointee.back)).pointee.server), at: now) }
             finishRecord(front, cause: isServers ? .serverTimeout : .clientTimeout, phase: .data, at: now)
             dropSlot(front, at: now, into: &egress)
             resetClient(front, into: &egress)
@@ -136,6 +139,7 @@ extension L73Dispatcher {
             closeBack(back, place, reset: true, at: now, into: &egress)
         case (.open, .awaitingHead):
             let working = front(of: back)
+            noteFailure(Int(back.pointee.server), at: now)
             closeBack(back, place, reset: true, at: now, into: &egress)
             guard let (front, index) = working else { return }
             answer(front, index, status: 504, cause: .serverTimeout, phase: .headers, at: now, into: &egress)

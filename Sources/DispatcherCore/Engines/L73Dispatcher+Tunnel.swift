@@ -16,6 +16,7 @@ extension L73Dispatcher {
         }
         front.pointee.status = head.status
         front.pointee.responded = now
+        noteResponse(back, status: head.status, at: now)
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
         leaveSlot(back, at: now)
         servers[server].tunnels += 1

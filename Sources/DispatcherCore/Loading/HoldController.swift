@@ -1,28 +1,14 @@
 import Glibc
 
-/// What a controller did with a limit, and why; for the log and the metrics.
-public enum LimitReason: String, CaseIterable, Sendable {
-    /// The metric lies in its band; the demand is below the limit; nothing was measured.
-    case inBand = "in-band"
-    case notSaturated = "not-saturated"
-    case noMeasurement = "no-measurement"
-    /// The metric lies below, or above its band.
-    case below, above
-    /// Raised only when the longest response time was below the band for some windows in a row: not yet.
-    case waiting
-    /// The server failed.
-    case failures
-}
-
 /// Holds a metric that rises with the load in a band by the number of permissible connections (controlled-loading.md "Hold"; [0038]).
 ///
 /// Inside it the limit is a real number; what is enforced is `limit`.
-struct HoldController {
+struct HoldController: Sendable {
     /// The band, in the metric's unit; an end that is missing does not bound it.
     private(set) var low: Double?
     private(set) var high: Double?
     let metric: Metric
-    let minimum: Int
+    private(set) var minimum: Int
     private(set) var maximum: Int
     private(set) var exact: Double
     private(set) var reason = LimitReason.noMeasurement
@@ -82,6 +68,27 @@ struct HoldController {
         let part = value > 0 ? min(0.2, log(raiseBelow / value) / 2) : 0.2
         return move(to: exact + max(1, exact * part), .below)
     }
+
+    // MARK: From outside
+
+    mutating func set(limit: Int) { begin(at: limit, .set) }
+    mutating func restart(at limit: Int) { begin(at: limit, .restarted) }
+
+    private mutating func begin(at limit: Int, _ reason: LimitReason) {
+        wasSaturated = false
+        clean = 0
+        _ = move(to: Double(limit), reason)
+    }
+
+    mutating func setBounds(minimum: Int, maximum: Int) {
+        precondition(minimum >= 1 && maximum >= minimum)
+        self.minimum = minimum
+        self.maximum = maximum
+        _ = move(to: exact, reason)
+    }
+
+    /// Another controller's limit counts: this one stays near it, so that it is there when it is needed.
+    mutating func follow(_ limit: Int) { _ = move(to: min(exact, Double(limit) + max(1, Double(limit) / 4)), reason) }
 
     private mutating func move(to wanted: Double, _ reason: LimitReason) -> Int {
         exact = min(max(wanted, Double(minimum)), Double(maximum))

@@ -19,9 +19,10 @@ struct PerformanceWindow {
 
     /// Begins a window. Requests that are outstanding stay so.
     mutating func begin(limit: Int, at now: Instant) {
-        let reported = figures.reported
+        let (reported, stored) = (figures.reported, figures.stored)
         figures = Performance()
         figures.reported = reported
+        figures.stored = stored
         figures.limit = limit
         figures.mostOutstanding = outstanding
         begun = now
@@ -64,6 +65,7 @@ struct PerformanceWindow {
 
     /// The head of a response has come.
     mutating func responded(after time: Interval, era: UInt32) {
+        figures.allResponses += 1
         guard era == self.era else { return }
         figures.responses += 1
         figures.responseTimes = figures.responseTimes + time
@@ -88,6 +90,10 @@ struct PerformanceWindow {
     mutating func failed() { figures.failures += 1 }
 
     mutating func carried(_ bytes: Int) { figures.bytes += UInt64(bytes) }
+    /// Packets from the server (l4/3).
+    mutating func carried(packets: Int) { figures.packets += UInt64(packets) }
+    /// How many connection requests are stored now (l4/3).
+    mutating func stored(_ count: Int) { figures.stored = count }
     /// Requests waited for most of the window.
     mutating func queued() { figures.hadQueue = true }
     mutating func report(_ value: Double) { figures.reported = value }

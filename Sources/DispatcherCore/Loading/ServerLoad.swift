@@ -41,6 +41,7 @@ struct ServerLoad {
     var connects: UInt64 = 0
     var connectFailures: UInt64 = 0
     var requests: UInt64 = 0
+    var failures: UInt64 = 0
     /// Whether the last attempt to open a connection succeeded; true before the first.
     var isReachable = true
 

@@ -44,6 +44,7 @@ struct ServerModel {
         figures.length = Interval(nanoseconds: Int64(seconds * 1e9))
         figures.limit = limit
         figures.responses = Int((rate * seconds).rounded())
+        figures.allResponses = figures.responses
         figures.responseTimes = Interval(nanoseconds: Int64(time * 1e9) * Int64(figures.responses))
         figures.longestResponseTime = Interval(nanoseconds: Int64(time * 3e9))
         figures.departures = figures.responses
