@@ -17,7 +17,7 @@ enum TestReports {
         pool.queueOldest = .milliseconds(1_500)
         pool.servers = configuration.pools[0].servers.map { Snapshot.Server(endpoint: $0.endpoint) }
         pool.servers[0].limit = 8
-        pool.servers[1].isUp = false
+        pool.servers[1].isReachable = false
         report.snapshot.services = [service]
         report.snapshot.pools = [pool, Snapshot.Pool(name: "unused")]
         report.snapshot.counters.dropped[0][Int(DropReason.badTCPChecksum.rawValue)] = 4

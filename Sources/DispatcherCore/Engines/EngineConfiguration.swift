@@ -115,6 +115,13 @@ public struct ServiceLimits: Sendable {
 public struct RouteConfiguration: Sendable {
     /// Bytes that the path must begin with; empty = any.
     public var pathPrefix: [UInt8] = []
+    /// The host that the request must be for, whatever the port; empty = any.
+    public var host: [UInt8] = []
+    /// The methods of which it must have one; empty = any.
+    public var methods: [[UInt8]] = []
+    /// The field that it must have, and its value; an empty value = any.
+    public var headerName: [UInt8] = []
+    public var headerValue: [UInt8] = []
     /// Only requests that ask to become a WebSocket.
     public var upgradesToWebSocket = false
     /// Index into `EngineConfiguration.pools`.

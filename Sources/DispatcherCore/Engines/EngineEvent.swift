@@ -3,6 +3,8 @@ public struct EngineEvent: Sendable {
     public enum What: Sendable {
         /// A server's number of permissible connections moved.
         case limit(from: Int, to: Int, reason: LimitReason)
+        /// The number of tunnels that it may have moved.
+        case tunnelLimit(from: Int, to: Int, reason: LimitReason)
         /// A server's state changed.
         case state(from: ServerState, to: ServerState, cause: ServerStateCause)
     }

@@ -3,6 +3,7 @@ extension L73Dispatcher {
     mutating func start(at now: Instant, into egress: inout Egress) {
         guard wantsStart else { return }
         wantsStart = false
+        startChecks(at: now)
         for pool in 0..<poolCount where pools[pool].settings.open == .atStart {
             for server in pools[pool].servers {
                 while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
@@ -55,7 +56,7 @@ extension L73Dispatcher {
         back.pointee.acknowledgeBy = .distantFuture
         back.pointee.phaseDeadline = now + connectTimeout
         back.pointee.openedAt = .distantPast
-        servers[server].connects &+= 1
+        if back.pointee.use != .check { servers[server].connects &+= 1 }
         sendSYN(back, again: false, at: now, into: &egress)
         armBack(back, place)
     }
@@ -122,7 +123,7 @@ extension L73Dispatcher {
         let acknowledgesSYN = segment.flags.contains(.ack) && segment.acknowledgement == initial + 1
         if segment.flags.contains(.rst) {
             guard acknowledgesSYN else { return .dropped(.resetOutOfWindow) }
-            connectFailed(back, place, at: now, into: &egress)
+            connectFailed(back, place, wasRefused: true, at: now, into: &egress)
             return .consumed
         }
         guard acknowledgesSYN else {
@@ -160,6 +161,10 @@ extension L73Dispatcher {
         back.pointee.shownEdge = segment.sequence + 1
         back.pointee.openedAt = now
         back.pointee.phaseDeadline = .distantFuture
+        if back.pointee.use == .check {
+            checkOpened(back, place, at: now, into: &egress)
+            return .consumed
+        }
         let server = Int(back.pointee.server)
         servers[server].isReachable = true
         if back.pointee.use == .bound {
@@ -173,7 +178,8 @@ extension L73Dispatcher {
     }
 
     /// No connection came about: refused, or no answer in time.
-    mutating func connectFailed(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+    mutating func connectFailed(_ back: BackRef, _ place: Int, wasRefused: Bool = false, at now: Instant, into egress: inout Egress) {
+        if back.pointee.use == .check { return endCheck(back, place, wasRefused ? .refused : .noConnection, at: now, into: &egress) }
         let server = Int(back.pointee.server)
         servers[server].connectFailures &+= 1
         servers[server].isReachable = false

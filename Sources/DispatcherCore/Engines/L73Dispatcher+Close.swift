@@ -22,6 +22,7 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.closing, _): servers[server].closing -= 1
         case (_, .tunnel): servers[server].tunnels -= 1
+        case (_, .check): if checks[server].place == place { checks[server].place = nil }
         case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back, at: now)
         case (.opening, .none): slotLinks.remove(place, from: &servers[server].opening)
         case (_, .none): slotLinks.remove(place, from: &servers[server].idle)

@@ -2,11 +2,41 @@ extension L73Dispatcher {
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         switch command {
         case .setLimit(let pool, let place, let limit):
-            guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return }
-            setLimit(server: pools[pool].servers.lowerBound + place, to: limit, at: now, into: &egress)
+            guard let server = server(pool, place) else { return }
+            setLimit(server: server, to: limit, at: now, into: &egress)
+        case .order(let pool, let place, let order):
+            guard let server = server(pool, place) else { return }
+            self.order(server: server, order, at: now, into: &egress)
+        case .setWeight(let pool, let place, let weight):
+            guard let server = server(pool, place) else { return }
+            servers[server].weight = max(1, weight)
+        case .setBand(let pool, let place, let low, let high):
+            guard let server = server(pool, place) else { return }
+            controls[server].controller.setBand(low: low, high: high)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }
+    }
+
+    /// A server's index in the table; nil = there is none such.
+    private func server(_ pool: Int, _ place: Int) -> Int? {
+        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
+        return pools[pool].servers.lowerBound + place
+    }
+
+    /// An operator's order: what a server has is finished in any case; one that is down loses its idle connections too.
+    private mutating func order(server: Int, _ order: ServerOrder, at now: Instant, into egress: inout Egress) {
+        let wasDown = servers[server].condition.order == .down
+        changeState(of: server, because: .order, at: now) { $0.order = order }
+        if order == .down {
+            while let slot = slotLinks.popFirst(from: &servers[server].idle) {
+                closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+            }
+        } else if wasDown, pools[servers[server].pool].settings.health != nil {
+            checks[server].next = now
+            armServer(server, at: now)
+        }
+        reorderQueue(servers[server].pool, at: now, into: &egress)
     }
 
     /// An operator's limit; a controller goes on from there.

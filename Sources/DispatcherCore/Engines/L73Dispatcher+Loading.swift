@@ -60,10 +60,11 @@ extension L73Dispatcher {
         if servers[server].excessSince != .distantFuture { deadline = min(deadline, servers[server].excessSince + Self.excessTime) }
         if servers[server].condition.state == .ejected { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
+        if !isStopping { deadline = min(deadline, checks[server].next) }
         return deadline
     }
 
-    func armServer(_ server: Int, at now: Instant) {
+    mutating func armServer(_ server: Int, at now: Instant) {
         let deadline = serverDeadline(server, at: now)
         if deadline != .distantFuture { timers.arm(serverTimer(server), by: deadline) }
     }
@@ -80,6 +81,7 @@ extension L73Dispatcher {
             reorderQueue(servers[server].pool, at: now, into: &egress)
         }
         closeExcess(server, at: now, into: &egress)
+        check(server, at: now, into: &egress)
         armServer(server, at: now)
     }
 
@@ -160,7 +162,7 @@ extension L73Dispatcher {
         noteExcess(server, at: now)
     }
 
-    func note(_ server: Int, _ what: EngineEvent.What, at now: Instant) {
+    mutating func note(_ server: Int, _ what: EngineEvent.What, at now: Instant) {
         let event = EngineEvent(at: now, pool: servers[server].pool, server: servers[server].index, what: what)
         if !events.append(event) { counters.eventsLost &+= 1 }
     }

@@ -235,7 +235,15 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .noRoute, at: now, into: &egress)
             return
         }
+        if front.pointee.isUnwanted {
+            front.pointee.isUnwanted = false
+            if pools[pool].refuses {
+                refuse(front, index, status: 503, .queueThreshold, at: now, into: &egress)
+                return
+            }
+        }
         front.pointee.pool = UInt16(pool)
+        front.pointee.balanceHash = balanceHash(front, pool: pool)
         front.pointee.queued = now
         if configuration.tcp.acknowledge == .immediate { acknowledge(front, into: &egress) }
         enqueue(front, index, at: now, into: &egress)
@@ -250,20 +258,5 @@ extension L73Dispatcher {
         front.pointee.received = Reassembly()
         buffers.give(&front.pointee.input)
         return true
-    }
-
-    /// The pool of the first route that matches; the path is that of the request as it goes on.
-    private func route(_ front: FrontRef, _ request: RequestHead) -> Int? {
-        // `output` holds the canonical head: METHOD SP target SP.
-        let line = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
-        guard let space = line.firstIndex(of: 32) else { return nil }
-        let target = UnsafeRawBufferPointer(rebasing: line[(space + 1)...])
-        for route in configuration.services[Int(front.pointee.service)].routes {
-            if route.upgradesToWebSocket, !request.upgradesToWebSocket { continue }
-            if target.count >= route.pathPrefix.count, target.prefix(route.pathPrefix.count).elementsEqual(route.pathPrefix) {
-                return route.pool
-            }
-        }
-        return nil
     }
 }

@@ -431,6 +431,7 @@ extension L73Dispatcher {
     ) {
         if back.pointee.use == .body, back.pointee.splice.endKnown {
             guard let end = back.pointee.splice.end(from: back.pointee.receiveNext), number.isAtOrAfter(end) else {
+                noteFailure(Int(back.pointee.server), at: now)
                 closeBack(back, place, reset: true, at: now, into: &egress)
                 truncate(front, index, at: now, into: &egress)
                 return

@@ -135,6 +135,8 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.opening, _):
             connectFailed(back, place, at: now, into: &egress)
+        case (.open, .check):
+            endCheck(back, place, .timeout, at: now, into: &egress)
         case (.closing, _):
             closeBack(back, place, reset: true, at: now, into: &egress)
         case (.open, .awaitingHead):

@@ -44,6 +44,10 @@ public struct L73Dispatcher: ~Copyable {
     let serverCount: Int
     /// By server: its performance windows, and what moves its limit.
     let controls: UnsafeMutablePointer<LoadControl>
+    let tunnelControls: UnsafeMutablePointer<LimitController>
+    /// By server: its health checks, and what they ask.
+    let checks: UnsafeMutablePointer<HealthCheck>
+    let checkRequests: UnsafeMutablePointer<UnsafeRawBufferPointer?>
     let pools: UnsafeMutablePointer<ServerPool>
     let queues: UnsafeMutablePointer<RequestQueue>
     let poolCount: Int
@@ -119,6 +123,7 @@ public struct L73Dispatcher: ~Copyable {
         let links = SlotLinks(capacity: ports.slots)
         let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: max(serverCount, 1))
         let controls = UnsafeMutablePointer<LoadControl>.allocate(capacity: max(serverCount, 1))
+        let tunnelControls = UnsafeMutablePointer<LimitController>.allocate(capacity: max(serverCount, 1))
         let pools = UnsafeMutablePointer<ServerPool>.allocate(capacity: max(poolCount, 1))
         let queues = UnsafeMutablePointer<RequestQueue>.allocate(capacity: max(poolCount, 1))
         var index = 0
@@ -147,13 +152,17 @@ public struct L73Dispatcher: ~Copyable {
                 for connection in 0..<ports.connections {
                     links.append(index * ports.connections + connection, to: &load.notInUse)
                 }
+                (tunnelControls + index).initialize(
+                    to: LimitController(settings.tunnelControl, initial: settings.tunnels, minimum: 0, maximum: settings.mostTunnels))
                 (servers + index).initialize(to: load)
                 index += 1
             }
         }
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
-        let tunnelCapacity = min(frontCapacity, configuration.pools.reduce(0) { $0 + $1.tunnels * $1.servers.count })
+        // A health check takes a place as a tunnel does.
+        let tunnelCapacity =
+            min(frontCapacity, configuration.pools.reduce(0) { $0 + max($1.tunnels, $1.mostTunnels) * $1.servers.count }) + 2 * serverCount
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
@@ -178,6 +187,9 @@ public struct L73Dispatcher: ~Copyable {
         self.poolCount = poolCount
         self.servers = servers
         self.controls = controls
+        self.tunnelControls = tunnelControls
+        checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCount))
+        checkRequests = Self.table(Self.checkRequests(configuration))
         self.pools = pools
         self.queues = queues
         portFloor = Self.table([(number: UInt32, closed: Int64)](repeating: (0, 0), count: ports.layers * ports.slots))
@@ -238,6 +250,10 @@ public struct L73Dispatcher: ~Copyable {
         statuses.deallocate()
         servers.deallocate()
         controls.deallocate()
+        tunnelControls.deallocate()
+        checks.deallocate()
+        for server in 0..<serverCount { checkRequests[server]?.deallocate() }
+        checkRequests.deallocate()
         pools.deallocate()
         queues.deallocate()
         portFloor.deallocate()

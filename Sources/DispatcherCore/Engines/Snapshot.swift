@@ -43,6 +43,8 @@ public struct Snapshot: Sendable {
         public var requests: UInt64 = 0
         /// Whether the last attempt to open a connection succeeded; true before the first.
         public var isReachable = true
+        /// Whether it takes requests, as far as is known.
+        public var isUp: Bool { isReachable && state == .up }
         public var state = ServerState.up
         public var weight = 1
         public var isBackup = false

@@ -34,15 +34,18 @@ public struct LimitController: Sendable {
     /// - Parameters:
     ///   - control: one without `fault`.
     ///   - initial: the limit at the start, brought between the bounds.
-    ///   - minimum: at least 1.
+    ///   - minimum: where something moves the limit it stays above zero all the same.
     ///   - maximum: at least the minimum, below what the server could hold (claims 1, 12).
     public init(_ control: LimitControl, initial: Int, minimum: Int, maximum: Int) {
         precondition(control.fault == nil, control.fault ?? "")
-        precondition(minimum >= 1 && maximum >= minimum)
+        precondition(minimum >= 0 && maximum >= minimum)
         self.control = control
         self.minimum = minimum
         self.maximum = maximum
         fixed = min(max(initial, minimum), maximum)
+        // What moves a limit needs at least one connection to go by; a fixed one may be zero.
+        let minimum = max(1, minimum)
+        let maximum = max(1, maximum)
         var held: (metric: Metric, low: Double?, high: Double?)?
         switch control {
         case .fixed: break
@@ -139,10 +142,12 @@ public struct LimitController: Sendable {
     }
 
     public mutating func setBounds(minimum: Int, maximum: Int) {
-        precondition(minimum >= 1 && maximum >= minimum)
+        precondition(minimum >= 0 && maximum >= minimum)
         self.minimum = minimum
         self.maximum = maximum
         fixed = min(max(fixed, minimum), maximum)
+        let minimum = max(1, minimum)
+        let maximum = max(1, maximum)
         holder?.setBounds(minimum: minimum, maximum: maximum)
         rateHolder?.setBounds(minimum: minimum, maximum: maximum)
         optimiser?.setBounds(minimum: minimum, maximum: maximum)

@@ -13,8 +13,12 @@ public struct PoolConfiguration: Sendable {
     public var ejection = EjectionConfiguration()
     /// How long a server that came back takes until it has its whole limit and weight again; zero = it has them at once.
     public var slowStart = Interval.zero
-    /// The tunnel limit of each server.
+    /// The tunnel limit of each server, the most that it may be, and what moves it.
     public var tunnels = 19_000
+    public var mostTunnels = 19_000
+    public var tunnelControl = LimitControl.fixed
+    /// nil = servers are not checked.
+    public var health: HealthConfiguration?
     /// How often a request that surely did no harm is repeated on another connection.
     public var retries = 1
     public var connectTimeout = Interval.seconds(1)
@@ -39,10 +43,27 @@ public enum Balance: Equatable, Sendable {
     var isHashed: Bool { self != .roundRobin && self != .leastConnections }
 }
 
+/// The keys under `health`: requests that the dispatcher makes itself to see whether a server answers.
+public struct HealthConfiguration: Equatable, Sendable {
+    /// The target of the request; empty = opening a connection is enough.
+    public var path: [UInt8] = []
+    public var every = Interval.seconds(2)
+    public var timeout = Interval.seconds(1)
+    /// So many good checks in a row make a server up, so many bad ones down.
+    public var rise = 2
+    public var fall = 3
+    /// Statuses that are good.
+    public var expect: [UInt16] = [200]
+    /// The field of the answer with a figure to control by ([0039]); empty = none.
+    public var reportHeader: [UInt8] = []
+
+    public init() {}
+}
+
 /// The keys under `ejection`: passive detection of failing servers.
 public struct EjectionConfiguration: Equatable, Sendable {
-    /// So many failures in a row eject a server; 0 = none does.
-    public var failures = 5
+    /// So many failures in a row eject a server; 0 = no number does.
+    public var failures = 0
     /// For how long the first time; each further time is longer by as much, up to ten times.
     public var time = Interval.seconds(10)
 
@@ -67,11 +88,15 @@ public struct ServerConfiguration: Sendable {
 
 /// The keys under `queue`.
 public struct QueueConfiguration: Sendable {
+    /// How new client connections are refused above the threshold: at their SYN, or their first request by 503 with Retry-After.
+    public enum RefuseWith: String, Sendable { case reset, answer }
+
     public var capacity = 4_096
     /// Above this many entries new client connections are refused by RST ([0037])...
     public var refuseAbove = 2_048
     /// ...until there are fewer than this.
     public var resumeBelow = 1_638
+    public var refuseWith = RefuseWith.reset
     /// How long a request may wait before it is answered 503.
     public var wait = Interval.seconds(1)
     /// Bytes of requests that may wait.

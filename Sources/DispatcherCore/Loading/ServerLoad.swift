@@ -16,7 +16,7 @@ struct ServerLoad {
     var limit: Int
     let minimum: Int
     let maximum: Int
-    let tunnelLimit: Int
+    var tunnelLimit: Int
     var weight = 1
     var isBackup = false
     var condition = ServerCondition()

@@ -28,6 +28,8 @@ struct BackConnection {
         case staged
         /// After 101.
         case tunnel
+        /// A health check.
+        case check
     }
 
     var generation: UInt32 = 0

@@ -95,6 +95,8 @@ struct FrontConnection {
     var keepAlive = false
     var pool: UInt16 = .max
     var queueEntry = RequestQueue.none
+    /// It came while the queue was above its threshold: its first request is refused, unless that is over by then.
+    var isUnwanted = false
     /// What a hashed balance goes by; 0 = nothing.
     var balanceHash: UInt64 = 0
     /// The back-end connection it has a slot on.

@@ -48,6 +48,23 @@ extension ConfigurationDecoder {
                 problems.report(route.line(of: "pool"), "services[].routes[].pool: there is no pool named \(name)")
             }
             var result = RouteConfiguration(pathPrefix: Array(prefix.utf8), pool: pool ?? 0)
+            result.host = Array((route.optionalText("host") ?? "").utf8)
+            result.methods = route.each("method").compactMap { item in
+                guard case .text(let method) = item.value else { return nil }
+                let bytes = Array(method.utf8)
+                if !ConfigurationDecoder.isToken(bytes) {
+                    problems.report(item.line, "services[].routes[].method: \(method) is not a method")
+                }
+                return bytes
+            }
+            if route.has("header") {
+                let header = route.section("header")
+                result.headerName = Array(header.text("name").utf8)
+                result.headerValue = Array((header.optionalText("value") ?? "").utf8)
+                if !result.headerName.isEmpty, !ConfigurationDecoder.isToken(result.headerName) {
+                    problems.report(header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
+                }
+            }
             result.upgradesToWebSocket = route.optionalText("upgrade") == "websocket"
             return result
         }

@@ -114,7 +114,7 @@ struct PerformanceWindowTests {
         window.report(3.5)
         let full = window.end(at: at(2_000))
         #expect(try #require(full).isSaturated && full?.reported == 3.5)
-        window.changeLimit(to: 20, at: at(2_000))
+        window.changeLimit(to: 90, at: at(2_000))
         let calm = window.end(at: at(4_000))
         #expect(try !#require(calm).isSaturated && calm?.reported == 3.5)
         window.queued()
