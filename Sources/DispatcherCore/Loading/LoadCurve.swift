@@ -31,9 +31,22 @@ struct LoadCurve: Sendable {
     /// How far from the working point, in ln L, a point counts little more than half.
     static let reach = 1.0
 
+    /// Surprises, in standard deviations: the most that one window counts, what each may be, what they add up to when the server has
+    /// changed, and from where on a window is not believed alone.
+    static let mostSurprise = 4.0
+    static let allowedSurprise = 0.75
+    static let changeSurprise = 6.0
+    static let oddSurprise = 3.5
+    /// What the old points count when the server has changed.
+    static let keptAtChange = 0.04
+
     private(set) var points: [Point] = []
     /// How much more than by Poisson's law the numbers of responses vary: the variance as a multiple of the mean.
     private(set) var dispersion = 1.0
+    /// The cumulative sums, and what was done and was expected in the odd windows among them.
+    private var above = 0.0
+    private var below = 0.0
+    private var odd = (came: 0.0, due: 0.0)
     /// The coefficients a, b, c.
     private var form = (a: 0.0, b: 0.0, c: 0.0)
 
@@ -75,6 +88,30 @@ struct LoadCurve: Sendable {
                 responses: Double(figures.allResponses), windows: 1))
     }
 
+    /// Adds a window and fits the curve near a limit, unless the server is no longer as it was: cumulative sums of the windows' surprises,
+    /// upward and downward, tell (Page 1954). Then the curve is moved to the server's new speed, and counts for little.
+    /// - Returns: whether the server has changed.
+    mutating func learn(_ figures: Performance, _ metric: Metric, near center: Double) -> Bool {
+        let surprise = (surprise(figures, metric) ?? 0).clamped(-Self.mostSurprise, Self.mostSurprise)
+        above = max(0, above + surprise - Self.allowedSurprise)
+        below = max(0, below - surprise - Self.allowedSurprise)
+        if abs(surprise) > 2 {
+            odd.came += (figures[metric] ?? 0) * figures.seconds
+            odd.due += rate(at: Double(figures.limit)) * figures.seconds
+        }
+        if above == 0, below == 0 { odd = (0, 0) }
+        let hasChanged = max(above, below) > Self.changeSurprise && odd.due > 0
+        if hasChanged {
+            rescale(by: (odd.came / odd.due).clamped(0.1, 10), keeping: Self.keptAtChange)
+            (above, below, odd) = (0, 0, (0, 0))
+        }
+        // A window far off is a stall, or the first one after a change: the next ones will tell.
+        guard hasChanged || abs(surprise) < Self.oddSurprise else { return false }
+        add(figures, metric)
+        fit(near: center, metric)
+        return hasChanged
+    }
+
     private mutating func fade(_ part: Double) {
         for index in points.indices {
             points[index].amount *= part
@@ -100,7 +137,7 @@ struct LoadCurve: Sendable {
     }
 
     /// The server's speed has changed by a factor: the curve keeps its form, but what is known of it counts less from now on.
-    mutating func rescale(by factor: Double, keeping part: Double) {
+    private mutating func rescale(by factor: Double, keeping part: Double) {
         for index in points.indices { points[index].amount *= factor }
         fade(part)
         form = (form.a / factor, form.b / factor, form.c / factor)
@@ -129,7 +166,8 @@ struct LoadCurve: Sendable {
                 let u = point.limit / center
                 let expected = round == 0 ? time : fitted.a + u * (fitted.b + u * fitted.c)
                 let responses = max(point.limit * point.seconds / expected / unit, 0.25)
-                let variance = dispersion / responses + Self.pointError * Self.pointError + Self.windowError * Self.windowError / point.windows
+                let variance =
+                    dispersion / responses + Self.pointError * Self.pointError + Self.windowError * Self.windowError / point.windows
                 let distance = log(u) / Self.reach
                 let off = round < 2 ? 0 : (time / expected - 1) * (time / expected - 1) / variance / 6
                 sums.add(u, time, exp(-distance * distance / 2) / (variance * expected * expected) / (1 + off))
@@ -159,7 +197,6 @@ struct LoadCurve: Sendable {
         func solve() -> (a: Double, b: Double, c: Double) {
             var best = (a: 0.0, b: 0.0, c: 0.0)
             var gain = -1.0
-            // By so much of the whole a term must be better than none: a point or two leave some of them open.
             func consider(_ a: Double, _ b: Double, _ c: Double) {
                 guard a >= 0, b >= 0, c >= 0 else { return }
                 // What is explained of the sum of squares.

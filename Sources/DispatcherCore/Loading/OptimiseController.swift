@@ -29,10 +29,15 @@ struct OptimiseController: Sendable {
     static let shortestRest = Interval.seconds(4)
     /// So many rounds are early: little is known yet.
     static let early = 8
-    /// How far the two limits of a comparison lie from the centre: while the elasticity is known worse than `sure`, and afterwards.
+    /// How far the two limits of a comparison may lie from the centre, as a part of it; the less is known, the farther.
     static let wide = 0.4
     static let narrow = 0.12
+    /// It rests when the elasticity is known so well (a standard deviation), after many rounds when half as well. By so much of that it
+    /// may be higher than it seems.
     static let sure = 0.08
+    static let hope = 0.75
+    /// A step of so much in ln L is a long way.
+    static let far = 0.35
     /// After a failure it does not go up for so many windows.
     static let cautious = 8
 
@@ -49,11 +54,9 @@ struct OptimiseController: Sendable {
     /// While growing: what was done at this limit, and the limit before with its rate.
     private var here = (amount: 0.0, seconds: 0.0, responses: 0.0)
     private var before: (limit: Int, rate: Double, responses: Double)?
-    /// How far the server has been away from its curve lately, upward and downward (cumulative sums), and by what factor.
-    private(set) var above = 0.0
-    private(set) var below = 0.0
-    private var strange = (came: 0.0, due: 0.0)
+    /// Windows in which it does not go up yet.
     private var caution = 0
+    /// Decisions since the start, or since the server changed.
     private var rounds = 0
     /// Where it last went a long way to: above zero to more connections.
     private var direction = 0.0
@@ -112,6 +115,7 @@ struct OptimiseController: Sendable {
         caution = max(0, caution - 1)
         guard figures.isSaturated else {
             reason = .notSaturated
+            if case .resting = phase { return limit }
             phase = .waiting(0)
             setLimit()
             return limit
@@ -122,7 +126,12 @@ struct OptimiseController: Sendable {
             if windows >= 1 { curve.points.count < 2 ? beginGrowing() : compare() }
             return limit
         }
-        learn(figures)
+        if case .growing = phase {
+            curve.add(figures, metric)
+        } else if curve.learn(figures, metric, near: center) {
+            rounds = 0
+            if case .resting = phase { compare() }
+        }
         switch phase {
         case .growing(let windows): grow(figures, windows + 1)
         case .moving: decide()
@@ -134,31 +143,6 @@ struct OptimiseController: Sendable {
         case .waiting: break
         }
         return limit
-    }
-
-    /// Puts a window into the curve, unless the server has changed.
-    private mutating func learn(_ figures: Performance) {
-        if case .growing = phase { return curve.add(figures, metric) }
-        let surprise = min(max(curve.surprise(figures, metric) ?? 0, -4), 4)
-        above = max(0, above + surprise - 0.75)
-        below = max(0, below - surprise - 0.75)
-        if abs(surprise) > 2 {
-            strange.came += (figures[metric] ?? 0) * figures.seconds
-            strange.due += curve.rate(at: Double(figures.limit)) * figures.seconds
-        }
-        if above == 0, below == 0 { strange = (0, 0) }
-        if max(above, below) > 6, strange.due > 0 {
-            curve.rescale(by: (strange.came / strange.due).clamped(0.1, 10), keeping: 0.25)
-            curve.add(figures, metric)
-            curve.fit(near: center, metric)
-            (above, below, strange) = (0, 0, (0, 0))
-            rounds = 0
-            if case .resting = phase { compare() }
-        } else if abs(surprise) < 3.5 {
-            // A window far off is a stall, or the first one after a change: the next ones will tell.
-            curve.add(figures, metric)
-            curve.fit(near: center, metric)
-        }
     }
 
     // MARK: Doubling
@@ -196,9 +180,10 @@ struct OptimiseController: Sendable {
         rounds += 1
         let wanted = proposal()
         let step = log(wanted / center)
-        // A long way: one window at each limit, as long as the way goes on in the same direction.
+        // A long way: one window at each limit, while the way goes on in the same direction. Not when much is known already: there it would
+        // follow the scatter.
         let isMoving = if case .moving = phase { true } else { false }
-        if abs(step) > 0.35, rounds < 2 * Self.early, !isMoving || step * direction > 0 {
+        if abs(step) > Self.far, rounds < 2 * Self.early, !isMoving || step * direction > 0 {
             direction = step
             reason = step > 0 ? .morePays : .fewerPay
             center = wanted
@@ -211,26 +196,26 @@ struct OptimiseController: Sendable {
         let rises = hopeful > Self.slope + 0.02 && center < Double(maximum) - 0.5
         let isSettled = abs(step) < 0.1 && !rises
         if !isSettled { calm = Self.shortestRest }
-        if error < (rounds < Self.early ? Self.sure : 2 * Self.sure), isSettled { beginRest() } else { compare() }
+        if isSettled, error < (rounds < Self.early ? Self.sure : 2 * Self.sure) { beginRest() } else { compare() }
     }
 
-    /// The elasticity at the centre, a little on the high side: to try more connections costs less than to stay with too few.
-    private var hopeful: Double { curve.elasticity(at: center) + 0.75 * min(curve.elasticityError(at: center), 0.15) }
+    /// The elasticity at the centre, on the high side of what is known: to try more connections costs less than to stay with too few.
+    private var hopeful: Double { curve.elasticity(at: center) + Self.hope * min(curve.elasticityError(at: center), 0.15) }
 
-    /// Where the curve does nearly the most, at most a factor two from here, and from what is known.
+    /// Where the curve does nearly the most, at most a factor of two from here, and from what is known.
     private func proposal() -> Double {
         let known = (low: curve.lowest, high: curve.highest)
+        // Where little is known of many connections, fewer are looked at: a server that thrashes answers too little to say even that.
+        if curve.elasticityError(at: center) > 0.4, center > Double(maximum) / 2 { return clamped(center / 2) }
         // A single limit says nothing of any other.
-        if curve.elasticityError(at: center) > 0.4, center > Double(maximum) / 2, center == clamped(center) { return clamped(center / 2) }
-        if known.high < known.low * 1.25 { return center >= Double(maximum) ? clamped(center / 2) : center }
+        if known.high < known.low * 1.25 { return center }
         let range = (low: max(Double(minimum), known.low / 2), high: min(Double(maximum), known.high * 2))
         // The curve is flat around its peak: where it does well enough it stays.
         let fewest = curve.limit(for: Self.part, from: range.low, to: range.high)
         let most = curve.limit(for: Self.enough, from: range.low, to: range.high)
         var wanted = min(max(center, fewest), max(most, fewest))
-        let hopeful = self.hopeful
-        // The slope here is known better than the peak's height.
-        if center < Double(maximum), wanted < center * 1.5 { wanted = max(wanted, center * exp(min(0.4, 4 * (hopeful - Self.slope)))) }
+        // The slope here is known better than how high the peak is, and where.
+        if wanted < center * 1.5 { wanted = max(wanted, center * exp(min(0.4, 4 * (hopeful - Self.slope)))) }
         return clamped(min(max(wanted, center / 2), caution > 0 ? center : center * 2))
     }
 
