@@ -2,63 +2,66 @@ import Glibc
 
 /// Finds the number of permissible connections at which a server does most, without being told a band (controlled-loading.md "Optimise").
 ///
-/// It doubles while that pays, then compares four windows: fewer, more, more, fewer connections around a centre, so that a drift of the
-/// load cancels out. What it learns is the elasticity d ln X / d ln L; where that is a tenth it stays: a little left of the peak.
+/// It doubles while that pays, then learns the server's curve: it compares fewer with more connections around a centre, widely while little
+/// is known, and goes to where the curve does nearly the most, a little left of the peak. There it rests, compares again now and then, and
+/// at once when the server has changed.
 struct OptimiseController: Sendable {
-    /// What it does; in the words of the metric `controller_state`.
-    enum Phase: Equatable, Sendable {
+    enum Phase: Sendable {
         /// Doubles: windows at this limit so far.
         case growing(windows: Int)
-        /// Compares: the number of the window, 0 to 3.
-        case probing(window: Int)
-        /// Stays where it is until something changes.
-        case resting
-        /// There is too little to do for saying anything.
-        case waiting
+        /// Goes a long way: one window at each limit.
+        case moving
+        case probing(LoadProbe)
+        /// Stays where it is, for so long already.
+        case resting(Interval)
+        /// There is too little to do for saying anything: saturated windows in a row.
+        case waiting(Int)
     }
 
-    static let target = 0.10
+    /// How much of the peak's rate is wanted: the last parts cost many connections, and time.
+    static let part = 0.985
+    /// Where it is more than this already, fewer will do as well.
+    static let enough = 0.997
+    /// More connections are tried while the elasticity is above this.
+    static let slope = 0.05
+    /// A comparison at least so often.
     static let rest = Interval.seconds(30)
+    static let shortestRest = Interval.seconds(4)
+    /// So many rounds are early: little is known yet.
+    static let early = 8
+    /// How far the two limits of a comparison may lie from the centre, as a part of it; the less is known, the farther.
+    static let wide = 0.4
+    static let narrow = 0.12
+    /// It rests when the elasticity is known so well (a standard deviation), after many rounds when half as well. By so much of that it
+    /// may be higher than it seems.
+    static let sure = 0.08
+    static let hope = 0.75
+    /// A step of so much in ln L is a long way.
+    static let far = 0.35
+    /// After a failure it does not go up for so many windows.
+    static let cautious = 8
 
-    /// The elasticity that was seen last, smoothed; nil = none yet.
-    private(set) var elasticity: Double?
+    let metric: Metric
+    private(set) var minimum: Int
+    private(set) var maximum: Int
     private(set) var phase = Phase.growing(windows: 0)
     private(set) var reason = LimitReason.noMeasurement
     /// The number that is believed to be right.
     private(set) var center: Double
     /// What is enforced now.
     private(set) var limit: Int
-    let metric: Metric
-    private(set) var minimum: Int
-    private(set) var maximum: Int
-
-    /// Of the limit at which it stands, or of the two that it compares: what was done there, in how long, and in how many responses.
-    private struct Sum: Sendable {
-        var amount = 0.0
-        var seconds = 0.0
-        var responses = 0
-
-        var rate: Double { seconds > 0 ? amount / seconds : 0 }
-
-        mutating func add(_ figures: Performance, _ metric: Metric) {
-            let length = Double(figures.length.nanoseconds) / 1e9
-            amount += (figures[metric] ?? 0) * length
-            seconds += length
-            responses += figures.responses
-        }
-    }
-    private var here = Sum()
-    private var fewer = Sum()
-    private var more = Sum()
-    private var bounds = (low: 1, high: 2)
-    /// While growing: the limit before, and its rate.
-    private var before: (limit: Int, rate: Double)?
-    /// While resting: for how long, and the rate that it rests at.
-    private var rested = Interval.zero
-    private var reference = 0.0
-    /// Comparisons in a row that moved it little; saturated windows in a row while it waits.
-    private var steady = 0
-    private var saturatedInARow = 0
+    private(set) var curve = LoadCurve()
+    /// While growing: what was done at this limit, and the limit before with its rate.
+    private var here = (amount: 0.0, seconds: 0.0, responses: 0.0)
+    private var before: (limit: Int, rate: Double, responses: Double)?
+    /// Windows in which it does not go up yet.
+    private var caution = 0
+    /// Decisions since the start, or since the server changed.
+    private var rounds = 0
+    /// Where it last went a long way to: above zero to more connections.
+    private var direction = 0.0
+    /// How long it rests next.
+    private var calm = Self.shortestRest
 
     init(metric: Metric = .requestRate, initial: Int, minimum: Int, maximum: Int) {
         precondition(!metric.risesWithLoad && minimum >= 1 && maximum >= minimum)
@@ -69,154 +72,178 @@ struct OptimiseController: Sendable {
         center = Double(limit)
     }
 
-    /// A server came back: what was known of it may be wrong.
-    mutating func restart() {
-        phase = .growing(windows: 0)
-        before = nil
-        here = Sum()
-        elasticity = nil
-        steady = 0
-        set(center)
-    }
+    /// d ln X / d ln L at the centre, as the curve has it; nil while nothing has been compared.
+    var elasticity: Double? { curve.points.count < 2 ? nil : curve.elasticity(at: center) }
+
+    // MARK: From outside
 
     mutating func set(limit: Int) {
         center = clamped(Double(limit))
-        startProbing()
+        compare()
         reason = .set
     }
 
+    /// A server came back: what was known of it may be wrong.
     mutating func restart(at limit: Int) {
         center = clamped(Double(limit))
-        restart()
+        curve = LoadCurve()
+        before = nil
+        beginGrowing()
         reason = .restarted
     }
 
     mutating func setBounds(minimum: Int, maximum: Int) {
+        precondition(minimum >= 1 && maximum >= minimum)
         self.minimum = minimum
         self.maximum = maximum
         center = clamped(center)
-        limit = min(max(limit, minimum), maximum)
+        if case .growing = phase { setLimit() } else { compare() }
     }
+
+    // MARK: A window
 
     /// Takes the figures of a window.
     /// - Returns: the limit from now on.
     mutating func take(_ figures: Performance) -> Int {
         if figures.failures > 0 {
-            reason = .failures
             center = clamped(center * 0.7)
-            startProbing()
+            caution = Self.cautious
+            compare()
+            reason = .failures
             return limit
         }
+        caution = max(0, caution - 1)
         guard figures.isSaturated else {
-            saturatedInARow = 0
             reason = .notSaturated
-            if phase != .resting {
-                phase = .waiting
-                set(center)
-            }
+            if case .resting = phase { return limit }
+            phase = .waiting(0)
+            setLimit()
             return limit
         }
-        saturatedInARow += 1
+        if case .waiting(let windows) = phase {
+            reason = .waiting
+            phase = .waiting(windows + 1)
+            if windows >= 1 { curve.points.count < 2 ? beginGrowing() : compare() }
+            return limit
+        }
+        if case .growing = phase {
+            curve.add(figures, metric)
+        } else if curve.learn(figures, metric, near: center) {
+            rounds = 0
+            if case .resting = phase { compare() }
+        }
         switch phase {
         case .growing(let windows): grow(figures, windows + 1)
-        case .probing(let window): probe(figures, window)
-        case .resting: watch(figures)
-        case .waiting:
-            reason = .waiting
-            if saturatedInARow >= 2 { before == nil && elasticity == nil ? restart() : startProbing() }
+        case .moving: decide()
+        case .probing(var probe):
+            let isLast = probe.advance()
+            phase = .probing(probe)
+            if isLast { decide() } else { limit = probe.limit }
+        case .resting(let since): watch(since + figures.length)
+        case .waiting: break
         }
         return limit
     }
 
     // MARK: Doubling
 
-    private mutating func grow(_ figures: Performance, _ windows: Int) {
-        here.add(figures, metric)
-        phase = .growing(windows: windows)
-        guard windows >= 2 else { return }
-        let rate = here.rate
-        if let before {
-            let pays = rate / max(before.rate, 1e-9) - 1 >= (Double(limit) / Double(before.limit) - 1) / 2
-            guard pays else {
-                center = (Double(limit) * Double(before.limit)).squareRoot()
-                return startProbing()
-            }
-        }
-        guard limit < maximum else { return startProbing() }
-        reason = .growing
-        before = (limit, rate)
-        here = Sum()
+    private mutating func beginGrowing() {
+        here = (0, 0, 0)
         phase = .growing(windows: 0)
+        reason = .growing
+        setLimit()
+    }
+
+    private mutating func grow(_ figures: Performance, _ windows: Int) {
+        here.amount += (figures[metric] ?? 0) * figures.seconds
+        here.seconds += figures.seconds
+        here.responses += Double(figures.allResponses)
+        phase = .growing(windows: windows)
+        reason = .growing
+        guard windows >= 2 else { return }
+        let rate = here.amount / max(here.seconds, 1e-9)
+        // What counting alone makes the two rates scatter by is allowed for: to stop too early costs most.
+        let scatter = (curve.dispersion * (1 / max(here.responses, 1) + 1 / max(before?.responses ?? 1, 1))).squareRoot()
+        let pays = before.map { rate * (1 + scatter) >= $0.rate * (1 + (Double(limit) / Double($0.limit) - 1) / 2) } ?? true
+        curve.fit(near: center, metric)
+        guard pays, limit < maximum else { return decide() }
+        before = (limit, rate, here.responses)
         center = clamped(Double(2 * limit))
-        set(center)
+        beginGrowing()
     }
 
     // MARK: Comparing
 
-    private mutating func startProbing() {
-        let middle = Int(center.rounded())
-        if center < 2 || middle < 2 {
-            bounds = (1, 2)
-        } else {
-            let distance = min(max(1, Int((0.12 * center).rounded())), middle - 1)
-            bounds = (middle - distance, middle + distance)
-        }
-        bounds = (max(bounds.low, minimum), min(bounds.high, maximum))
-        guard bounds.low < bounds.high else { return beginRest(0) }
-        fewer = Sum()
-        more = Sum()
-        phase = .probing(window: 0)
-        limit = bounds.low
-    }
-
-    private mutating func probe(_ figures: Performance, _ window: Int) {
-        if window == 0 || window == 3 { fewer.add(figures, metric) } else { more.add(figures, metric) }
-        guard window == 3 else {
-            phase = .probing(window: window + 1)
-            limit = window + 1 == 3 ? bounds.low : bounds.high
+    /// Goes where the curve does nearly the most.
+    private mutating func decide() {
+        curve.fit(near: center, metric)
+        rounds += 1
+        let wanted = proposal()
+        let step = log(wanted / center)
+        // A long way: one window at each limit, while the way goes on in the same direction. Not when much is known already: there it would
+        // follow the scatter.
+        let isMoving = if case .moving = phase { true } else { false }
+        if abs(step) > Self.far, rounds < 2 * Self.early, !isMoving || step * direction > 0 {
+            direction = step
+            reason = step > 0 ? .morePays : .fewerPay
+            center = wanted
+            phase = .moving
+            setLimit()
             return
         }
-        judge()
+        let error = curve.elasticityError(at: center)
+        center = clamped(center * exp((step / 2).clamped(-0.2, 0.2)))
+        let rises = hopeful > Self.slope + 0.02 && center < Double(maximum) - 0.5
+        let isSettled = abs(step) < 0.1 && !rises
+        if !isSettled { calm = Self.shortestRest }
+        if isSettled, error < (rounds < Self.early ? Self.sure : 2 * Self.sure) { beginRest() } else { compare() }
     }
 
-    private mutating func judge() {
-        let span = log(Double(bounds.high) / Double(bounds.low))
-        guard fewer.rate > 0, more.rate > 0 else { return startProbing() }
-        let measured = log(more.rate / fewer.rate) / span
-        // What counting alone makes it scatter by (Poisson); a small one among much scatter says little.
-        let scatter = (1 / Double(max(fewer.responses, 1)) + 1 / Double(max(more.responses, 1))).squareRoot() / span
-        let shrunk = measured * measured * measured / max(measured * measured + scatter * scatter, 1e-12)
-        let smoothed = elasticity.map { ($0 + shrunk) / 2 } ?? shrunk
-        elasticity = smoothed
-        var step = min(max(0.6 * (smoothed - Self.target), -0.4), 0.3)
-        if shrunk < -0.5 { step = -0.5 }
-        reason = step > 0 ? .morePays : .fewerPay
-        center = clamped(exp(log(center) + step))
-        steady = abs(step) < 0.08 ? steady + 1 : 0
-        if steady >= 2 { beginRest((fewer.rate + more.rate) / 2) } else { startProbing() }
+    /// The elasticity at the centre, on the high side of what is known: to try more connections costs less than to stay with too few.
+    private var hopeful: Double { curve.elasticity(at: center) + Self.hope * min(curve.elasticityError(at: center), 0.15) }
+
+    /// Where the curve does nearly the most, at most a factor of two from here, and from what is known.
+    private func proposal() -> Double {
+        let known = (low: curve.lowest, high: curve.highest)
+        // Where little is known of many connections, fewer are looked at: a server that thrashes answers too little to say even that.
+        if curve.elasticityError(at: center) > 0.4, center > Double(maximum) / 2 { return clamped(center / 2) }
+        // A single limit says nothing of any other.
+        if known.high < known.low * 1.25 { return center }
+        let range = (low: max(Double(minimum), known.low / 2), high: min(Double(maximum), known.high * 2))
+        // The curve is flat around its peak: where it does well enough it stays.
+        let fewest = curve.limit(for: Self.part, from: range.low, to: range.high)
+        let most = curve.limit(for: Self.enough, from: range.low, to: range.high)
+        var wanted = min(max(center, fewest), max(most, fewest))
+        // The slope here is known better than how high the peak is, and where.
+        if wanted < center * 1.5 { wanted = max(wanted, center * exp(min(0.4, 4 * (hopeful - Self.slope)))) }
+        return clamped(min(max(wanted, center / 2), caution > 0 ? center : center * 2))
     }
 
-    // MARK: Resting
-
-    private mutating func beginRest(_ rate: Double) {
-        phase = .resting
-        rested = .zero
-        reference = rate
-        set(center)
+    private mutating func compare() {
+        let width = (4 * curve.elasticityError(at: center)).clamped(Self.narrow, rounds < Self.early ? Self.wide : Self.wide / 2)
+        guard let probe = LoadProbe(around: center, width: width, minimum: minimum, maximum: maximum) else { return beginRest() }
+        phase = .probing(probe)
+        reason = .probing
+        limit = probe.limit
     }
 
-    private mutating func watch(_ figures: Performance) {
+    private mutating func beginRest() {
+        phase = .resting(.zero)
         reason = .found
-        rested = rested + figures.length
-        let rate = figures[metric] ?? 0
-        let scatter = 2 / Double(max(figures.responses, 1)).squareRoot()
-        let hasLeft = reference > 0 && abs(log(max(rate, 1e-9) / reference)) > 0.10 + scatter
-        guard hasLeft || rested >= Self.rest else { return }
-        if hasLeft { elasticity = nil }
-        steady = 0
-        startProbing()
+        setLimit()
     }
 
-    private mutating func set(_ wanted: Double) { limit = Int(clamped(wanted).rounded()) }
+    private mutating func watch(_ time: Interval) {
+        guard case .resting = phase else { return }
+        reason = .found
+        phase = .resting(time)
+        // What it rested on may turn out to be chance.
+        let doubts = abs(log(proposal() / center)) > 0.15
+        guard doubts || time >= calm else { return }
+        calm = doubts ? Self.shortestRest : min(calm * 2, Self.rest)
+        compare()
+    }
+
+    private mutating func setLimit() { limit = Int(clamped(center).rounded()) }
     private func clamped(_ wanted: Double) -> Double { min(max(wanted, Double(minimum)), Double(maximum)) }
 }
