@@ -136,6 +136,11 @@ extension L73Dispatcher {
                 row.bandHigh = control.controller.band?.high
                 row.performance = control.last
                 row.isSettling = control.window.isSettling
+                row.tunnelLimit = load.tunnelLimit
+                for result in CheckResult.allCases {
+                    row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]
+                }
+                row.reportsInvalid = checks[server].reportsInvalid
                 shown.servers.append(row)
             }
             snapshot.pools.append(shown)
