@@ -40,6 +40,7 @@ struct RateHoldController: Sendable {
     static let flat = 0.1
     static let sure = 0.1
     static let again = Interval.seconds(30)
+    static let soon = Interval.seconds(10)
     /// Known worse than this, the elasticity says nothing: in the band, on which side of the peak the rate lies is found out.
     static let unknown = 0.3
     /// Past the peak the way back is gone in steps of this factor.
@@ -62,7 +63,7 @@ struct RateHoldController: Sendable {
     var elasticity: Double? { curve.points.count < 2 ? nil : curve.elasticity(at: exact) }
 
     /// Below this the limit is raised: the band's low end or, where there is only a high one, as far below it as a step can be.
-    private var raiseBelow: Double? { low ?? high.map { $0 / HoldController.narrowest(limit: exact) } }
+    private var raiseBelow: Double? { low ?? high.map { $0 / min(HoldController.narrowest(limit: exact), HoldController.tried) } }
 
     // MARK: A window
 
@@ -82,7 +83,10 @@ struct RateHoldController: Sendable {
             let isBelow = raiseBelow.map { rate < $0 } ?? false
             return stay(isBelow ? .notSaturated : .inBand)
         }
-        if curve.learn(figures, metric, near: exact) { here = Sum() }
+        if curve.learn(figures, metric, near: exact) {
+            here = Sum()
+            atPeak = Self.again
+        }
         if var probe {
             let isLast = probe.advance()
             self.probe = isLast ? nil : probe
@@ -111,9 +115,10 @@ struct RateHoldController: Sendable {
         let error = curve.elasticityError(at: exact)
         guard let raiseBelow, rate * (1 + scatter) < raiseBelow else {
             atPeak = .zero
-            if error > Self.unknown, unsure >= Self.again { return compare() }
             // The same rate is to be had with fewer connections, left of the peak, and in less time.
-            return slope + 2 * error < -Self.flat ? move(to: exact * Self.back, .pastPeak) : stay(.inBand)
+            if slope + error < -Self.flat { return move(to: exact * Self.back, .pastPeak) }
+            let isOpen = error > Self.unknown || slope < -Self.flat
+            return isOpen && unsure >= Self.soon ? compare() : stay(.inBand)
         }
         guard wasSaturated else { return stay(.notSaturated) }
         if reason == .atPeak {
