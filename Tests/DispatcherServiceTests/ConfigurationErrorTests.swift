@@ -116,7 +116,6 @@ struct ConfigurationErrorTests {
             ]),
 
         // Not built.
-        top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
         top("shards: 2", "not supported yet: shards (2)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         Case(

@@ -22,6 +22,10 @@ public struct EngineConfiguration: Sendable {
     public var requestMemory = 256 << 20
     /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
     public var bodyMemory = 16 << 20
+    /// How long the tunnels of a server that drains have until they are reset, and how many are reset a second, also when the dispatcher stops;
+    /// 0 = none is.
+    public var drain = Interval.seconds(10)
+    public var tunnelsPerSecond = 1_000
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 

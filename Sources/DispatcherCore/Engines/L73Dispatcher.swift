@@ -92,6 +92,10 @@ public struct L73Dispatcher: ~Copyable {
     let initialSequence: InitialSequence
     var generation: UInt32 = 0
     var isStopping = false
+    /// Where in the table of clients the next tunnel is looked for that must go, how many may go, and since when.
+    var drainCursor = 0
+    var drainCredit = 1.0
+    var drainedAt = Instant.distantPast
     var wantsStart = true
 
     // Constants drawn from the configuration.
@@ -203,7 +207,7 @@ public struct L73Dispatcher: ~Copyable {
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
-        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount)
+        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount + 1)
         owing = DueList(capacity: ports.slots + tunnelCapacity)
         owingLater = DueList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
@@ -249,7 +253,9 @@ public struct L73Dispatcher: ~Copyable {
         limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
+        controls.deinitialize(count: serverCount)
         controls.deallocate()
+        tunnelControls.deinitialize(count: serverCount)
         tunnelControls.deallocate()
         checks.deallocate()
         for server in 0..<serverCount { checkRequests[server]?.deallocate() }

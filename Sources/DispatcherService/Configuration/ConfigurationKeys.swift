@@ -49,7 +49,7 @@ public enum ConfigurationKeys {
         onlyIPv4(partly("admin.listen", .endpoint, "127.0.0.1:9900")),
         key("stop", .section),
         key("stop.drain", .duration, "10s"),
-        later("stop.tunnels-per-second", .count(any), "1000"),
+        key("stop.tunnels-per-second", .count(any), "1000"),
         key("transmit", .choice(["auto", "raw", "packet"]), "auto"),
         form("auto or number 1 to 64", partly("shards", .text, "auto")),
     ]
