@@ -81,6 +81,8 @@ public struct ServiceConfiguration: Sendable {
     /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
     public var isOwnedByKernel = false
     public var limits = ServiceLimits()
+    /// What stands in for the text of our own answers.
+    public var errorPages: [ErrorPage] = []
     /// First match wins; the last usually has no condition.
     public var routes: [RouteConfiguration]
 
@@ -88,6 +90,21 @@ public struct ServiceConfiguration: Sendable {
         self.name = name
         self.listen = listen
         self.routes = routes
+    }
+}
+
+/// The body of an answer of ours with a status.
+public struct ErrorPage: Sendable {
+    public var status: Int
+    /// Its media type.
+    public var type: [UInt8]
+    /// At most `OwnAnswer.longestPage` bytes.
+    public var body: [UInt8]
+
+    public init(status: Int, type: [UInt8], body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
     }
 }
 

@@ -164,9 +164,12 @@ public struct L73Dispatcher: ~Copyable {
         }
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
-        // A health check takes a place as a tunnel does.
-        let tunnelCapacity =
-            min(frontCapacity, configuration.pools.reduce(0) { $0 + max($1.tunnels, $1.mostTunnels) * $1.servers.count }) + 2 * serverCount
+        // A health check takes a place as a tunnel does, and so does a request with the header of the PROXY protocol.
+        let ownConnections = configuration.pools.reduce(0) { sum, pool in
+            let requests = pool.usesProxyProtocol ? pool.servers.reduce(0) { $0 + $1.maximumLimit } : 0
+            return sum + max(pool.tunnels, pool.mostTunnels) * pool.servers.count + 2 * requests
+        }
+        let tunnelCapacity = min(frontCapacity, ownConnections) + 2 * serverCount
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
