@@ -190,11 +190,11 @@ struct HoldControllerTests {
     @Test(
         """
         a band beyond the peak, on servers of 200 requests a second: it says so, and does not drive the server there but for a few windows \
-        now and then: 95 % of the peak's rate in the mean of 60, nowhere less than 65 %
+        now and then: 92 % of the peak's rate in the mean of 60, nowhere less than 65 %
         """)
     func beyondThePeak() {
         let shares = (1...60 as ClosedRange<UInt64>).map(shareBeyondThePeak)
-        #expect(shares.reduce(0, +) / 60 >= 0.95 && shares.min()! >= 0.65, "\(shares.reduce(0, +) / 60), \(shares.min()!)")
+        #expect(shares.reduce(0, +) / 60 >= 0.92 && shares.min()! >= 0.65, "\(shares.reduce(0, +) / 60), \(shares.min()!)")
     }
 
     /// What is done with such a band, as a part of the peak's rate.
