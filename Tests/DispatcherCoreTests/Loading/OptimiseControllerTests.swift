@@ -186,7 +186,7 @@ struct OptimiseControllerTests {
         var (model, optimiser) = (ServerModel(optimise: seed), optimiser(from: 1))
         _ = run(&model, &optimiser, after: 0, windows: 30)
         optimiser.set(limit: 100)
-        #expect(optimiser.center == 100 && optimiser.reason == .set)
+        #expect(optimiser.limit == 100 && optimiser.reason == .set)
         optimiser.setBounds(minimum: 3, maximum: 5)
         for _ in 0..<60 {
             #expect((3...5).contains(optimiser.limit))
