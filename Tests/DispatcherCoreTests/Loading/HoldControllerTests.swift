@@ -99,6 +99,10 @@ struct HoldControllerTests {
         let time = model.responseTime(Double(holder.limit))
         #expect(time <= high && holder.limit >= 18, "\(holder.limit), \(holder.reason)")
 
+        var free = controller(nil, high, initial: 4, maximum: 4)
+        for _ in 0..<10 { #expect(free.take(model.window(limit: 4)) == 4 && free.reason != .atBound) }
+        #expect(free.reason == .inBand)
+
         var raised = controller(model.responseTime(10), nil, initial: 1, maximum: 64)
         for _ in 0..<30 { _ = raised.take(model.window(limit: raised.limit)) }
         #expect(model.responseTime(Double(raised.limit)) >= model.responseTime(10))
