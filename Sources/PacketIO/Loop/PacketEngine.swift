@@ -16,3 +16,5 @@ public protocol PacketEngine: ~Copyable {
 }
 
 extension L73Dispatcher: PacketEngine {}
+extension L43Dispatcher: PacketEngine {}
+extension Dispatcher: PacketEngine {}

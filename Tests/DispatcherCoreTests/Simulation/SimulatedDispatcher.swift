@@ -12,7 +12,7 @@ final class SimulatedDispatcher {
 
     let simulation: Simulation
     let configuration: EngineConfiguration
-    private var engine: L73Dispatcher
+    private var engine: Dispatcher
     private var egress = Egress()
     private var ports: [IPAddress: Port] = [:]
     private var wakeToken = 0
@@ -41,7 +41,7 @@ final class SimulatedDispatcher {
     init(_ simulation: Simulation, configuration: EngineConfiguration) {
         self.simulation = simulation
         self.configuration = configuration
-        engine = L73Dispatcher(configuration: configuration, seed: simulation.seed)
+        engine = Dispatcher(configuration: configuration, seed: simulation.seed)
         checker = InvariantChecker(simulation, configuration: configuration)
         rearm()
     }
