@@ -124,7 +124,6 @@ struct ConfigurationErrorTests {
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\", \"fd77:2::201\"]",
             said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::201, a second one of IPv6)"]),
-        service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
         service("limits: { per-client-requests: 10000001 }", "services[].limits.per-client-requests: 10000001 is more than 10000000"),
         service(
             "limits: { connections: 5, per-client-connections: 6 }",
@@ -151,7 +150,43 @@ struct ConfigurationErrorTests {
         pool("queue: { refuse-with: answer }", "not supported yet: pools[].queue.refuse-with (answer)"),
         pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
         pool("slow-start: 30s", "not supported yet: pools[].slow-start (30s)"),
-        pool("l4: { cookie: true }", "not supported yet: pools[].l4.cookie (true)"),
+        pool("l4: { cookie: true }", "pools[].l4: no service in mode l4/3 sends to this pool; leave it out"),
+        Case(
+            replace: "  - name: files\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web",
+            with:
+                "  - name: files\n    mode: l4/3\n    listen: 10.77.1.100:80\n    routes:\n      - { pool: web, path-prefix: /a }\n      - pool: web",
+            said: [
+                "@:11: services[].routes[]: in mode l4/3 a route has no condition: nobody looks into a connection",
+                "@:12: services[].routes: a service in mode l4/3 has one route: nobody looks into its connections",
+            ]),
+        Case(
+            replace: "pools:",
+            with: "  - { name: other, mode: l4/3, listen: 10.77.1.100:81, routes: [ { pool: web } ] }\npools:",
+            said: ["@:11: services[].routes[].pool: services in mode l7/3 send to web as well; a pool serves one mode, name a second one"]),
+        Case(
+            replace: "pools:",
+            with:
+                "  - { name: other, mode: l4/3, listen: 10.77.1.100:81, routes: [ { pool: l4 } ] }\npools:\n  - { name: l4, servers: [ { address: 10.77.2.11:8080 } ] }",
+            said: [
+                "@:13: pools[].servers[].address: 10.77.2.11:8080 is a server of web too, which is not of mode l4/3; an address and port serves one mode"
+            ]),
+        Case(
+            replace: "    routes:\n      - pool: web\npools:\n  - name: web",
+            with: "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    l4: { idle: 0s }",
+            said: ["@:14: pools[].l4.idle: 0 leaves no time; it must be more"]),
+        Case(
+            replace: "    routes:\n      - pool: web\npools:\n  - name: web",
+            with: "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    limit: { maximum: 40000 }",
+            said: [
+                "@:14: pools[].limit: maximum 40000 is more than the 35056 ports of the tunnel range (server-side: from 30480 to 65535)"
+            ]),
+        Case(
+            replace: "listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web",
+            with:
+                "mode: l4/3\n    listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\"]\n    routes:\n      - pool: web\npools:\n  - name: web\n    l4: { source: keep }",
+            said: [
+                "@:9: services[].listen: web keeps the client's address (l4.source: keep), so all of its addresses and servers must be of one family"
+            ]),
         pool("health: { path: /status }", "not supported yet: pools[].health ({ path: /status })"),
         pool("ejection: { failures: 5, time: 10s }", "not supported yet: pools[].ejection ({ failures: 5, time: 10s })"),
         pool(

@@ -83,6 +83,9 @@ extension L43Dispatcher {
         return snapshot
     }
 
+    /// Bytes of memory that tracked connections take: all tables, the free places of the records included.
+    var trackingBytes: Int { connections.bytes + links.bytes + timers.bytes + clientTable.bytes + serverTable.bytes }
+
     /// What a connection is doing, in the words of mode l7/3; nil = it has ended.
     private static func phase(_ connection: ForwardedConnection) -> FrontPhase? {
         switch connection.state {

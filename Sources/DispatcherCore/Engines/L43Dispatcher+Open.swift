@@ -20,7 +20,9 @@ extension L43Dispatcher {
             return .dropped(.noConnection)
         }
         switch cookie.check(segment, at: now) {
-        case .good(let contents):
+        case .good(var contents):
+            // What we did not agree to is not offered to the server either.
+            if configuration.tcp.options == .mss { (contents.windowScale, contents.sackPermitted) = (nil, false) }
             let syn = StoredSYN(
                 sequence: contents.clientInitial, window: shownUnscaled(segment.window, contents), segmentSize: contents.segmentSize,
                 windowScale: contents.windowScale, sackPermitted: contents.sackPermitted)

@@ -10,7 +10,7 @@ struct ForwardedSegment {
     var window: UInt16
     /// What is added to the edges of its SACK blocks (RFC 2018 section 3).
     var sackDelta: UInt32 = 0
-    /// Whether the receiver has not agreed to SACK: the option becomes NOPs.
+    /// Whether the option SACK goes, because the receiver has not agreed to it.
     var dropsSACK = false
     /// The most payload bytes a segment on the wire may have beside no option.
     var segmentSize: Int
@@ -30,7 +30,10 @@ extension Egress {
         _ segment: Segment, _ frame: RawSpan, payload: UnsafeRawBufferPointer, flags: TCPFlags, as outgoing: ForwardedSegment,
         payloadSum: UInt16?
     ) -> Bool {
-        let tcpHeader = segment.headerLength
+        // A RST needs none either (RFC 9293 3.5.3 has it say nothing but its number).
+        let dropsSACK = segment.options.sackCount > 0 && (outgoing.dropsSACK || flags.contains(.rst))
+        let start = segment.payloadOffset - segment.headerLength
+        let tcpHeader = dropsSACK && ForwardedOptions.isAllSACK(frame, from: start + 20, to: segment.payloadOffset) ? 20 : segment.headerLength
         let ipHeader = IPHeader.length(for: outgoing.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = max(outgoing.segmentSize - (tcpHeader - 20), 1)
@@ -43,10 +46,8 @@ extension Egress {
             at: packet, source: outgoing.source.address, destination: outgoing.destination.address, protocolNumber: 6, length: length,
             trafficClass: Frame.trafficClass(frame, isIPv4: segment.source.address.isIPv4))
         let tcp = packet + ipHeader
-        let start = segment.payloadOffset - tcpHeader
-        frame.extracting(start..<segment.payloadOffset).withUnsafeBytes {
-            tcp.copyMemory(from: $0.baseAddress!, byteCount: tcpHeader)
-        }
+        frame.extracting(start..<start + tcpHeader).withUnsafeBytes { tcp.copyMemory(from: $0.baseAddress!, byteCount: tcpHeader) }
+        if tcpHeader < segment.headerLength { tcp.store(UInt8(tcpHeader / 4) << 4 | (frame.byte(start + 12) & 15), at: 12) }
         tcp.store(outgoing.source.port, at: 0)
         tcp.store(outgoing.destination.port, at: 2)
         tcp.store(outgoing.sequence.value, at: 4)
@@ -57,8 +58,8 @@ extension Egress {
         if tcpHeader > 20 {
             let options = UnsafeMutableRawBufferPointer(start: tcp + 20, count: tcpHeader - 20)
             if outgoing.largestMSS > 0 { ForwardedOptions.limitMSS(options, to: outgoing.largestMSS) }
-            if segment.options.sackCount > 0, outgoing.sackDelta != 0 || outgoing.dropsSACK {
-                ForwardedOptions.moveSACK(options, by: outgoing.sackDelta, drops: outgoing.dropsSACK)
+            if segment.options.sackCount > 0, outgoing.sackDelta != 0 || dropsSACK {
+                ForwardedOptions.moveSACK(options, by: outgoing.sackDelta, drops: dropsSACK)
             }
         }
         if let bytes = payload.baseAddress { (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count) }
@@ -110,6 +111,20 @@ enum ForwardedOptions {
             options[at + 2] = UInt8(most >> 8)
             options[at + 3] = UInt8(most & 255)
         }
+    }
+
+    /// Whether there is nothing between `start` and `end` but SACK blocks and padding.
+    static func isAllSACK(_ bytes: RawSpan, from start: Int, to end: Int) -> Bool {
+        var at = start
+        while at < end {
+            switch bytes.byte(at) {
+            case 0: return true
+            case 1: at += 1
+            case 5 where at + 1 < end && bytes.byte(at + 1) >= 2: at += Int(bytes.byte(at + 1))
+            default: return false
+            }
+        }
+        return true
     }
 
     /// Moves every edge of the SACK blocks, or makes NOPs of the option.
