@@ -42,6 +42,8 @@ extension L43Dispatcher {
                 forget(index)
             }
         }
+        // What had no room on the way out goes on after that has left.
+        if !pools[pool].queue.isEmpty, let server = pools[pool].servers.first { timers.arm(connections.capacity + server, by: now) }
     }
 
     /// Sends a connection's SYN to a server that has room.

@@ -33,7 +33,8 @@ extension Egress {
         // A RST needs none either (RFC 9293 3.5.3 has it say nothing but its number).
         let dropsSACK = segment.options.sackCount > 0 && (outgoing.dropsSACK || flags.contains(.rst))
         let start = segment.payloadOffset - segment.headerLength
-        let tcpHeader = dropsSACK && ForwardedOptions.isAllSACK(frame, from: start + 20, to: segment.payloadOffset) ? 20 : segment.headerLength
+        let isBare = dropsSACK && ForwardedOptions.isAllSACK(frame, from: start + 20, to: segment.payloadOffset)
+        let tcpHeader = isBare ? 20 : segment.headerLength
         let ipHeader = IPHeader.length(for: outgoing.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = max(outgoing.segmentSize - (tcpHeader - 20), 1)

@@ -198,11 +198,13 @@ extension ConfigurationDecoder {
         for (section, service) in zip(services, result.services) where service.mode == .l43 {
             let routes = section.sections("routes")
             if routes.count > 1 {
-                problems.report(routes[1].line, "services[].routes: a service in mode l4/3 has one route: nobody looks into its connections")
+                problems.report(
+                    routes[1].line, "services[].routes: a service in mode l4/3 has one route: nobody looks into its connections")
             }
             for route in routes {
                 if route.has("path-prefix") || route.has("upgrade") {
-                    problems.report(route.line, "services[].routes[]: in mode l4/3 a route has no condition: nobody looks into a connection")
+                    problems.report(
+                        route.line, "services[].routes[]: in mode l4/3 a route has no condition: nobody looks into a connection")
                 }
                 let name = route.text("pool")
                 if requested.contains(name) {

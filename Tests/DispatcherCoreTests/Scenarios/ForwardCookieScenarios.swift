@@ -25,7 +25,8 @@ struct ForwardCookieScenarios {
     func exchanges(families: Families) {
         for (scale, sack) in [(nil, false), (0, true), (7, true), (14, false)] as [(Int?, Bool)] {
             let options = TestTCPOptions(windowScale: scale, sackPermitted: sack, receiveBuffer: scale == nil ? 65_535 : 200_000)
-            let world = World.forwarding(servers: 2, serverOptions: TestTCPOptions(windowScale: 3, sackPermitted: true), families: families) {
+            let world = World.forwarding(servers: 2, serverOptions: TestTCPOptions(windowScale: 3, sackPermitted: true), families: families)
+            {
                 $0.pools[0].l4.cookie = true
             }
             for _ in 0..<2 {

@@ -114,7 +114,8 @@ final class ForwardWideRun {
         world.simulation.eventLimit = 20_000_000
         world.simulation.run(atMost: .seconds(10_000)) { visitors.allSatisfy(\.isFinished) }
         for visitor in visitors where !visitor.isFinished {
-            world.simulation.violation("\(visitor.host.name) has \(visitor.left) connections left: \(String(describing: visitor.current?.endpoint?.state))")
+            let state = visitor.current?.endpoint.map { "\($0.state)" } ?? "not connected"
+            world.simulation.violation("\(visitor.host.name) has \(visitor.left) connections left; the last is \(state)")
         }
         world.finish(expectComplete: false, atMost: .zero, settle: .seconds(2_000))
     }
@@ -185,7 +186,9 @@ final class ForwardVisitor {
 
 @Suite("Mode l4/3: wide runs")
 struct ForwardWideScenarios {
-    @Test("every client gets exactly its bytes, no server has more connections than it may, and nothing is left", arguments: SimulationSeed.many(100))
+    @Test(
+        "every client gets exactly its bytes, no server has more connections than it may, and nothing is left",
+        arguments: SimulationSeed.many(100))
     func wide(seed: UInt64) {
         let run = ForwardWideRun(seed: seed)
         run.finish()
