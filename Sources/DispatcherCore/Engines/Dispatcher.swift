@@ -47,13 +47,18 @@ public struct Dispatcher: ~Copyable {
     }
 
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
-        if case .setLimit(let pool, _, _) = command {
+        switch command {
+        case .setLimit(let pool, _, _), .order(let pool, _, _), .setWeight(let pool, _, _), .setBand(let pool, _, _, _):
             guard forwardedPools.indices.contains(pool) else { return }
-            if forwardedPools[pool] { return connections.apply(command, at: now, into: &egress) }
-            return requests.apply(command, at: now, into: &egress)
+            if forwardedPools[pool] {
+                connections.apply(command, at: now, into: &egress)
+            } else {
+                requests.apply(command, at: now, into: &egress)
+            }
+        case .stop, .abort:
+            requests.apply(command, at: now, into: &egress)
+            if forwards { connections.apply(command, at: now, into: &egress) }
         }
-        requests.apply(command, at: now, into: &egress)
-        if forwards { connections.apply(command, at: now, into: &egress) }
     }
 
     /// After `stop`: whether no connection is left that anything is owed.
@@ -63,6 +68,12 @@ public struct Dispatcher: ~Copyable {
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {
         requests.drainRecords(body)
         if forwards { connections.drainRecords(body) }
+    }
+
+    /// Hands out what happened to the servers since the last call, oldest first of each mode.
+    public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) {
+        requests.drainEvents(body)
+        if forwards { connections.drainEvents(body) }
     }
 
     /// The figures of both modes in one, services and pools in the order of the configuration.
@@ -87,6 +98,7 @@ extension EngineConfiguration {
         var result = self
         for index in pools.indices where mode(ofPool: index) == .l43 {
             result.pools[index].servers = []
+            (result.pools[index].health, result.pools[index].balance) = (nil, .roundRobin)
             result.pools[index].queue.capacity = 1
             result.pools[index].queue.perClient = 100
         }
@@ -124,6 +136,7 @@ extension Counters {
         streamedRequests &+= other.streamedRequests
         overLimit &+= other.overLimit
         recordsLost &+= other.recordsLost
+        eventsLost &+= other.eventsLost
         answersOmitted &+= other.answersOmitted
         idleEvictions &+= other.idleEvictions
         halfOpenExpired &+= other.halfOpenExpired

@@ -2,13 +2,29 @@ extension L43Dispatcher {
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         switch command {
         case .setLimit(let pool, let place, let limit):
-            guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return }
-            // A higher limit serves the queue at once; after a lower one what is beyond it runs out ([0052]).
-            _ = servers[pools[pool].servers.lowerBound + place].setLimit(limit, at: now)
+            guard let server = server(pool, place) else { return }
+            servers[server].control.controller.setLimit(limit)
+            servers[server].control.changedLimit(at: now)
+            enforceLimit(server, at: now)
             serveQueue(pool, at: now, into: &egress)
+        case .order(let pool, let place, let order):
+            guard let server = server(pool, place) else { return }
+            self.order(server: server, order, at: now, into: &egress)
+        case .setWeight(let pool, let place, let weight):
+            guard let server = server(pool, place) else { return }
+            servers[server].weight = max(1, weight)
+        case .setBand(let pool, let place, let low, let high):
+            guard let server = server(pool, place) else { return }
+            servers[server].control.controller.setBand(low: low, high: high)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }
+    }
+
+    /// A server's index in the table; nil = there is none such.
+    private func server(_ pool: Int, _ place: Int) -> Int? {
+        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
+        return pools[pool].servers.lowerBound + place
     }
 
     /// No new connections: stored SYNs are refused, those that are open go on.
@@ -65,7 +81,19 @@ extension L43Dispatcher {
                 row.connects = load.connects
                 row.connectFailures = load.connectFailures
                 row.requests = load.exchanges
-                row.isUp = load.isUp
+                row.isReachable = load.isUp
+                row.state = load.condition.state
+                row.weight = load.weight
+                row.isBackup = load.isBackup
+                row.failures = load.failures
+                row.control = load.control.controller.state
+                row.reason = load.control.controller.reason
+                row.elasticity = load.control.controller.elasticity
+                row.held = load.control.controller.control.metric
+                row.bandLow = load.control.controller.band?.low
+                row.bandHigh = load.control.controller.band?.high
+                row.performance = load.control.last
+                row.isSettling = load.control.window.isSettling
                 shown.servers.append(row)
             }
             snapshot.pools.append(shown)

@@ -20,9 +20,11 @@ extension L43Dispatcher {
     }
 
     /// It counts at its server no longer.
-    private mutating func leave(_ connection: Ref, failed: Bool, at now: Instant) {
-        servers[Int(connection.pointee.server)].end(
-            after: now - connection.pointee.dispatched, era: connection.pointee.era, failed: failed, at: now)
+    func leave(_ connection: Ref, failed: Bool, at now: Instant) {
+        let server = Int(connection.pointee.server)
+        servers[server].end(
+            after: now - connection.pointee.dispatched, era: connection.pointee.era, waited: pools[servers[server].pool].waited(at: now),
+            failed: failed, at: now)
     }
 
     /// A connection that did not come about, or whose time is over, is forgotten at once.
@@ -37,7 +39,7 @@ extension L43Dispatcher {
             case .opening: .connect
             case .open, .closed: .data
             }
-        if wasQueued { dequeue(index) } else { leave(connection, failed: failed, at: now) }
+        if wasQueued { dequeue(index, at: now) } else { leave(connection, failed: failed, at: now) }
         finish(connection, cause: cause, phase: phase, at: now)
         forget(index)
         if !wasQueued { serveQueue(pool, at: now, into: &egress) }

@@ -6,15 +6,15 @@ extension L43Dispatcher {
         let pool = Int(connection.pointee.pool)
         connection.pointee.queuePosition = UInt32(pools[pool].queue.count)
         links.append(index, to: &pools[pool].queue)
-        pools[pool].noteQueueLength()
+        pools[pool].noteQueueLength(at: now)
         if pools[pool].clientShare != nil { clients.hold(queueing(connection), at: now) }
     }
 
-    mutating func dequeue(_ index: Int) {
+    mutating func dequeue(_ index: Int, at now: Instant) {
         let connection = connections.pointer(index)
         let pool = Int(connection.pointee.pool)
         links.remove(index, from: &pools[pool].queue)
-        pools[pool].noteQueueLength()
+        pools[pool].noteQueueLength(at: now)
         if pools[pool].clientShare != nil { clients.release(queueing(connection)) }
     }
 
@@ -25,12 +25,9 @@ extension L43Dispatcher {
     /// Forwards stored SYNs, oldest first, as long as a server has room.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
         while !egress.isNearlyFull, let index = pools[pool].queue.first {
-            guard let server = pools[pool].nextServer(servers, at: now) else {
-                for server in pools[pool].servers { servers[server].window.queued() }
-                return
-            }
+            guard let server = pools[pool].nextServer(servers, at: now) else { return }
             let connection = connections.pointer(index)
-            dequeue(index)
+            dequeue(index, at: now)
             connection.pointee.queueTime = now - connection.pointee.began
             if forward(connection, index, to: server, at: now, into: &egress) {
                 arm(connection, index)
@@ -43,7 +40,7 @@ extension L43Dispatcher {
             }
         }
         // What had no room on the way out goes on after that has left.
-        if !pools[pool].queue.isEmpty, let server = pools[pool].servers.first { timers.arm(connections.capacity + server, by: now) }
+        if !pools[pool].queue.isEmpty, let server = pools[pool].servers.first { timers.arm(serverTimer(server), by: now) }
     }
 
     /// Sends a connection's SYN to a server that has room.
@@ -67,7 +64,9 @@ extension L43Dispatcher {
         connection.pointee.answerBy = now + pools[servers[server].pool].settings.connectTimeout
         connection.pointee.repeatAfter = Self.firstRepetition
         connection.pointee.repeatAt = connection.pointee.isAnswered ? now + Self.firstRepetition : .distantFuture
-        connection.pointee.era = servers[server].begin(at: now)
+        let rested = !servers[server].control.isMeasuring
+        connection.pointee.era = servers[server].begin(waited: pools[servers[server].pool].waited(at: now), at: now)
+        if rested { armServer(server, at: now) }
         insertAtServers(index)
         sendSYN(connection, again: false, into: &egress)
     }
@@ -117,13 +116,13 @@ extension L43Dispatcher {
     mutating func offerAnother(_ connection: Ref, _ index: Int, at now: Instant, into egress: inout Egress) -> Bool {
         let failed = Int(connection.pointee.server)
         servers[failed].noteFailure(at: now)
-        timers.arm(connections.capacity + failed, by: servers[failed].failedUntil)
+        armServer(failed, at: now)
         guard connection.pointee.retries == 0,
             let server = pools[Int(connection.pointee.pool)].nextServer(servers, excluding: failed, at: now),
             let local = local(for: connection, at: server, now)
         else { return false }
         removeAtServers(index)
-        servers[failed].end(after: now - connection.pointee.dispatched, era: connection.pointee.era, failed: true, at: now)
+        leave(connection, failed: true, at: now)
         connection.pointee.retries = 1
         counters.repeatedRequests &+= 1
         begin(connection, index, at: server, from: local, now, into: &egress)

@@ -24,8 +24,7 @@ extension L43Dispatcher {
     public mutating func advance(to now: Instant, into egress: inout Egress) {
         while !egress.wantsFlush, let id = timers.next(at: now) {
             if id >= connections.capacity {
-                // A server that failed may be tried again.
-                serveQueue(servers[id - connections.capacity].pool, at: now, into: &egress)
+                fire(server: id - connections.capacity, at: now, into: &egress)
                 continue
             }
             let connection = connections.pointer(id)

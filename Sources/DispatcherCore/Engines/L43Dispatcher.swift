@@ -53,7 +53,8 @@ public struct L43Dispatcher: ~Copyable {
     /// Of the connections, and behind them of the servers.
     var timers: TimerWheel
     var counters: EngineCounters
-    var records: RecordRing
+    var records: RecordRing<RequestRecord>
+    var events: RecordRing<EngineEvent>
     var earlySegments = EarlySegments()
     var resetLimit = RateLimit(perSecond: 1_000)
 
@@ -81,6 +82,7 @@ public struct L43Dispatcher: ~Copyable {
                     forwarded.append(
                         ForwardedServer(
                             endpoint: server.endpoint, source: source, pool: pool, index: place, settings: server,
+                            control: settings.control,
                             firstPort: configuration.ports.firstTunnelPort))
                 }
             }
@@ -111,6 +113,7 @@ public struct L43Dispatcher: ~Copyable {
         timers = TimerWheel(capacity: capacity + forwarded.count)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
+        events = RecordRing(capacity: 1_024)
     }
 
     /// The endpoints of the services in this mode, and how many connections there can be.
@@ -173,6 +176,9 @@ public struct L43Dispatcher: ~Copyable {
 
     /// Hands out the records since the last call, oldest first.
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }
+
+    /// Hands out what happened to the servers since the last call, oldest first.
+    public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) { events.drain(body) }
 }
 
 extension EngineConfiguration {

@@ -8,8 +8,11 @@ struct ForwardedServer {
     let index: Int
     /// The number of permissible connections now.
     private(set) var limit: Int
-    let minimum: Int
-    let maximum: Int
+    var weight: Int
+    let isBackup: Bool
+    var condition = ServerCondition()
+    /// How far it lags behind in smooth weighted round robin.
+    fileprivate var credit = 0
     /// Connections that count: from the SYN that went to it until both ends have closed, or one has reset.
     private(set) var active = 0
     /// SYNs that were forwarded to it.
@@ -23,47 +26,60 @@ struct ForwardedServer {
     private(set) var failedUntil = Instant.distantPast
     /// The port of ours to try next.
     var nextPort: Int
-    var window = PerformanceWindow()
+    /// Measures it, and moves its limit.
+    var control: LoadControl
+    private(set) var failures: UInt64 = 0
 
     /// How long a server that did not take a connection is left alone.
     static let rest = Interval.seconds(1)
 
-    init(endpoint: Endpoint, source: IPAddress, pool: Int, index: Int, settings: ServerConfiguration, firstPort: Int) {
+    init(
+        endpoint: Endpoint, source: IPAddress, pool: Int, index: Int, settings: ServerConfiguration, control: LimitControl, firstPort: Int
+    ) {
         self.endpoint = endpoint
         self.source = source
         self.pool = pool
         self.index = index
-        minimum = settings.minimumLimit
-        maximum = settings.maximumLimit
-        limit = min(max(settings.initialLimit, settings.minimumLimit), settings.maximumLimit)
+        weight = settings.weight
+        isBackup = settings.isBackup
+        // It stays below what the server could hold, where that is known (claim 39).
+        let maximum = max(settings.minimumLimit, settings.capacity.map { min(settings.maximumLimit, $0 - 1) } ?? settings.maximumLimit)
+        limit = min(max(settings.initialLimit, settings.minimumLimit), maximum)
+        self.control = LoadControl(control, initial: limit, minimum: settings.minimumLimit, maximum: maximum)
         nextPort = firstPort
     }
 
     /// Whether another connection is permissible ([0052]).
     var hasRoom: Bool { active < limit }
+    /// Whether it is given anything new.
+    var takesNew: Bool { condition.state == .up }
 
-    /// - Returns: whether it is another one than before.
-    mutating func setLimit(_ wanted: Int, at now: Instant) -> Bool {
+    /// The controller's limit becomes the server's.
+    /// - Returns: the one before; nil = it is the same.
+    mutating func takeLimit() -> Int? {
         let before = limit
-        limit = min(max(wanted, minimum), maximum)
-        if limit != before { window.changeLimit(to: limit, at: now) }
-        return limit != before
+        limit = control.controller.limit
+        return limit == before ? nil : before
     }
 
     /// A SYN goes there.
+    /// - Parameter waited: for how long, in all, SYNs have waited in the pool's queue.
     /// - Returns: the era of the performance window that the connection belongs to.
-    mutating func begin(at now: Instant) -> UInt32 {
-        if window.begun == .distantPast { window.begin(limit: limit, at: now) }
+    mutating func begin(waited: Interval, at now: Instant) -> UInt32 {
         active += 1
         connects &+= 1
-        return window.dispatched(at: now)
+        return control.dispatched(waited: waited, at: now)
     }
 
     /// One of its connections counts no longer.
-    mutating func end(after time: Interval, era: UInt32, failed: Bool, at now: Instant) {
+    mutating func end(after time: Interval, era: UInt32, waited: Interval, failed: Bool, at now: Instant) {
         precondition(active > 0, "a connection ends that did not begin")
         active -= 1
-        window.departed(after: time, era: era, failed: failed, at: now)
+        control.departed(after: time, era: era, waited: waited, at: now)
+        if failed {
+            control.failed()
+            failures &+= 1
+        }
     }
 
     mutating func noteFailure(at now: Instant) {
@@ -90,8 +106,9 @@ struct ForwardedPool {
     private(set) var queueHigh = 0
     /// Whether new SYNs are refused ([0037]); with hysteresis.
     private(set) var refuses = false
-    /// The server after the one chosen last.
-    private var turn = 0
+    /// Since when something waits, and how long something waited before that.
+    private var busySince = Instant.distantFuture
+    private var busyTime = Interval.zero
 
     init(servers: Range<Int>, settings: PoolConfiguration) {
         self.servers = servers
@@ -99,38 +116,53 @@ struct ForwardedPool {
         clientShare = settings.queue.clientShare
     }
 
-    /// The next server in turn that may have one more connection. One that has just failed is passed over as long as another one of the pool
-    /// is up, also when that one has no room.
+    /// The next server in turn, by weight, that may have one more connection; a backup while no other server takes any. One that has just
+    /// failed is passed over as long as another one is up, also when that one has no room.
     /// - Parameter excluding: a server that has just failed this connection.
-    mutating func nextServer(_ table: UnsafeMutablePointer<ForwardedServer>, excluding: Int? = nil, at now: Instant) -> Int? {
-        var failed: Int?
-        var allFailed = true
-        for step in 0..<servers.count {
-            let place = (turn + step) % servers.count
-            let server = servers.lowerBound + place
-            guard server != excluding else { continue }
-            let isFailed = table[server].failedUntil > now
-            if !isFailed { allFailed = false }
-            guard table[server].hasRoom else { continue }
-            if isFailed {
-                failed = failed ?? place
-                continue
+    func nextServer(_ table: UnsafeMutablePointer<ForwardedServer>, excluding: Int? = nil, at now: Instant) -> Int? {
+        for isBackup in [false, true] {
+            var isThere = false
+            for server in servers where server != excluding && table[server].isBackup == isBackup && table[server].takesNew {
+                isThere = isThere || table[server].failedUntil <= now
             }
-            turn = (place + 1) % servers.count
-            return server
+            if isThere { return choose(table, isBackup: isBackup, failed: false, excluding, now) }
         }
-        guard allFailed, excluding == nil, let failed else { return nil }
-        turn = (failed + 1) % servers.count
-        return servers.lowerBound + failed
+        guard excluding == nil else { return nil }
+        return choose(table, isBackup: false, failed: true, excluding, now) ?? choose(table, isBackup: true, failed: true, excluding, now)
+    }
+
+    /// Smooth weighted round robin among those with room.
+    private func choose(
+        _ table: UnsafeMutablePointer<ForwardedServer>, isBackup: Bool, failed: Bool, _ excluding: Int?, _ now: Instant
+    ) -> Int? {
+        var chosen: Int?
+        var total = 0
+        for server in servers where server != excluding && table[server].isBackup == isBackup && table[server].takesNew {
+            guard table[server].hasRoom, (table[server].failedUntil > now) == failed else { continue }
+            table[server].credit += table[server].weight
+            total += table[server].weight
+            if chosen.map({ table[server].credit > table[$0].credit }) ?? true { chosen = server }
+        }
+        if let chosen { table[chosen].credit -= total }
+        return chosen
     }
 
     /// Follows the length of the queue across the two thresholds of [0037].
-    mutating func noteQueueLength() {
+    mutating func noteQueueLength(at now: Instant) {
         queueHigh = max(queueHigh, queue.count)
+        if queue.isEmpty {
+            if busySince != .distantFuture { busyTime = waited(at: now) }
+            busySince = .distantFuture
+        } else if busySince == .distantFuture {
+            busySince = now
+        }
         if queue.count > settings.queue.refuseAbove {
             refuses = true
         } else if queue.count < settings.queue.resumeBelow || queue.isEmpty {
             refuses = false
         }
     }
+
+    /// For how long, in all, something has waited.
+    func waited(at now: Instant) -> Interval { busySince == .distantFuture ? busyTime : busyTime + (now - busySince) }
 }

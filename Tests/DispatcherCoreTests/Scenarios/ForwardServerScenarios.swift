@@ -17,7 +17,7 @@ struct ForwardServerScenarios {
         #expect(client.arrivals().map(\.flags) == [[.rst, .ack]])
         #expect(others[1].takeSYNs().isEmpty)
         let snapshot = world.dispatcher.snapshot
-        #expect(snapshot.pools[0].servers.map(\.isUp) == [false, false, true])
+        #expect(snapshot.pools[0].servers.map(\.isReachable) == [false, false, true])
         #expect(snapshot.pools[0].servers.map(\.connectFailures) == [1, 1, 0])
         #expect(world.refused(.serverUnavailable) == 1 && snapshot.counters.repeatedRequests == 1)
         #expect(world.activeConnections == [0, 0, 0])
