@@ -27,7 +27,6 @@ from sluicelab.network import (
     server_address,
     server_address_v6,
 )
-from sluicelab.processes import Process
 
 NEEDS = ("file_servers",)
 FILES, OTHER_FAMILY, NARROW, COOKIE, KEPT, TLS, MORTAL = 80, 81, 82, 83, 84, 85, 86
@@ -236,49 +235,25 @@ def test_tls_passes_untouched(certificate: Path, files: dict[str, bytes]) -> Non
     server.result(10)
 
 
-def web_server(number: int, folder: Path) -> Process:
-    here = folder / f"server{number}"
-    here.mkdir()
-    (here / "name").write_text(f"server{number}")
-    words: list[str | Path] = [
-        "/usr/bin/python3",
-        "-m",
-        "http.server",
-        str(MORTAL_PORT),
-        "--bind",
-        server_address(number),
-        "--directory",
-        here,
-    ]
-    process = Process(f"server{number}", words, folder / f"server{number}.log")
-
-    def answers() -> bool:
-        def connect() -> bool:
-            try:
-                socket.create_connection((server_address(number), MORTAL_PORT), timeout=1).close()
-                return True
-            except OSError:
-                return False
-
-        return run_in(f"server{number}", connect)
-
-    process.until(answers, "the server listens", 10)
-    return process
+def named_server(number: int) -> Backend:
+    server = Backend(f"server{number}", server_address(number), MORTAL_PORT)
+    server.says("/name", f"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nserver{number}".encode())
+    return server
 
 
-def test_a_killed_server_is_left_out(dispatcher: Dispatcher, folder: Path) -> None:
-    servers = [web_server(number, folder) for number in (1, 2)]
+def test_a_killed_server_is_left_out(dispatcher: Dispatcher) -> None:
+    first, second = named_server(1), named_server(2)
     try:
         names = [curl(f"http://{FILES_ADDRESS}:{MORTAL}/name").decode() for _ in range(4)]
         assert sorted(names) == ["server1", "server1", "server2", "server2"]
-        servers[0].stop(timeout=1)
+        first.stop()
         # Its host refuses: each SYN is offered to the other one.
         assert {curl(f"http://{FILES_ADDRESS}:{MORTAL}/name") for _ in range(6)} == {b"server2"}
         mortal = next(row for service in dispatcher.status["services"] for row in service["pools"] if row["name"] == "mortal")
         assert [server["up"] for server in mortal["servers"]] == [False, True]
+        assert mortal["servers"][0]["connectFailures"] > 0
     finally:
-        for server in servers:
-            server.stop(timeout=1)
+        second.stop()
 
 
 def test_a_service_without_server_refuses(dispatcher: Dispatcher) -> None:
