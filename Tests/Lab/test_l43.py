@@ -311,8 +311,16 @@ def test_bad_cables_lose_no_byte(place: str, files: dict[str, bytes], folder: Pa
 
 
 def test_pings_and_udp_are_answered_as_ever() -> None:
-    done = subprocess.run(["ip", "netns", "exec", "sluice-client1", "ping", "-c", "2", "-W", "2", FILES_ADDRESS], capture_output=True)
-    assert done.returncode == 0, done.stdout.decode()
+    request = b"\x08\x00" + (~(0x0800 + 0x1234 + 1) & 0xFFFF).to_bytes(2, "big") + b"\x12\x34\x00\x01"
+
+    def echoed() -> bool:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            raw.settimeout(3)
+            raw.connect((FILES_ADDRESS, 0))
+            raw.send(request)
+            return raw.recv(100)[20:21] == b"\x00"
+
+    assert run_in("client1", echoed)
 
     def unreachable() -> bool:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagram:

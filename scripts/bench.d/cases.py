@@ -45,7 +45,10 @@ CASES: dict[str, Case] = {
             "small",
             "12-byte answer of nginx, 64 keep-alive connections",
             optional=("nginx", "forwarder", "sluice-l43"),
-            wanted=(Wanted("requests_per_second", "sluice", "haproxy", at_least=0.6),),
+            wanted=(
+                Wanted("requests_per_second", "sluice", "haproxy", at_least=0.6),
+                Wanted("requests_per_second", "sluice-l43", "forwarder", at_least=0.9),
+            ),
         ),
         Case(
             "64k",
