@@ -11,9 +11,8 @@ extension ConfigurationDecoder {
                 problems.report(section.line(of: "name"), "services: the name \(name) is taken already, in line \(first)")
             }
             names[name] = names[name] ?? section.line(of: "name")
-            // The mode is checked by the table of keys; only l7/3 is built.
-            _ = section.text("mode")
             var service = ServiceConfiguration(name: name, listen: listen(section), routes: routes(section))
+            service.mode = section.choice("mode", ServiceConfiguration.Mode.self)
             service.limits = limits(section.section("limits"))
             service.errorPages = errorPages(section)
             service.isOwnedByKernel = section.flag("owned-by-kernel")

@@ -88,7 +88,7 @@ public struct DispatcherService {
                 try joinGroups(&capture, responder.link(.server), server.interface)
                 serverCapture = consume capture
             }
-            let engine = L73Dispatcher(
+            let engine = Dispatcher(
                 configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed)
             let recorder = try recorder(seed: seed)
             if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {

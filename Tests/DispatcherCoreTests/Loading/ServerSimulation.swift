@@ -52,7 +52,7 @@ struct ServerSimulation {
             if done == then {
                 let request = outstanding.remove(at: next)
                 window.responded(after: now - request.at, era: request.era)
-                window.departed(after: now - request.at, era: request.era, failed: false, at: now)
+                window.departed(after: now - request.at, era: request.era, at: now)
                 completed += 1
             }
             guard let figures = window.end(at: now) else { continue }

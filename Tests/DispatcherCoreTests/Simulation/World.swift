@@ -50,6 +50,13 @@ final class World {
     private(set) var links: [String: (up: SimulatedLink, down: SimulatedLink)] = [:]
     /// Off where segments are changed undetectably.
     var isStrict = true { didSet { for host in hosts { host.isStrict = isStrict } } }
+    /// Off where ends send options, or bits of ECN, that no end of the simulation does.
+    var readsStrictly = true {
+        didSet {
+            dispatcher.readsStrictly = readsStrictly
+            for host in hosts { host.readsStrictly = readsStrictly }
+        }
+    }
     let families: Families
     private var nextClient = 0
 
@@ -88,7 +95,7 @@ final class World {
             let host = addHost(
                 "server\(index + 1)", Self.serverEndpoint(index, families.servers).address, side: .server, impairments: server)
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
-            simulated.limit = configuration.pools[0].servers[index].initialLimit
+            simulated.limit = configuration.pools.flatMap(\.servers)[index].initialLimit
             simulated.tailCustody = configuration.tcp.tailCustody
             if configuration.tcp.initialWindow == .clamped {
                 // Ten segments, up to what a scaled window can say.
@@ -114,7 +121,7 @@ final class World {
         let gateway = side == .client ? SimulatedDispatcher.clientSideHardware : SimulatedDispatcher.serverSideHardware
         let hardware = HardwareAddress(bits: (address.isIPv4 ? 0x02_00_00_00_00_00 : 0x06_00_00_00_00_00) | UInt64(address.v4))
         let host = TestHost(simulation, name: name, address: address, hardware: hardware, gateway: gateway, mtu: mtu)
-        host.isStrict = isStrict
+        (host.isStrict, host.readsStrictly) = (isStrict, readsStrictly)
         let up = SimulatedLink(simulation, name: "\(name) up", impairments: impairments)
         var downward = impairments
         // What only a receiving kernel does; these hosts are strict about sizes and sums.
