@@ -17,7 +17,9 @@ extension L73Dispatcher {
     /// A client connected: one more back-end connection, when none is idle or being opened and the limit allows it ([0060]).
     mutating func openInAdvance(pool: Int, at now: Instant, into egress: inout Egress) {
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
-        guard let server = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, where: { $0.pointee.isIdle }), servers[server].mayOpen,
+        // The turn stays whose it is: the request takes it.
+        let next = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, isTurn: false) { $0.pointee.isIdle }
+        guard let server = next, servers[server].mayOpen,
             let slot = slotLinks.popFirst(from: &servers[server].notInUse)
         else { return }
         slotLinks.append(slot, to: &servers[server].opening)
@@ -160,11 +162,11 @@ extension L73Dispatcher {
         back.pointee.told = segment.sequence + 1
         back.pointee.shownEdge = segment.sequence + 1
         back.pointee.openedAt = now
-        back.pointee.phaseDeadline = .distantFuture
         if back.pointee.use == .check {
             checkOpened(back, place, at: now, into: &egress)
             return .consumed
         }
+        back.pointee.phaseDeadline = .distantFuture
         let server = Int(back.pointee.server)
         servers[server].isReachable = true
         if back.pointee.use == .bound {
@@ -201,6 +203,7 @@ extension L73Dispatcher {
         if isStopping || servers[server].condition.order == .down {
             closeIdle(back, place, at: now, into: &egress)
         } else {
+            back.pointee.idleSince = now
             slotLinks.append(place, to: &servers[server].idle)
             armBack(back, place)
             noteExcess(server, at: now)

@@ -10,6 +10,8 @@ extension L73Dispatcher {
         case .setWeight(let pool, let place, let weight):
             guard let server = server(pool, place) else { return }
             servers[server].weight = max(1, weight)
+            // With a hashed balance some requests belong to another server now.
+            reorderQueue(pool, at: now, into: &egress)
         case .setBand(let pool, let place, let low, let high):
             guard let server = server(pool, place) else { return }
             controls[server].controller.setBand(low: low, high: high)
@@ -42,7 +44,6 @@ extension L73Dispatcher {
     /// An operator's limit; a controller goes on from there.
     private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
         controls[server].controller.setLimit(limit)
-        controls[server].changedLimit(at: now)
         enforceLimit(server, at: now, into: &egress)
     }
 
@@ -136,6 +137,11 @@ extension L73Dispatcher {
                 row.bandHigh = control.controller.band?.high
                 row.performance = control.last
                 row.isSettling = control.window.isSettling
+                row.tunnelLimit = load.tunnelLimit
+                for result in CheckResult.allCases {
+                    row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]
+                }
+                row.reportsInvalid = checks[server].reportsInvalid
                 shown.servers.append(row)
             }
             snapshot.pools.append(shown)

@@ -61,6 +61,10 @@ public struct Snapshot: Sendable {
         public var bandHigh: Double?
         /// The figures of the last performance window; nil before the first.
         public var performance: Performance?
+        public var tunnelLimit = 0
+        /// Health checks by `CheckResult`, and reports that were no number.
+        public var checks = [UInt64](repeating: 0, count: CheckResult.allCases.count)
+        public var reportsInvalid: UInt64 = 0
         /// How long a window of this server takes to begin under a new limit: whether requests from before are still too many.
         public var isSettling = false
 

@@ -26,6 +26,8 @@ struct ServerLoad {
     var credit = 0.0
     /// Since when it has more connections than its limit; `distantFuture` = it does not.
     var excessSince = Instant.distantFuture
+    /// Whether what waits for it must be looked at: it was ejected.
+    var wantsReorder = false
 
     var notInUse = SlotQueue()
     var opening = SlotQueue()
