@@ -203,7 +203,6 @@ extension L73Dispatcher {
         if isStopping || servers[server].condition.order == .down {
             closeIdle(back, place, at: now, into: &egress)
         } else {
-            back.pointee.idleSince = now
             slotLinks.append(place, to: &servers[server].idle)
             armBack(back, place)
             noteExcess(server, at: now)

@@ -72,7 +72,7 @@ extension L73Dispatcher {
         _ back: BackRef, _ place: Int, requestReceived: Bool, at now: Instant, into egress: inout Egress
     ) {
         let use = back.pointee.use
-        if use == .check { return endCheck(back, place, .closed, at: now, into: &egress) }
+        if use == .check { return endCheck(back, place, .closed, wasReset: true, at: now, into: &egress) }
         let server = Int(back.pointee.server)
         let working = front(of: back)
         let answered =

@@ -15,7 +15,8 @@ extension L73Dispatcher {
         let pool = Int(front.pointee.pool)
         guard queues[pool].laneCount > 1 else { return 0 }
         let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
-        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash, excluding: failed) else {
+        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash, excluding: failed)
+        else {
             return pools[pool].servers.count
         }
         return owner - pools[pool].servers.lowerBound
@@ -101,7 +102,9 @@ extension L73Dispatcher {
         for lane in 0..<last {
             guard queues[pool].count > 0 else { return }
             // What may go to any server must not wait until no other waits for its own.
-            if let any = queues[pool].first(in: last), let own = queues[pool].first(in: lane), queues[pool][any].since < queues[pool][own].since {
+            if let any = queues[pool].first(in: last), let own = queues[pool].first(in: lane),
+                queues[pool][any].since < queues[pool][own].since
+            {
                 serve(last, of: pool, at: now, into: &egress)
             }
             serve(lane, of: pool, at: now, into: &egress)
@@ -198,7 +201,7 @@ extension L73Dispatcher {
         let hash = front.pointee.balanceHash
         if front.pointee.answered.upgraded {
             let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
-                load.pointee.mayTakeRequest && load.pointee.tunnels < load.pointee.tunnelLimit
+                load.pointee.mayTakeRequest && load.pointee.mayTunnel
             }
             guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
             leaveQueue(front, at: now)
@@ -234,6 +237,7 @@ extension L73Dispatcher {
         servers[server].active += 1
         noteDispatch(back, at: now)
         servers[server].requests &+= 1
+        if back.pointee.isOwn { servers[server].upgrades += 1 }
         if front.pointee.stream.isActive {
             servers[server].streamed += 1
             back.pointee.isStreamed = true
@@ -255,6 +259,7 @@ extension L73Dispatcher {
     func leaveSlot(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
         servers[server].active -= 1
+        if back.pointee.isOwn { servers[server].upgrades -= 1 }
         noteDeparture(back, at: now)
         if back.pointee.isStreamed {
             servers[server].streamed -= 1
@@ -300,7 +305,9 @@ extension L73Dispatcher {
             front.pointee.retries += 1
             front.pointee.failedServer = UInt16(server)
             counters.repeatedRequests &+= 1
-            if !dispatch(front, index, at: now, into: &egress) { wait(front, index, lane: lane(of: front), atFront: true, at: now, into: &egress) }
+            if !dispatch(front, index, at: now, into: &egress) {
+                wait(front, index, lane: lane(of: front), atFront: true, at: now, into: &egress)
+            }
             armFront(front, index)
             return
         }

@@ -147,7 +147,10 @@ extension L73Dispatcher {
     }
 
     /// A check is over; its connection closes in order where that can be, or is reset.
-    mutating func endCheck(_ back: BackRef, _ place: Int, _ result: CheckResult, at now: Instant, into egress: inout Egress) {
+    /// - Parameter wasReset: the server has reset it.
+    mutating func endCheck(
+        _ back: BackRef, _ place: Int, _ result: CheckResult, wasReset: Bool = false, at now: Instant, into egress: inout Egress
+    ) {
         let server = Int(back.pointee.server)
         checks[server].place = nil
         let isWell = back.pointee.state == .open && (result == .good || result == .status) && !back.pointee.sender.hasUnacknowledgedOwn
@@ -157,7 +160,7 @@ extension L73Dispatcher {
             back.pointee.discards = true
             closeIdle(back, place, at: now, into: &egress)
         } else {
-            closeBack(back, place, reset: back.pointee.state == .open, at: now, into: &egress)
+            closeBack(back, place, reset: back.pointee.state == .open && !wasReset, at: now, into: &egress)
         }
         finishCheck(server, result, at: now, into: &egress)
     }

@@ -61,7 +61,7 @@ extension L73Dispatcher {
     /// When a server must be looked at again.
     private func serverDeadline(_ server: Int, at now: Instant) -> Instant {
         var deadline = controls[server].due(at: now)
-        deadline = min(deadline, excessDue(server))
+        deadline = min(deadline, servers[server].excessSince + Self.excessTime)
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
         if !isStopping, servers[server].condition.order != .down { deadline = min(deadline, checks[server].next) }
@@ -133,27 +133,28 @@ extension L73Dispatcher {
         if pools[servers[server].pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
     }
 
-    /// Follows whether a server has more connections than its limit, and since when.
+    /// Follows how many idle connections a server has beyond its limit: those that were so for the whole of a time are closed after it.
     mutating func noteExcess(_ server: Int, at now: Instant) {
-        guard servers[server].connections > servers[server].limit else {
+        let excess = min(servers[server].idle.count, servers[server].connections - servers[server].limit)
+        guard excess > 0 else {
             servers[server].excessSince = .distantFuture
             return
         }
-        if servers[server].excessSince == .distantFuture { servers[server].excessSince = now }
-        let due = excessDue(server)
-        if due != .distantFuture { timers.arm(serverTimer(server), by: due) }
+        if servers[server].excessSince == .distantFuture {
+            (servers[server].excessSince, servers[server].excess) = (now, excess)
+            timers.arm(serverTimer(server), by: now + Self.excessTime)
+        } else {
+            servers[server].excess = min(servers[server].excess, excess)
+        }
     }
 
-    /// When the one of its idle connections that has been idle longest is closed, as one beyond the limit; `distantFuture` = none is.
-    private func excessDue(_ server: Int) -> Instant {
-        guard servers[server].connections > servers[server].limit, let slot = servers[server].idle.first else { return .distantFuture }
-        return max(servers[server].excessSince, backs.pointer(slot).pointee.idleSince) + Self.excessTime
-    }
-
-    /// Closes those whose time is over.
     private mutating func closeExcess(_ server: Int, at now: Instant, into egress: inout Egress) {
-        while excessDue(server) <= now, let slot = slotLinks.popFirst(from: &servers[server].idle) {
+        guard servers[server].excessSince + Self.excessTime <= now else { return }
+        var left = min(servers[server].excess, servers[server].connections - servers[server].limit)
+        servers[server].excessSince = .distantFuture
+        while left > 0, let slot = slotLinks.popFirst(from: &servers[server].idle) {
             closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+            left -= 1
         }
         noteExcess(server, at: now)
     }

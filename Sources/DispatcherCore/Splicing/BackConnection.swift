@@ -62,8 +62,6 @@ struct BackConnection {
     /// When opening, the response, or closing must be over.
     var phaseDeadline = Instant.distantFuture
     var openedAt = Instant.distantPast
-    /// While it is in the idle queue: since when.
-    var idleSince = Instant.distantPast
     /// While closing: the answer to a health check was read as far as it matters, and its rest is of no use.
     var discards = false
 

@@ -55,7 +55,7 @@ final class Crowd {
         guard !isStopped else { return }
         var script = ClientScript()
         script.exchanges = (0..<requests).map { _ in world.exchange(request, response) }
-        (script.acceptsErrors, script.mayFail) = ([502, 503, 504], true)
+        (script.acceptsErrors, script.mayFail) = ([500, 502, 503, 504], true)
         ports = ports < 60_000 ? ports + 1 : 20_001
         let begun = world.simulation.now
         var asked = begun
@@ -69,13 +69,19 @@ final class Crowd {
         client.onFinished = { [unowned self, unowned client] in
             busy -= 1
             if client.outcome != .complete { refused[0, default: 0] += 1 }
-            if goesOn { world.simulation.after(.microseconds(50)) { [weak self] in self?.connect(host, requests: requests, goesOn: true) } }
+            if goesOn {
+                world.simulation.after(client.outcome == .complete ? .microseconds(50) : .milliseconds(100)) { [weak self] in
+                    self?.connect(host, requests: requests, goesOn: true)
+                }
+            }
         }
     }
 
     /// Nobody asks any more; waits for the last answers.
     func end() {
         stop()
-        if !world.simulation.run(atMost: .seconds(600), until: { self.isFinished }) { world.simulation.violation("a crowd that does not end") }
+        if !world.simulation.run(atMost: .seconds(600), until: { self.isFinished }) {
+            world.simulation.violation("a crowd that does not end")
+        }
     }
 }

@@ -31,7 +31,10 @@ final class SharedProcessor {
     let coherency: Double
     var work = Work.exponential
     /// How fast it is at the moment, as a part of what it is built for; zero = it stands still.
-    var capacity = 1.0 { willSet { advance() } didSet { arm() } }
+    var capacity = 1.0 {
+        willSet { advance() }
+        didSet { arm() }
+    }
 
     private let simulation: Simulation
     private let timer: SimulationTimer

@@ -65,7 +65,7 @@ final class SimulatedDispatcher {
             [
                 .portReused: checker.portsReused, .tunnelOpened: records(.tunnelOpened), .tunnelClosed: records(.tunnelClosed),
                 .connectFailed: failures,
-            ])
+            ], told: events)
     }
 
     // MARK: In
