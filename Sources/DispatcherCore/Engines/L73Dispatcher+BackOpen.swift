@@ -4,7 +4,7 @@ extension L73Dispatcher {
         guard wantsStart else { return }
         wantsStart = false
         startChecks(at: now)
-        for pool in 0..<poolCount where pools[pool].settings.open == .atStart {
+        for pool in 0..<poolCount where pools[pool].settings.open == .atStart && !pools[pool].settings.usesProxyProtocol {
             for server in pools[pool].servers {
                 while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
                     slotLinks.append(slot, to: &servers[server].opening)
@@ -16,6 +16,7 @@ extension L73Dispatcher {
 
     /// A client connected: one more back-end connection, when none is idle or being opened and the limit allows it ([0060]).
     mutating func openInAdvance(pool: Int, at now: Instant, into egress: inout Egress) {
+        guard !pools[pool].settings.usesProxyProtocol else { return }
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
         // The turn stays whose it is: the request takes it.
         let next = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, isTurn: false) { $0.pointee.isIdle }

@@ -30,6 +30,12 @@ extension L73Dispatcher {
     private mutating func order(server: Int, _ order: ServerOrder, at now: Instant, into egress: inout Egress) {
         let wasDown = servers[server].condition.order == .down
         changeState(of: server, because: .order, at: now) { $0.order = order }
+        if order == .ready {
+            servers[server].tunnelsEndAfter = .distantFuture
+        } else if servers[server].tunnelsEndAfter == .distantFuture {
+            servers[server].tunnelsEndAfter = now + configuration.drain
+            planDrain(at: now)
+        }
         if order == .down {
             while let slot = slotLinks.popFirst(from: &servers[server].idle) {
                 closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
@@ -50,6 +56,7 @@ extension L73Dispatcher {
     /// No new connections; idle ones are closed, the others after their request.
     private mutating func stop(at now: Instant, into egress: inout Egress) {
         isStopping = true
+        planDrain(at: now)
         for index in 0..<fronts.touched {
             let front = fronts.pointer(index)
             guard front.pointee.isOpen else { continue }

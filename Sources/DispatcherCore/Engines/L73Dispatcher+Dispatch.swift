@@ -210,6 +210,16 @@ extension L73Dispatcher {
             return true
         }
         let streams = front.pointee.stream.isActive
+        if pools[pool].settings.usesProxyProtocol {
+            let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+                load.pointee.mayTakeRequest && (!streams || load.pointee.mayStream)
+            }
+            guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
+            leaveQueue(front, at: now)
+            bind(front, index, to: place, at: now)
+            open(place, at: now, into: &egress)
+            return true
+        }
         let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
             load.pointee.isIdle && (!streams || load.pointee.mayStream)
         }

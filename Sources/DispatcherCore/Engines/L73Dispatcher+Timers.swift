@@ -22,6 +22,8 @@ extension L73Dispatcher {
                 let front = fronts.pointer(id)
                 fire(front, id, at: now, into: &egress)
                 armFront(front, id)
+            } else if id == drainTimer {
+                drainTunnels(at: now, into: &egress)
             } else if id >= fronts.capacity + backs.capacity {
                 fire(server: id - fronts.capacity - backs.capacity, at: now, into: &egress)
             } else {

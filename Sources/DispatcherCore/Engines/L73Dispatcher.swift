@@ -92,6 +92,10 @@ public struct L73Dispatcher: ~Copyable {
     let initialSequence: InitialSequence
     var generation: UInt32 = 0
     var isStopping = false
+    /// Where in the table of clients the next tunnel is looked for that must go, how many may go, and since when.
+    var drainCursor = 0
+    var drainCredit = 1.0
+    var drainedAt = Instant.distantPast
     var wantsStart = true
 
     // Constants drawn from the configuration.
@@ -160,9 +164,12 @@ public struct L73Dispatcher: ~Copyable {
         }
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
-        // A health check takes a place as a tunnel does.
-        let tunnelCapacity =
-            min(frontCapacity, configuration.pools.reduce(0) { $0 + max($1.tunnels, $1.mostTunnels) * $1.servers.count }) + 2 * serverCount
+        // A health check takes a place as a tunnel does, and so does a request with the header of the PROXY protocol.
+        let ownConnections = configuration.pools.reduce(0) { sum, pool in
+            let requests = pool.usesProxyProtocol ? pool.servers.reduce(0) { $0 + $1.maximumLimit } : 0
+            return sum + max(pool.tunnels, pool.mostTunnels) * pool.servers.count + 2 * requests
+        }
+        let tunnelCapacity = min(frontCapacity, ownConnections) + 2 * serverCount
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
@@ -203,7 +210,7 @@ public struct L73Dispatcher: ~Copyable {
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
-        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount)
+        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount + 1)
         owing = DueList(capacity: ports.slots + tunnelCapacity)
         owingLater = DueList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
@@ -249,7 +256,9 @@ public struct L73Dispatcher: ~Copyable {
         limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
+        controls.deinitialize(count: serverCount)
         controls.deallocate()
+        tunnelControls.deinitialize(count: serverCount)
         tunnelControls.deallocate()
         checks.deallocate()
         for server in 0..<serverCount { checkRequests[server]?.deallocate() }

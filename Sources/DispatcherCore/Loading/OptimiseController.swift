@@ -88,6 +88,9 @@ struct OptimiseController: Sendable {
         center = clamped(Double(limit))
         curve = LoadCurve()
         before = nil
+        caution = 0
+        rounds = 0
+        calm = Self.shortestRest
         beginGrowing()
         reason = .restarted
     }
@@ -220,7 +223,8 @@ struct OptimiseController: Sendable {
     }
 
     private mutating func compare() {
-        let width = (4 * curve.elasticityError(at: center)).clamped(Self.narrow, rounds < Self.early ? Self.wide : Self.wide / 2)
+        let widest = caution > 0 ? Self.narrow : rounds < Self.early ? Self.wide : Self.wide / 2
+        let width = (4 * curve.elasticityError(at: center)).clamped(Self.narrow, widest)
         guard let probe = LoadProbe(around: center, width: width, minimum: minimum, maximum: maximum) else { return beginRest() }
         phase = .probing(probe)
         reason = .probing

@@ -11,6 +11,8 @@ public struct PoolConfiguration: Sendable {
     /// What moves the number of permissible connections of each server.
     public var control = LimitControl.fixed
     public var ejection = EjectionConfiguration()
+    /// Whether servers are told the client's address by the PROXY protocol, version 2: then each request has a connection of its own.
+    public var usesProxyProtocol = false
     /// How long a server that came back takes until it has its whole limit and weight again; zero = it has them at once.
     public var slowStart = Interval.zero
     /// The tunnel limit of each server, the most that it may be, and what moves it.

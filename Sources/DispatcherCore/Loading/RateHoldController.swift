@@ -19,8 +19,9 @@ struct RateHoldController: Sendable {
     private var wasSaturated = false
     /// What was done under this limit.
     private var here = Sum()
-    /// How long it has been at the peak, below the band.
+    /// How long it has been at the peak, below the band; and how long it has compared nothing.
     private var atPeak = Interval.zero
+    private var unsure = Self.again
 
     private struct Sum: Sendable {
         var amount = 0.0
@@ -39,8 +40,11 @@ struct RateHoldController: Sendable {
     static let flat = 0.1
     static let sure = 0.1
     static let again = Interval.seconds(30)
-    /// Far past the peak: an elasticity below this is left even when the rate lies in its band.
-    static let collapse = -0.3
+    static let soon = Interval.seconds(10)
+    /// Known worse than this, the elasticity says nothing: in the band, on which side of the peak the rate lies is found out.
+    static let unknown = 0.3
+    /// Past the peak the way back is gone in steps of this factor.
+    static let back = 0.6
 
     init(metric: Metric, low: Double?, high: Double?, initial: Int, minimum: Int, maximum: Int) {
         precondition(!metric.risesWithLoad && (low != nil || high != nil))
@@ -59,7 +63,7 @@ struct RateHoldController: Sendable {
     var elasticity: Double? { curve.points.count < 2 ? nil : curve.elasticity(at: exact) }
 
     /// Below this the limit is raised: the band's low end or, where there is only a high one, as far below it as a step can be.
-    private var raiseBelow: Double? { low ?? high.map { $0 / HoldController.narrowest(limit: exact) } }
+    private var raiseBelow: Double? { low ?? high.map { $0 / min(HoldController.narrowest(limit: exact), HoldController.tried) } }
 
     // MARK: A window
 
@@ -73,40 +77,48 @@ struct RateHoldController: Sendable {
         guard saturated else {
             // What is too much is too much, whoever decided it.
             let rate = figures[metric] ?? 0
-            if let high, rate > high * (1 + scatter(figures.allResponses)) { return lower(rate, high) }
+            if let high, rate > high * (1 + scatter(Double(figures.allResponses))) { return lower(rate, high) }
             probe = nil
             here = Sum()
             let isBelow = raiseBelow.map { rate < $0 } ?? false
             return stay(isBelow ? .notSaturated : .inBand)
         }
-        if curve.learn(figures, metric, near: exact) { here = Sum() }
+        if curve.learn(figures, metric, near: exact) {
+            here = Sum()
+            atPeak = Self.again
+        }
         if var probe {
             let isLast = probe.advance()
             self.probe = isLast ? nil : probe
             // Its limits lie beside the one that is held: what was done there is no measure of it.
-            return isLast ? judge(curve.rate(at: exact), figures.length) : stay(.probing)
+            return isLast ? judge(curve.rate(at: exact), 0, figures.length) : stay(.probing)
         }
         add(figures)
-        return judge(here.rate, figures.length)
+        // Half of what counting alone makes it scatter by is allowed: one window is no reason to leave a band.
+        return judge(here.rate, scatter(here.responses) / 2, figures.length)
     }
 
     private mutating func add(_ figures: Performance) {
         // Some seconds are remembered: one window scatters, and the server may change.
-        if here.seconds > 5 { here.halve() }
+        if here.seconds > 10 { here.halve() }
         here.amount += (figures[metric] ?? 0) * figures.seconds
         here.seconds += figures.seconds
         here.responses += Double(figures.allResponses)
     }
 
-    private func scatter(_ responses: Int) -> Double { (curve.dispersion / max(Double(responses), 1)).squareRoot() }
+    private func scatter(_ responses: Double) -> Double { (curve.dispersion / max(responses, 1)).squareRoot() }
 
-    private mutating func judge(_ rate: Double, _ length: Interval) -> Int {
-        if let high, rate > high { return lower(rate, high) }
+    private mutating func judge(_ rate: Double, _ scatter: Double, _ length: Interval) -> Int {
+        unsure = unsure + length
+        if let high, rate > high * (1 + scatter) { return lower(rate / (1 + scatter), high) }
         let slope = curve.elasticity(at: exact)
         let error = curve.elasticityError(at: exact)
-        guard let raiseBelow, rate < raiseBelow else {
+        guard let raiseBelow, rate * (1 + scatter) < raiseBelow else {
             atPeak = .zero
-            return error < Self.sure && slope < Self.collapse ? move(to: exact * 0.8, .pastPeak) : stay(.inBand)
+            // The same rate is to be had with fewer connections, left of the peak, and in less time.
+            if slope + error < -Self.flat { return move(to: exact * Self.back, .pastPeak) }
+            let isOpen = error > Self.unknown || slope < -Self.flat
+            return isOpen && unsure >= Self.soon ? compare() : stay(.inBand)
         }
         guard wasSaturated else { return stay(.notSaturated) }
         if reason == .atPeak {
@@ -116,7 +128,10 @@ struct RateHoldController: Sendable {
             return compare()
         }
         // The farther from the peak, the less must be known of the slope for its sign to be sure.
-        guard error < max(Self.sure, abs(slope) / 3) else { return compare() }
+        guard error < max(Self.sure, abs(slope) / 2) else {
+            // Where little is known of many connections, fewer are looked at: a server that thrashes answers too little to say even that.
+            return error > Self.unknown && exact > Double(maximum) / 2 ? move(to: exact / 2, .probing) : compare()
+        }
         let missing = log(raiseBelow / max(rate, raiseBelow / 100))
         if slope > Self.flat {
             guard exact < Double(maximum) else { return stay(.atBound) }
@@ -124,7 +139,7 @@ struct RateHoldController: Sendable {
         }
         if slope < -Self.flat {
             guard exact > Double(minimum) else { return stay(.atBound) }
-            return move(to: exact - max(1, exact * min(0.4, missing / -slope / 2)), .pastPeak)
+            return move(to: min(exact - 1, exact * Self.back), .pastPeak)
         }
         return stay(.atPeak)
     }
@@ -132,11 +147,12 @@ struct RateHoldController: Sendable {
     private mutating func lower(_ rate: Double, _ high: Double) -> Int {
         guard exact > Double(minimum) else { return stay(.atBound) }
         // Left of the peak the rate follows the limit by the elasticity; past it this leads back to the left.
-        let slope = max(curve.isEmpty ? 1 : curve.elasticity(at: exact), 0.25)
+        let slope = max(curve.points.count < 2 ? 1 : curve.elasticity(at: exact), 0.25)
         return move(to: exact * max(0.6, exp(log(high / rate) / slope / 2)), .above)
     }
 
     private mutating func compare() -> Int {
+        unsure = .zero
         let width = (4 * curve.elasticityError(at: exact)).clamped(0.12, 0.4)
         guard let probe = LoadProbe(around: exact, width: width, minimum: minimum, maximum: maximum) else { return stay(.atBound) }
         self.probe = probe

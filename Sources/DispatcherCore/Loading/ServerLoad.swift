@@ -20,6 +20,8 @@ struct ServerLoad {
     var weight = 1
     var isBackup = false
     var condition = ServerCondition()
+    /// From when on its tunnels are reset; `distantFuture` = they stay.
+    var tunnelsEndAfter = Instant.distantFuture
     /// Since when it takes part again with a part of its limit and weight; `distantPast` = it has all of them.
     var slowSince = Instant.distantPast
     /// How far it lags behind in smooth weighted round robin.

@@ -84,6 +84,8 @@ struct FrontConnection {
     /// Canonical head and body, kept until the request ends so that it can be sent again; of a streamed one what the server has not
     /// acknowledged.
     var output = Buffer.none
+    /// What lies before them in it: the header of the PROXY protocol.
+    var outputLead: UInt8 = 0
     /// Where they end in it.
     var outputCount: UInt32 = 0
     var stream = BodyStream()

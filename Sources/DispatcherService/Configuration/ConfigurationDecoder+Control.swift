@@ -4,7 +4,7 @@ import Yams
 /// What moves a limit: the key `control`, a mapping with a shape of its own.
 extension ConfigurationDecoder {
     /// The kind of a band's ends, by the metric that is held. Rates are whole numbers a second.
-    private static func kind(of metric: Metric) -> ConfigurationKey.Kind {
+    static func kind(of metric: Metric) -> ConfigurationKey.Kind {
         switch metric {
         case .averageResponseTime, .maximumResponseTime: .duration
         case .throughput: .rate
@@ -147,7 +147,7 @@ extension ConfigurationDecoder {
     }
 
     /// In the metric's unit: seconds, bytes a second, or a number.
-    private static func figure(_ value: ConfigurationValue) -> Double? {
+    static func figure(_ value: ConfigurationValue) -> Double? {
         switch value {
         case .number(let number): Double(number)
         case .interval(let interval): Double(interval.nanoseconds) / 1e9

@@ -47,6 +47,7 @@ extension ConfigurationDecoder {
         pool.balance = balance(section)
         pool.ejection = ejection(section)
         pool.slowStart = section.interval("slow-start")
+        pool.usesProxyProtocol = section.text("proxy-protocol") == "v2"
         pool.open = section.choice("open", PoolConfiguration.Open.self)
         pool.queue = queue(section.section("queue"))
         let tunnels = section.section("tunnels")

@@ -1,4 +1,5 @@
 import DispatcherCore
+import Foundation
 
 extension ConfigurationDecoder {
     /// After the pools, whose names the routes refer to.
@@ -14,6 +15,7 @@ extension ConfigurationDecoder {
             _ = section.text("mode")
             var service = ServiceConfiguration(name: name, listen: listen(section), routes: routes(section))
             service.limits = limits(section.section("limits"))
+            service.errorPages = errorPages(section)
             service.isOwnedByKernel = section.flag("owned-by-kernel")
             if result.clientSide.interface == Configuration.loopback, !service.isOwnedByKernel {
                 problems.report(
@@ -68,6 +70,34 @@ extension ConfigurationDecoder {
             result.upgradesToWebSocket = route.optionalText("upgrade") == "websocket"
             return result
         }
+    }
+
+    /// Read now: later the files may be out of reach, for privileges are given up.
+    private func errorPages(_ service: ConfigurationSection) -> [ErrorPage] {
+        guard service.has("error-pages") else { return [] }
+        var pages: [ErrorPage] = []
+        for section in service.sections("error-pages") {
+            let status = section.number("status")
+            let file = section.text("file")
+            let type = section.text("type")
+            if pages.contains(where: { $0.status == status }) {
+                problems.report(section.line(of: "status"), "\(section.path).status: \(status) is there twice")
+            }
+            if !type.utf8.allSatisfy({ (32...126).contains($0) }) || type.utf8.count > OwnAnswer.longestType {
+                problems.report(section.line(of: "type"), "\(section.path).type: \(type) is not a media type")
+            }
+            guard !file.isEmpty else { continue }
+            guard let data = FileManager.default.contents(atPath: file) else {
+                problems.report(section.line(of: "file"), "\(section.path).file: cannot read \(file)")
+                continue
+            }
+            if data.count > OwnAnswer.longestPage {
+                problems.report(
+                    section.line(of: "file"), "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
+            }
+            pages.append(ErrorPage(status: status, type: Array(type.utf8), body: Array(data.prefix(OwnAnswer.longestPage))))
+        }
+        return pages
     }
 
     private func limits(_ section: ConfigurationSection) -> ServiceLimits {
