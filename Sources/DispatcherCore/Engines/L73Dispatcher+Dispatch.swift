@@ -247,7 +247,8 @@ extension L73Dispatcher {
         servers[server].active += 1
         noteDispatch(back, at: now)
         servers[server].requests &+= 1
-        if back.pointee.isOwn { servers[server].upgrades += 1 }
+        back.pointee.isUpgrade = front.pointee.answered.upgraded
+        if back.pointee.isUpgrade { servers[server].upgrades += 1 }
         if front.pointee.stream.isActive {
             servers[server].streamed += 1
             back.pointee.isStreamed = true
@@ -269,7 +270,7 @@ extension L73Dispatcher {
     func leaveSlot(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
         servers[server].active -= 1
-        if back.pointee.isOwn { servers[server].upgrades -= 1 }
+        if back.pointee.isUpgrade { servers[server].upgrades -= 1 }
         noteDeparture(back, at: now)
         if back.pointee.isStreamed {
             servers[server].streamed -= 1

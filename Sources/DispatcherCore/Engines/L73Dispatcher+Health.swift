@@ -181,7 +181,8 @@ extension L73Dispatcher {
             pool.servers.map { server in
                 guard let health = pool.health, !health.path.isEmpty else { return nil }
                 let head = "HTTP/1.1\r\nHost: \(server.endpoint)\r\nUser-Agent: sluice\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                let request = Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
+                let lead = pool.usesProxyProtocol ? ProxyHeader.own : []
+                let request = lead + Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
                 let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: request.count, alignment: 1)
                 memory.copyBytes(from: request)
                 return UnsafeRawBufferPointer(memory)

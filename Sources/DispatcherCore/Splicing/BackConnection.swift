@@ -94,6 +94,8 @@ struct BackConnection {
     var custodyBytes: UInt32 = 0
     /// There was no staging memory for the copy: this response goes end to end to its end.
     var custodyRefused = false
+    /// Whether the request on it asks for a tunnel, and is counted as one that does.
+    var isUpgrade = false
     /// Whether the request on it is streamed, and counted as such.
     var isStreamed = false
     /// The connection closes after this response.

@@ -233,7 +233,7 @@ struct EjectionScenarios {
         world.dispatcher.apply(.order(pool: 0, server: 0, .down))
         world.simulation.run(for: .milliseconds(50))
         #expect(world.shown(0).state == .down && world.shown(0).idle == 0 && world.shown(0).tunnels == 2)
-        #expect(world.servers[0].openConnections.allSatisfy(\.isTunnel))
+        #expect(world.servers[0].openConnections.allSatisfy { $0.isTunnel })
         #expect(tunnels.allSatisfy { $0.outcome == .complete && $0.end == nil })
 
         world.dispatcher.apply(.order(pool: 0, server: 0, .ready))
@@ -243,6 +243,23 @@ struct EjectionScenarios {
         #expect(crowd.refused.isEmpty)
         #expect(world.stateChanges.map(\.to) == [.drain, .down, .up] && world.stateChanges.allSatisfy { $0.cause == .order })
         for tunnel in tunnels { tunnel.endpoint.close() }
+        world.finish()
+    }
+
+    @Test("a tunnel that comes about after the order goes like those from before, when the time to close it is over")
+    func lateTunnel() {
+        let world = world(1, failures: 0) { $0.drain = .seconds(2) }
+        var switching = ResponsePlan()
+        (switching.status, switching.framing) = (101, .switching)
+        let client = world.client([world.exchange(.upgrade(up: 10, down: 10), switching.after(.milliseconds(100)))]) {
+            ($0.ending, $0.mayFail) = (.stay, true)
+        }
+        world.simulation.run(for: .milliseconds(50))
+        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.simulation.run(for: .seconds(1))
+        #expect(world.shown(0).tunnels == 1 && client.end == nil)
+        world.simulation.run(for: .milliseconds(1_300))
+        #expect(world.shown(0).tunnels == 0 && client.end == .resetByPeer)
         world.finish()
     }
 

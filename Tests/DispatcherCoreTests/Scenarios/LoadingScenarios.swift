@@ -71,7 +71,7 @@ struct LoadingScenarios {
         #expect(watch.windows[settled...].allSatisfy { (4...13).contains($0.limit) }, "\(watch.windows[settled...].map(\.limit))")
         #expect(watch.littleError < 0.05, "\(watch.littleError)")
         crowd.end()
-        Self.checkEvents(world, from: initial, reasons: [.below, .above])
+        Self.checkEvents(world, from: initial, reasons: [.below, .above, .betweenLimits, .pastPeak])
         world.finish()
     }
 

@@ -5,6 +5,8 @@ import DispatcherCore
 extension WideRun {
     static func configureLoading(_ configuration: inout EngineConfiguration, isHarsh: Bool, seed: UInt64) {
         var random = SimulationRandom(seed: seed).fork("loading")
+        // Tunnels of a server that is ordered out end where ends fail, and only there.
+        configuration.drain = isHarsh ? .milliseconds(Int64(random.within(1...10_000))) : .seconds(100_000)
         guard random.chance(0.8) else { return }
         var pool = configuration.pools[0]
         pool.control =
@@ -34,6 +36,7 @@ extension WideRun {
             pool.health = health
         }
         if isHarsh {
+            configuration.tunnelsPerSecond = random.within(1...100)
             if random.chance(0.7) {
                 pool.ejection.failures = random.within(1...5)
                 pool.ejection.time = .milliseconds(Int64(random.within(50...10_000)))

@@ -36,7 +36,7 @@ enum Coverage {
             causes[cause, default: 0] += 1
             states[state, default: 0] += 1
         }
-        var rows = CheckResult.allCases.map { result in
+        var rows: [(name: String, count: UInt64)] = CheckResult.allCases.map { result in
             ("check \(result.label)", servers.reduce(0) { $0 + $1.checks[Int(result.rawValue)] })
         }
         rows += ServerStateCause.allCases.map { ("state cause \($0.label)", causes[$0] ?? 0) }
