@@ -18,7 +18,9 @@ extension L73Dispatcher {
     mutating func openInAdvance(pool: Int, at now: Instant, into egress: inout Egress) {
         guard !pools[pool].settings.usesProxyProtocol else { return }
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
-        guard let server = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, where: { $0.pointee.isIdle }), servers[server].mayOpen,
+        // The turn stays whose it is: the request takes it.
+        let next = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, isTurn: false) { $0.pointee.isIdle }
+        guard let server = next, servers[server].mayOpen,
             let slot = slotLinks.popFirst(from: &servers[server].notInUse)
         else { return }
         slotLinks.append(slot, to: &servers[server].opening)
@@ -161,11 +163,11 @@ extension L73Dispatcher {
         back.pointee.told = segment.sequence + 1
         back.pointee.shownEdge = segment.sequence + 1
         back.pointee.openedAt = now
-        back.pointee.phaseDeadline = .distantFuture
         if back.pointee.use == .check {
             checkOpened(back, place, at: now, into: &egress)
             return .consumed
         }
+        back.pointee.phaseDeadline = .distantFuture
         let server = Int(back.pointee.server)
         servers[server].isReachable = true
         if back.pointee.use == .bound {

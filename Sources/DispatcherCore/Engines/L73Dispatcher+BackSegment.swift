@@ -72,17 +72,18 @@ extension L73Dispatcher {
         _ back: BackRef, _ place: Int, requestReceived: Bool, at now: Instant, into egress: inout Egress
     ) {
         let use = back.pointee.use
-        if use == .check { return endCheck(back, place, .closed, at: now, into: &egress) }
+        if use == .check { return endCheck(back, place, .closed, wasReset: true, at: now, into: &egress) }
         let server = Int(back.pointee.server)
         let working = front(of: back)
         let answered =
             back.pointee.heldCount > 0 || back.pointee.receiveNext != back.pointee.splice.start || back.pointee.interims > 0
             || !back.pointee.gap.isNone
         let received = requestReceived || back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
+        let wasKept = back.pointee.openedAt < back.pointee.dispatched
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }
         // A kept connection that closes before it has read anything of the request is no failure: its time was over.
-        if answered || received, use != .tunnel { noteFailure(server, at: now) }
+        if answered || received || !wasKept, use != .tunnel { noteFailure(server, at: now) }
         switch use {
         case .awaitingHead:
             repeatOrAnswer(
@@ -148,6 +149,10 @@ extension L73Dispatcher {
     private mutating func receiveWhileClosing(
         _ segment: Segment, _ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
+        if back.pointee.discards, segment.sequence.isAtOrBefore(back.pointee.receiveNext) {
+            back.pointee.receiveNext = SequenceNumber.later(back.pointee.receiveNext, segment.payloadEnd)
+            back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
+        }
         if segment.payloadEnd.isAfter(back.pointee.receiveNext) {
             closeBack(back, place, reset: true, at: now, into: &egress)
             return .dropped(.whileIdle)

@@ -10,6 +10,8 @@ extension L73Dispatcher {
         case .setWeight(let pool, let place, let weight):
             guard let server = server(pool, place) else { return }
             servers[server].weight = max(1, weight)
+            // With a hashed balance some requests belong to another server now.
+            reorderQueue(pool, at: now, into: &egress)
         case .setBand(let pool, let place, let low, let high):
             guard let server = server(pool, place) else { return }
             controls[server].controller.setBand(low: low, high: high)
@@ -48,7 +50,6 @@ extension L73Dispatcher {
     /// An operator's limit; a controller goes on from there.
     private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
         controls[server].controller.setLimit(limit)
-        controls[server].changedLimit(at: now)
         enforceLimit(server, at: now, into: &egress)
     }
 

@@ -14,7 +14,9 @@ extension L73Dispatcher {
     private func lane(of front: FrontRef) -> Int {
         let pool = Int(front.pointee.pool)
         guard queues[pool].laneCount > 1 else { return 0 }
-        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash) else {
+        let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
+        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash, excluding: failed)
+        else {
             return pools[pool].servers.count
         }
         return owner - pools[pool].servers.lowerBound
@@ -45,7 +47,8 @@ extension L73Dispatcher {
         let position = atFront ? 0 : queues[pool].count
         guard
             let entry = queues[pool].insert(
-                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, lane: lane, at: now, atFront: atFront)
+                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, lane: lane, at: now,
+                since: atFront ? front.pointee.queued : nil, atFront: atFront)
         else {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
@@ -66,7 +69,8 @@ extension L73Dispatcher {
         var rate = 0.0
         let own = pools[pool].servers.lowerBound + lane
         let isOne = queues[pool].laneCount > 1 && lane < pools[pool].servers.count
-        for server in isOne ? own..<own + 1 : pools[pool].servers where servers[server].takesNew {
+        let backups = pools[pool].usesBackups(servers)
+        for server in isOne ? own..<own + 1 : pools[pool].servers where servers[server].takesNew && servers[server].isBackup == backups {
             // Of a server that has not been measured under load nothing is known.
             guard let last = controls[server].last, last.isSaturated, last.responses > 0 else { return true }
             rate += last.requestRate
@@ -94,10 +98,18 @@ extension L73Dispatcher {
     /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused. A request whose
     /// body is streamed lets others pass while the idle servers have as many of its kind as they may.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        for lane in 0..<queues[pool].laneCount {
+        let last = queues[pool].laneCount - 1
+        for lane in 0..<last {
             guard queues[pool].count > 0 else { return }
+            // What may go to any server must not wait until no other waits for its own.
+            if let any = queues[pool].first(in: last), let own = queues[pool].first(in: lane),
+                queues[pool][any].since < queues[pool][own].since
+            {
+                serve(last, of: pool, at: now, into: &egress)
+            }
             serve(lane, of: pool, at: now, into: &egress)
         }
+        if queues[pool].count > 0 { serve(last, of: pool, at: now, into: &egress) }
     }
 
     private mutating func serve(_ lane: Int, of pool: Int, at now: Instant, into egress: inout Egress) {
@@ -159,8 +171,8 @@ extension L73Dispatcher {
                     queues[pool].remove(entry, at: now)
                 }
             }
-            waiting.sort { $0.since < $1.since }
-            for entry in waiting {
+            // Of one lane those that came at the same instant stay in their order.
+            for (_, entry) in waiting.enumerated().sorted(by: { ($0.element.since, $0.offset) < ($1.element.since, $1.offset) }) {
                 let front = fronts.pointer(Int(entry.front))
                 let place = queues[pool].insert(
                     front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), at: now, since: entry.since)
@@ -189,7 +201,7 @@ extension L73Dispatcher {
         let hash = front.pointee.balanceHash
         if front.pointee.answered.upgraded {
             let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
-                load.pointee.mayTakeRequest && load.pointee.tunnels < load.pointee.tunnelLimit
+                load.pointee.mayTakeRequest && load.pointee.mayTunnel
             }
             guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
             leaveQueue(front, at: now)
@@ -235,6 +247,8 @@ extension L73Dispatcher {
         servers[server].active += 1
         noteDispatch(back, at: now)
         servers[server].requests &+= 1
+        back.pointee.isUpgrade = front.pointee.answered.upgraded
+        if back.pointee.isUpgrade { servers[server].upgrades += 1 }
         if front.pointee.stream.isActive {
             servers[server].streamed += 1
             back.pointee.isStreamed = true
@@ -256,6 +270,7 @@ extension L73Dispatcher {
     func leaveSlot(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
         servers[server].active -= 1
+        if back.pointee.isUpgrade { servers[server].upgrades -= 1 }
         noteDeparture(back, at: now)
         if back.pointee.isStreamed {
             servers[server].streamed -= 1
@@ -301,7 +316,9 @@ extension L73Dispatcher {
             front.pointee.retries += 1
             front.pointee.failedServer = UInt16(server)
             counters.repeatedRequests &+= 1
-            if !dispatch(front, index, at: now, into: &egress) { wait(front, index, lane: lane(of: front), atFront: true, at: now, into: &egress) }
+            if !dispatch(front, index, at: now, into: &egress) {
+                wait(front, index, lane: lane(of: front), atFront: true, at: now, into: &egress)
+            }
             armFront(front, index)
             return
         }

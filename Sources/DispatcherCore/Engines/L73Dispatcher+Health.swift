@@ -40,7 +40,6 @@ extension L73Dispatcher {
         back.pointee.scanner = HeadScanner(leadingEmptyLines: 0)
         guard back.pointee.sender.beginOwn() == 0 else { preconditionFailure("a check behind something else") }
         back.pointee.sender.appendOwn(request.count)
-        back.pointee.phaseDeadline = min(back.pointee.phaseDeadline, now + (pools[servers[server].pool].settings.health?.timeout ?? .zero))
         pump(back, at: now, into: &egress)
         armBack(back, place)
     }
@@ -57,6 +56,8 @@ extension L73Dispatcher {
         }
         if known < segment.payloadLength {
             let from = segment.payloadOffset + known
+            // Most servers close right behind the answer: then our FIN acknowledges theirs.
+            if segment.flags.contains(.fin) { back.pointee.finReceived = true }
             frame.extracting(from..<segment.payloadOffset + segment.payloadLength).withUnsafeBytes { bytes in
                 back.pointee.receiveNext += bytes.count
                 back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
@@ -112,23 +113,25 @@ extension L73Dispatcher {
                 }
                 return
             }
-            takeReport(head, text, server, health, at: now)
+            let hasMoreRoom = takeReport(head, text, server, health, at: now)
             endCheck(back, place, health.expect.contains(head.status) ? .good : .status, at: now, into: &egress)
+            if hasMoreRoom { serveQueue(servers[server].pool, at: now, into: &egress) }
         }
     }
 
     /// A figure that the server reports of itself ([0039]).
+    /// - Returns: whether it may have more tunnels by that.
     private mutating func takeReport(
         _ head: ResponseHead, _ text: UnsafeRawBufferPointer, _ server: Int, _ health: HealthConfiguration, at now: Instant
-    ) {
-        guard !health.reportHeader.isEmpty else { return }
+    ) -> Bool {
+        guard !health.reportHeader.isEmpty else { return false }
         let reported = health.reportHeader.withUnsafeBytes { head.value(ofField: $0, of: text).flatMap(HealthCheck.number) }
         guard let reported else {
             checks[server].reportsInvalid &+= 1
-            return
+            return false
         }
         controls[server].report(reported)
-        guard pools[servers[server].pool].settings.tunnelControl != .fixed else { return }
+        guard pools[servers[server].pool].settings.tunnelControl != .fixed else { return false }
         var figures = Performance()
         figures.length = health.every
         figures.limit = servers[server].tunnelLimit
@@ -140,19 +143,24 @@ extension L73Dispatcher {
         if servers[server].tunnelLimit != before {
             note(server, .tunnelLimit(from: before, to: servers[server].tunnelLimit, reason: tunnelControls[server].reason), at: now)
         }
+        return servers[server].tunnelLimit > before
     }
 
     /// A check is over; its connection closes in order where that can be, or is reset.
-    mutating func endCheck(_ back: BackRef, _ place: Int, _ result: CheckResult, at now: Instant, into egress: inout Egress) {
+    /// - Parameter wasReset: the server has reset it.
+    mutating func endCheck(
+        _ back: BackRef, _ place: Int, _ result: CheckResult, wasReset: Bool = false, at now: Instant, into egress: inout Egress
+    ) {
         let server = Int(back.pointee.server)
         checks[server].place = nil
         let isWell = back.pointee.state == .open && (result == .good || result == .status) && !back.pointee.sender.hasUnacknowledgedOwn
         if isWell {
             releaseBuffers(back)
             back.pointee.use = .none
+            back.pointee.discards = true
             closeIdle(back, place, at: now, into: &egress)
         } else {
-            closeBack(back, place, reset: back.pointee.state == .open, at: now, into: &egress)
+            closeBack(back, place, reset: back.pointee.state == .open && !wasReset, at: now, into: &egress)
         }
         finishCheck(server, result, at: now, into: &egress)
     }
@@ -173,7 +181,8 @@ extension L73Dispatcher {
             pool.servers.map { server in
                 guard let health = pool.health, !health.path.isEmpty else { return nil }
                 let head = "HTTP/1.1\r\nHost: \(server.endpoint)\r\nUser-Agent: sluice\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                let request = Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
+                let lead = pool.usesProxyProtocol ? ProxyHeader.own : []
+                let request = lead + Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
                 let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: request.count, alignment: 1)
                 memory.copyBytes(from: request)
                 return UnsafeRawBufferPointer(memory)

@@ -10,7 +10,8 @@ extension L73Dispatcher {
         let server = Int(back.pointee.server)
         back.pointee.dispatched = now
         let rested = !controls[server].isMeasuring
-        back.pointee.era = controls[server].dispatched(waited: queues[servers[server].pool].waited(at: now), at: now)
+        back.pointee.era = controls[server].dispatched(
+            limit: servers[server].limit, waited: queues[servers[server].pool].waited(at: now), at: now)
         if rested { armServer(server, at: now) }
     }
 
@@ -42,9 +43,12 @@ extension L73Dispatcher {
         let ejection = pools[servers[server].pool].settings.ejection
         guard servers[server].condition.failed(limit: ejection.failures), othersTakeRequests(than: server) else { return }
         changeState(of: server, because: .consecutiveFailures, at: now) { $0.eject(for: ejection.time, at: now) }
+        // What waits goes to others; not here, where a connection is in somebody's hands.
+        servers[server].wantsReorder = true
+        timers.arm(serverTimer(server), by: now)
     }
 
-    mutating func noteSuccess(_ server: Int, at now: Instant) { servers[server].condition.succeeded() }
+    mutating func noteSuccess(_ server: Int, at now: Instant) { servers[server].condition.succeeded(at: now) }
 
     /// Whether the pool has another server that takes requests: the last one is never ejected.
     private func othersTakeRequests(than server: Int) -> Bool {
@@ -57,10 +61,10 @@ extension L73Dispatcher {
     /// When a server must be looked at again.
     private func serverDeadline(_ server: Int, at now: Instant) -> Instant {
         var deadline = controls[server].due(at: now)
-        if servers[server].excessSince != .distantFuture { deadline = min(deadline, servers[server].excessSince + Self.excessTime) }
-        if servers[server].condition.state == .ejected { deadline = min(deadline, servers[server].condition.ejectedUntil) }
+        deadline = min(deadline, servers[server].excessSince + Self.excessTime)
+        if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
-        if !isStopping { deadline = min(deadline, checks[server].next) }
+        if !isStopping, servers[server].condition.order != .down { deadline = min(deadline, checks[server].next) }
         return deadline
     }
 
@@ -74,10 +78,18 @@ extension L73Dispatcher {
     static var slowStep: Interval { .milliseconds(250) }
 
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
-        if controls[server].end(waited: queues[servers[server].pool].waited(at: now), at: now) { enforceLimit(server, at: now, into: &egress) }
+        controls[server].stored(queues[servers[server].pool].count)
+        let moves = controls[server].end(
+            waited: queues[servers[server].pool].waited(at: now),
+            isWhole: servers[server].limit == controls[server].controller.limit, at: now)
+        if moves { enforceLimit(server, at: now, into: &egress) }
         if servers[server].slowSince != .distantPast { goOnSlowly(server, at: now, into: &egress) }
-        if servers[server].condition.state == .ejected, servers[server].condition.ejectedUntil <= now {
+        if servers[server].condition.ejectedUntil != .distantPast, servers[server].condition.ejectedUntil <= now {
             changeState(of: server, because: .ejectionOver, at: now) { $0.admit() }
+            servers[server].wantsReorder = true
+        }
+        if servers[server].wantsReorder {
+            servers[server].wantsReorder = false
             reorderQueue(servers[server].pool, at: now, into: &egress)
         }
         closeExcess(server, at: now, into: &egress)
@@ -91,42 +103,59 @@ extension L73Dispatcher {
     /// not used again ([0040]).
     mutating func enforceLimit(_ server: Int, at now: Instant, into egress: inout Egress) {
         let before = servers[server].limit
+        let isSlow = servers[server].limit < controls[server].controller.limit && servers[server].slowSince != .distantPast
+        setLimit(server, because: isSlow ? .restarted : controls[server].controller.reason, at: now)
+        if servers[server].limit > before { serveQueue(servers[server].pool, at: now, into: &egress) }
+    }
+
+    /// Enforces the controller's limit from now on, or a part of it.
+    private mutating func setLimit(_ server: Int, because reason: LimitReason, at now: Instant) {
+        let before = servers[server].limit
         let limit = slowLimit(server, at: now)
         guard limit != before else { return }
         servers[server].limit = limit
-        note(server, .limit(from: before, to: limit, reason: controls[server].controller.reason), at: now)
-        if limit > before {
-            serveQueue(servers[server].pool, at: now, into: &egress)
-        } else {
-            noteExcess(server, at: now)
-        }
+        controls[server].enforced(limit, waited: queues[servers[server].pool].waited(at: now), at: now)
+        note(server, .limit(from: before, to: limit, reason: reason), at: now)
+        noteExcess(server, at: now)
     }
 
-    /// The limit that is enforced: while a server starts slowly a part of the controller's.
+    /// The limit that is enforced: while a server starts slowly a part of the controller's, unless the controller begins anew itself.
     private func slowLimit(_ server: Int, at now: Instant) -> Int {
         let limit = controls[server].controller.limit
         let part = pools[servers[server].pool].slowPart(servers + server, at: now)
-        return part >= 1 ? limit : max(min(1, limit), Int(Double(limit) * part))
+        return part >= 1 || beginsAnew(server) ? limit : max(min(1, limit), Int(Double(limit) * part))
     }
+
+    /// Whether the controller of a server that comes back looks for its limit from the least on.
+    private func beginsAnew(_ server: Int) -> Bool { controls[server].controller.control == .optimiseThroughput }
 
     private mutating func goOnSlowly(_ server: Int, at now: Instant, into egress: inout Egress) {
-        if pools[servers[server].pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
         enforceLimit(server, at: now, into: &egress)
+        if pools[servers[server].pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
     }
 
-    /// Begins to count the time in which a server has more connections than its limit.
+    /// Follows how many idle connections a server has beyond its limit: those that were so for the whole of a time are closed after it.
     mutating func noteExcess(_ server: Int, at now: Instant) {
-        guard servers[server].excessSince == .distantFuture, servers[server].connections > servers[server].limit else { return }
-        servers[server].excessSince = now
-        timers.arm(serverTimer(server), by: now + Self.excessTime)
+        let excess = min(servers[server].idle.count, servers[server].connections - servers[server].limit)
+        guard excess > 0 else {
+            servers[server].excessSince = .distantFuture
+            return
+        }
+        if servers[server].excessSince == .distantFuture {
+            (servers[server].excessSince, servers[server].excess) = (now, excess)
+            timers.arm(serverTimer(server), by: now + Self.excessTime)
+        } else {
+            servers[server].excess = min(servers[server].excess, excess)
+        }
     }
 
-    /// Closes those of them that are idle, when that time is over.
     private mutating func closeExcess(_ server: Int, at now: Instant, into egress: inout Egress) {
         guard servers[server].excessSince + Self.excessTime <= now else { return }
+        var left = min(servers[server].excess, servers[server].connections - servers[server].limit)
         servers[server].excessSince = .distantFuture
-        while servers[server].connections > servers[server].limit, let slot = slotLinks.popFirst(from: &servers[server].idle) {
+        while left > 0, let slot = slotLinks.popFirst(from: &servers[server].idle) {
             closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+            left -= 1
         }
         noteExcess(server, at: now)
     }
@@ -149,17 +178,9 @@ extension L73Dispatcher {
 
     /// A server takes requests again: what its controller knew of it may be wrong, and it gets its part little by little.
     private mutating func comesBack(_ server: Int, at now: Instant) {
-        if pools[servers[server].pool].settings.slowStart > .zero {
-            servers[server].slowSince = now
-        } else if case .optimiseThroughput = controls[server].controller.control {
-            controls[server].controller.restart(at: servers[server].minimum)
-            controls[server].changedLimit(at: now)
-        }
-        let limit = slowLimit(server, at: now)
-        guard limit != servers[server].limit else { return }
-        note(server, .limit(from: servers[server].limit, to: limit, reason: .restarted), at: now)
-        servers[server].limit = limit
-        noteExcess(server, at: now)
+        if pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
+        if beginsAnew(server) { controls[server].controller.restart(at: servers[server].minimum) }
+        setLimit(server, because: .restarted, at: now)
     }
 
     mutating func note(_ server: Int, _ what: EngineEvent.What, at now: Instant) {

@@ -21,6 +21,8 @@ extension L73Dispatcher {
         leaveSlot(back, at: now)
         servers[server].tunnels += 1
         services[Int(front.pointee.service)].tunnels += 1
+        // One that came about after the order, or the stop, goes as those from before do.
+        if isStopping || servers[server].tunnelsEndAfter != .distantFuture { planDrain(at: now) }
         back.pointee.use = .tunnel
         back.pointee.phaseDeadline = .distantFuture
         back.pointee.clientFin = nil

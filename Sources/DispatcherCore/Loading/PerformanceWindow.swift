@@ -103,6 +103,9 @@ struct PerformanceWindow {
     /// How many responses a window waits for.
     private var enough: Int { max(10, 7 * figures.limit) }
 
+    /// The limit whose figures it takes.
+    var limit: Int { figures.limit }
+
     /// Whether requests are outstanding, or were in this window.
     var isBusy: Bool { figures.mostOutstanding > 0 }
 

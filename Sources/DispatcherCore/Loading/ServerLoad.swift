@@ -26,8 +26,11 @@ struct ServerLoad {
     var slowSince = Instant.distantPast
     /// How far it lags behind in smooth weighted round robin.
     var credit = 0.0
-    /// Since when it has more connections than its limit; `distantFuture` = it does not.
+    /// Since when it has idle connections beyond its limit, and how many all the time; `distantFuture` = it has none.
     var excessSince = Instant.distantFuture
+    var excess = 0
+    /// Whether what waits for it must be looked at: it was ejected.
+    var wantsReorder = false
 
     var notInUse = SlotQueue()
     var opening = SlotQueue()
@@ -39,6 +42,8 @@ struct ServerLoad {
     /// Connections of the pool that are being closed.
     var closing = 0
     var tunnels = 0
+    /// Upgrades among the outstanding requests: each may become a tunnel.
+    var upgrades = 0
 
     var connects: UInt64 = 0
     var connectFailures: UInt64 = 0
@@ -53,6 +58,8 @@ struct ServerLoad {
     var hasRoom: Bool { active < limit }
     /// Whether another request may be outstanding.
     var mayTakeRequest: Bool { hasRoom && takesNew }
+    /// Whether one more request that asks for a tunnel leaves it within its tunnel limit.
+    var mayTunnel: Bool { tunnels + upgrades < tunnelLimit }
     /// Connections that are open, or being opened.
     var connections: Int { active + opening.count + idle.count }
     /// Whether one more of them may have a body that is streamed: half of the limit, at least one, so that slow uploads leave room.

@@ -38,9 +38,12 @@ struct ServerPool {
     /// - Parameters:
     ///   - hash: what a hashed balance goes by; 0 = nothing: then in turn.
     ///   - excluding: a server that just failed this request; taken only when no other has room.
+    ///   - isTurn: whether the one chosen has had its turn; else it is only asked who comes next.
     ///   - fits: whether a server has room for what is wanted.
     /// - Returns: its index in the engine's table; nil when none has room, or the one that the hash names has none.
-    mutating func choose(_ table: Table, hash: UInt64, excluding: Int?, now: Instant, where fits: (Table) -> Bool) -> Int? {
+    mutating func choose(
+        _ table: Table, hash: UInt64, excluding: Int?, now: Instant, isTurn: Bool = true, where fits: (Table) -> Bool
+    ) -> Int? {
         if hash != 0, settings.balance.isHashed {
             guard let owner = owner(table, hash: hash, excluding: excluding), fits(table + owner) else { return nil }
             return owner
@@ -53,10 +56,10 @@ struct ServerPool {
         if settings.balance == .leastConnections {
             chosen = leastLoaded(table, now: now, where: isOffered)
         } else {
-            chosen = isUniform(table) ? nextInTurn(where: isOffered) : nextByWeight(table, now: now, where: isOffered)
+            chosen = isUniform(table) ? nextInTurn(where: isOffered) : nextByWeight(table, now: now, isTurn: isTurn, where: isOffered)
         }
         if let chosen {
-            turn = (chosen - servers.lowerBound + 1) % servers.count
+            if isTurn { turn = (chosen - servers.lowerBound + 1) % servers.count }
             return chosen
         }
         guard let excluding, table[excluding].takesNew, table[excluding].isBackup == backups, fits(table + excluding) else { return nil }
@@ -87,18 +90,20 @@ struct ServerPool {
     }
 
     /// Smooth weighted round robin: everybody who is offered gains its weight, the richest is taken and pays for all.
-    private func nextByWeight(_ table: Table, now: Instant, where isOffered: (Int) -> Bool) -> Int? {
+    private func nextByWeight(_ table: Table, now: Instant, isTurn: Bool, where isOffered: (Int) -> Bool) -> Int? {
         var found: Int?
+        var most = 0.0
         var total = 0.0
         inTurn { server in
             guard isOffered(server) else { return true }
             let weight = weight(table + server, now: now)
-            table[server].credit += weight
+            let credit = table[server].credit + weight
+            if isTurn { table[server].credit = credit }
             total += weight
-            if found.map({ table[server].credit > table[$0].credit }) ?? true { found = server }
+            if found == nil || credit > most { (found, most) = (server, credit) }
             return true
         }
-        if let found { table[found].credit -= total }
+        if isTurn, let found { table[found].credit -= total }
         return found
     }
 

@@ -35,6 +35,8 @@ struct ServerCondition {
     private(set) var failures = 0
     /// How often in a row it was ejected: each time is longer than the one before.
     private(set) var ejections = 0
+    /// When it will have worked for as long as it was ejected last.
+    private var forgivenAt = Instant.distantFuture
 
     var state: ServerState {
         switch order {
@@ -44,8 +46,11 @@ struct ServerCondition {
         }
     }
 
-    /// An answer that shows that the server works.
-    mutating func succeeded() { failures = 0 }
+    /// An answer that shows that the server works. When it has worked for as long as it was ejected, the next ejection is a short one again.
+    mutating func succeeded(at now: Instant) {
+        failures = 0
+        if ejections > 0, now >= forgivenAt { ejections = 0 }
+    }
 
     /// A timeout, a reset, a refused connection or response, a 5xx of its own.
     /// - Parameter limit: so many in a row are too many; 0 = any number may be.
@@ -59,12 +64,13 @@ struct ServerCondition {
     mutating func eject(for time: Interval, at now: Instant) {
         ejections = min(ejections + 1, 10)
         ejectedUntil = now + time * Int64(ejections)
+        forgivenAt = ejectedUntil + time * Int64(ejections)
         failures = 0
     }
 
-    /// The time of an ejection is over.
-    mutating func admit() { ejectedUntil = .distantPast }
-
-    /// It has worked for as long as it would have been ejected: the next ejection is a short one again.
-    mutating func forgive() { ejections = 0 }
+    /// The time of an ejection is over. What still failed meanwhile was asked before it.
+    mutating func admit() {
+        ejectedUntil = .distantPast
+        failures = 0
+    }
 }

@@ -62,6 +62,8 @@ struct BackConnection {
     /// When opening, the response, or closing must be over.
     var phaseDeadline = Instant.distantFuture
     var openedAt = Instant.distantPast
+    /// While closing: the answer to a health check was read as far as it matters, and its rest is of no use.
+    var discards = false
 
     // MARK: The splice
     /// The front-end connection, and the generation it must have.
@@ -92,6 +94,8 @@ struct BackConnection {
     var custodyBytes: UInt32 = 0
     /// There was no staging memory for the copy: this response goes end to end to its end.
     var custodyRefused = false
+    /// Whether the request on it asks for a tunnel, and is counted as one that does.
+    var isUpgrade = false
     /// Whether the request on it is streamed, and counted as such.
     var isStreamed = false
     /// The connection closes after this response.

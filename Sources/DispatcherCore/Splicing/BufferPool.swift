@@ -17,12 +17,12 @@ struct Buffer {
     }
 }
 
-/// Buffers by powers of two from 2 KiB to 256 KiB, kept for reuse, bounded in all.
+/// Buffers by powers of two from 512 bytes, which most requests fit in while they wait, to 256 KiB, kept for reuse, bounded in all.
 struct BufferPool: ~Copyable {
-    private static let smallest = 11
+    private static let smallest = 9
     private static let largest = 18
 
-    private var free = InlineArray<8, UnsafeMutableRawPointer?>(repeating: nil)
+    private var free = InlineArray<10, UnsafeMutableRawPointer?>(repeating: nil)
     private let limit: Int
     /// Bytes handed out.
     private(set) var inUse = 0

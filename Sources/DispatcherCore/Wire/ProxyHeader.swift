@@ -3,6 +3,9 @@ enum ProxyHeader {
     /// The longest one, for IPv6; bytes.
     static let capacity = 52
 
+    /// The header of a connection that is for nobody else: command LOCAL, no addresses.
+    static var own: [UInt8] { Array("\r\n\r\n\0\r\nQUIT\n".utf8) + [0x20, 0, 0, 0] }
+
     /// Writes the header of a TCP connection.
     /// - Parameters:
     ///   - client: whose it is.

@@ -38,6 +38,7 @@ final class WideRun {
             seed: seed, servers: 2, client: clientSide, server: serverSide, serverOptions: serverOptions, families: .random(seed: seed)
         ) { configuration in
             Self.configure(&configuration, isHarsh: isHarsh, &random)
+            Self.configureLoading(&configuration, isHarsh: isHarsh, seed: seed)
         }
         self.isHarsh = isHarsh
         if !keepsCapture { world.dispatcher.capture.limit = 0 }
@@ -52,6 +53,7 @@ final class WideRun {
         }
         stranger = Stranger(self, random.fork("stranger"))
         if isHarsh { planFailures(&random) }
+        planOrders(seed: seed)
     }
 
     private static func impairments(_ random: inout SimulationRandom, delay: ClosedRange<Int>) -> Impairments {

@@ -22,8 +22,28 @@ enum Coverage {
         ]
         for (kind, reason) in single { rows["retransmitted \(kind)"] = reason }
         rows["responseFaults \(ResponseFault.incompleteHead.label)"] = "a head is parsed when its end was found"
+        rows["state cause \(ServerStateCause.configuration.label)"] = "only an engine that is given another configuration has it"
         return rows
     }()
+
+    /// What happened to servers: results of checks, changes of state by cause and by what they led to, reports that were no number.
+    static func rows(of snapshot: Snapshot, _ events: [EngineEvent]) -> [(name: String, count: UInt64)] {
+        let servers = snapshot.pools.flatMap(\.servers)
+        var causes: [ServerStateCause: UInt64] = [:]
+        var states: [ServerState: UInt64] = [:]
+        for event in events {
+            guard case .state(_, let state, let cause) = event.what else { continue }
+            causes[cause, default: 0] += 1
+            states[state, default: 0] += 1
+        }
+        var rows: [(name: String, count: UInt64)] = CheckResult.allCases.map { result in
+            ("check \(result.label)", servers.reduce(0) { $0 + $1.checks[Int(result.rawValue)] })
+        }
+        rows += ServerStateCause.allCases.map { ("state cause \($0.label)", causes[$0] ?? 0) }
+        rows += ServerState.allCases.map { ("state \($0.label)", states[$0] ?? 0) }
+        rows.append(("reports invalid", servers.reduce(0) { $0 + $1.reportsInvalid }))
+        return rows
+    }
 
     /// Rows that must be zero.
     static let forbidden: Set<String> = ["overLimit"]
@@ -39,9 +59,10 @@ enum Coverage {
 
     static var isWanted: Bool { file != nil }
 
-    static func add(_ snapshot: Snapshot, _ events: [Event: UInt64]) {
+    /// - Parameter told: what the engine told of its servers.
+    static func add(_ snapshot: Snapshot, _ events: [Event: UInt64], told: [EngineEvent] = []) {
         guard isWanted, writesAtExit else { return }
-        var rows = rows(of: snapshot.counters)
+        var rows = rows(of: snapshot.counters) + rows(of: snapshot, told)
         for event in Event.allCases { rows.append((event.rawValue, events[event] ?? 0)) }
         order.withLock { names in if names.isEmpty { names = rows.map(\.name) } }
         table.withLock { table in for (name, count) in rows { table[name, default: 0] += count } }

@@ -5,7 +5,8 @@ import Testing
 struct CoverageTests {
     @Test("every counter has a row, and every excuse belongs to one")
     func rows() {
-        let names = Coverage.rows(of: World().dispatcher.snapshot.counters).map(\.name)
+        let snapshot = World().dispatcher.snapshot
+        let names = (Coverage.rows(of: snapshot.counters) + Coverage.rows(of: snapshot, [])).map(\.name)
         #expect(Set(names).count == names.count)
         #expect(!names.contains { $0.contains("not known here") }, "\(names)")
         for reason in DropReason.allCases { #expect(names.contains("dropped \(reason.label)")) }

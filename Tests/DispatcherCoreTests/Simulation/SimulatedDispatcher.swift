@@ -67,7 +67,7 @@ final class SimulatedDispatcher {
             [
                 .portReused: checker.portsReused, .tunnelOpened: records(.tunnelOpened), .tunnelClosed: records(.tunnelClosed),
                 .connectFailed: failures,
-            ])
+            ], told: events)
     }
 
     // MARK: In

@@ -30,6 +30,14 @@ final class SimulatedServer {
     private(set) var order: [UInt32] = []
     private(set) var connections: [ServerConnection] = []
     var onRequest: ((Exchange) -> Void)?
+    /// What its requests share; nil = each takes the time that its exchange plans.
+    var processor: SharedProcessor?
+    /// What it answers to health checks: to the first, the second...
+    var check: (Int) -> CheckPlan = { _ in .answer() }
+    /// When checks came, the connections that they came on among them that asked for nothing.
+    private(set) var checks: [Instant] = []
+    /// The other ends of the connections that it accepted.
+    private(set) var peers: [Endpoint] = []
 
     init(_ host: TestHost, port: UInt16, book: ExchangeBook, options: TestTCPOptions = TestTCPOptions()) {
         self.host = host
@@ -37,6 +45,7 @@ final class SimulatedServer {
         self.book = book
         host.listen(port, options: options) { [unowned self] endpoint in
             connectionsAccepted += 1
+            peers.append(endpoint.remote)
             connections.append(ServerConnection(self, endpoint, number: connectionsAccepted))
         }
     }
@@ -60,6 +69,12 @@ final class SimulatedServer {
     }
 
     func ended() { active -= 1 }
+
+    /// A health check has come.
+    func checked() -> CheckPlan {
+        checks.append(host.simulation.now)
+        return check(checks.count)
+    }
 
     /// The dispatcher has sent a RST to one of its connections: what was asked there is no longer its concern, though the RST may be lost.
     func dispatcherReset(_ remote: Endpoint) {
@@ -137,6 +152,7 @@ final class ServerConnection {
         }
         guard let request else { return }
         buffer.removeFirst(request.length)
+        if request.field("user-agent") == "sluice", request.field("via") == nil { return answerCheck(request) }
         guard let id = request.id, let exchange = server.book[id] else {
             return server.host.violation("unknown request \(request.head.prefix(60))")
         }
@@ -149,7 +165,42 @@ final class ServerConnection {
         server.began(exchange)
         guard current === exchange else { return }
         pauseTimer.action = { [unowned self] in answer() }
+        if let processor = server.processor {
+            job = processor.enter { [weak self] in
+                self?.job = nil
+                self?.answer()
+            }
+            return
+        }
         if exchange.response.serviceTime > .zero { pauseTimer.arm(after: exchange.response.serviceTime) } else { answer() }
+    }
+
+    /// Its place in the server's processor.
+    private var job: Int?
+
+    private func answerCheck(_ request: ReceivedRequest) {
+        if request.method != "GET" || request.field("host") != "\(endpoint.local)" || request.field("connection") != "close" {
+            server.host.violation("a health check like this: \(request.head)")
+        }
+        let plan = server.checked()
+        output = plan.bytes
+        written = 0
+        pauseTimer.action = { [unowned self] in writeCheck(plan) }
+        pauseTimer.arm(after: max(plan.delay, .microseconds(1)))
+    }
+
+    private func writeCheck(_ plan: CheckPlan) {
+        guard endpoint.state == .established else { return }
+        let left = output.count - written
+        let count = plan.pieces == 0 ? left : min(plan.pieces, left)
+        if count > 0 { endpoint.write(Array(output[written..<written + count])) }
+        written += count
+        if written < output.count { return pauseTimer.arm(after: plan.pause) }
+        switch plan.ending {
+        case .close: endpoint.close()
+        case .reset: endpoint.abort()
+        case .stay: break
+        }
     }
 
     private func answer() {
@@ -270,6 +321,8 @@ final class ServerConnection {
     private func ended() {
         pauseTimer.cancel()
         idleTimer.cancel()
+        if let job { server.processor?.leave(job) }
+        job = nil
         if current != nil {
             current = nil
             if !isExcused { server.ended() }

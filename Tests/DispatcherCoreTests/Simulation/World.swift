@@ -95,7 +95,8 @@ final class World {
             let host = addHost(
                 "server\(index + 1)", Self.serverEndpoint(index, families.servers).address, side: .server, impairments: server)
             let simulated = SimulatedServer(host, port: 8_080, book: book, options: serverOptions)
-            simulated.limit = configuration.pools.flatMap(\.servers)[index].initialLimit
+            let settings = configuration.pools.lazy.flatMap(\.servers).first { $0.endpoint.address == host.address }
+            simulated.limit = settings?.initialLimit
             simulated.tailCustody = configuration.tcp.tailCustody
             if configuration.tcp.initialWindow == .clamped {
                 // Ten segments, up to what a scaled window can say.
@@ -191,12 +192,20 @@ final class World {
                     "\(client.host.name): \(client.outcome) after \(client.answered) of \(client.script.exchanges.count) answers")
             }
         }
+        if quiescent { endChecks() }
         simulation.run(for: settle)
         dispatcher.drainRecords()
         let snapshot = dispatcher.snapshot
         dispatcher.checker.checkAccounts(snapshot.counters)
         if quiescent { dispatcher.checker.checkQuiescence(snapshot) }
         report(sourceLocation)
+    }
+
+    /// Health checks never rest, but those of servers that are down.
+    private func endChecks() {
+        for (index, pool) in dispatcher.configuration.pools.enumerated() where pool.health != nil {
+            for server in pool.servers.indices { dispatcher.apply(.order(pool: index, server: server, .down)) }
+        }
     }
 
     func report(_ sourceLocation: SourceLocation = #_sourceLocation) {
