@@ -153,7 +153,8 @@ extension L73Dispatcher {
             back.pointee.receiveNext = SequenceNumber.later(back.pointee.receiveNext, segment.payloadEnd)
             back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
         }
-        if segment.payloadEnd.isAfter(back.pointee.receiveNext) {
+        // What comes behind its FIN acknowledges ours: its number is one farther.
+        if segment.payloadEnd.isAfter(back.pointee.finReceived ? back.pointee.receiveNext + 1 : back.pointee.receiveNext) {
             closeBack(back, place, reset: true, at: now, into: &egress)
             return .dropped(.whileIdle)
         }

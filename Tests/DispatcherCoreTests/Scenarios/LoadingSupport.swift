@@ -96,11 +96,12 @@ final class WindowWatch {
         if windows.count < wanted { world.simulation.violation("\(windows.count) windows ended, \(wanted) were waited for") }
     }
 
-    /// How far Little's law is missed over all saturated windows together, as a part of the requests outstanding. Of a single window's error
-    /// most is what its ends cut off: that is chance, and has no sign.
+    /// How far Little's law is missed, as a part of the requests outstanding, over all saturated windows together that follow one under the
+    /// same limit: in the first under another some requests from before it are outstanding, whose times do not count. Of a single window's
+    /// error most is what its ends cut off: that is chance, and has no sign.
     var littleError: Double {
         var (area, times) = (0.0, 0.0)
-        for window in windows where window.isSaturated {
+        for (before, window) in zip(windows, windows.dropFirst()) where window.isSaturated && before.limit == window.limit {
             area += window.meanOutstanding * Double(window.length.nanoseconds)
             times += Double(window.outstandingTimes.nanoseconds)
         }

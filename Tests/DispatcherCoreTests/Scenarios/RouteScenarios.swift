@@ -98,7 +98,7 @@ struct RouteScenarios {
                 }, route(2) { $0.pathPrefix = [UInt8](text: "/p/") }, route(3) { $0.host = [UInt8](text: "b") },
             ],
             [
-                ("GET /p/# HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n", 1), ("HEAD /p/# HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n", 2),
+                ("GET /p/# HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n", 1), ("DELETE /p/# HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n", 2),
                 ("GET /p/# HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n", 2), ("GET /p/# HTTP/1.1\r\nHost: a\r\n\r\n", 2),
                 ("GET /q/# HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n", 3), ("GET /q/# HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n", nil),
             ])

@@ -28,7 +28,7 @@ extension WideRun {
         if random.chance(0.6) {
             var health = HealthConfiguration()
             if random.chance(0.8) { health.path = [UInt8](text: "/health?of=all") }
-            health.every = .milliseconds(Int64(random.within(50...3_000)))
+            health.every = .milliseconds(Int64(random.within(1_000...20_000)))
             health.timeout = .milliseconds(Int64(random.within(20...2_000)))
             // Where ends are calm the network may lose what it likes, and no server be out for that.
             (health.rise, health.fall) = (random.within(1...3), isHarsh ? random.within(1...4) : 1_000_000)
