@@ -55,12 +55,12 @@ struct AccessLogFormatTests {
     }
 
     @Test func connectionsHaveHAProxysFormatForThem() throws {
-        let line = try line { record in
+        let ended = try line { record in
             record.kind = .connection
             (record.cause, record.phase) = (.client, .data)
             (record.retries, record.lineLength) = (1, 0)
         }
-        #expect(line.hasSuffix("] files web/10.77.2.12:8080 0/30/109 2750 CD 4/3/2/1/1 0/5\n"))
+        #expect(ended.hasSuffix("] files web/10.77.2.12:8080 0/30/109 2750 CD 4/3/2/1/1 0/5\n"))
         let refused = try line { record in
             record.kind = .connection
             (record.queue, record.connect, record.server) = (nil, nil, nil)

@@ -4,7 +4,6 @@ extension L43Dispatcher {
         case .setLimit(let pool, let place, let limit):
             guard let server = server(pool, place) else { return }
             servers[server].control.controller.setLimit(limit)
-            servers[server].control.changedLimit(at: now)
             enforceLimit(server, at: now)
             serveQueue(pool, at: now, into: &egress)
         case .order(let pool, let place, let order):

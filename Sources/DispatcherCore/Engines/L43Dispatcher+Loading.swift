@@ -12,14 +12,14 @@ extension L43Dispatcher {
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
         let pool = servers[server].pool
         servers[server].control.stored(pools[pool].queue.count)
-        if servers[server].control.end(waited: pools[pool].waited(at: now), at: now) { enforceLimit(server, at: now) }
+        if servers[server].control.end(waited: pools[pool].waited(at: now), isWhole: true, at: now) { enforceLimit(server, at: now) }
         serveQueue(pool, at: now, into: &egress)
         armServer(server, at: now)
     }
 
     /// The controller's limit becomes the server's. After a lower one what is beyond it runs out.
     mutating func enforceLimit(_ server: Int, at now: Instant) {
-        guard let before = servers[server].takeLimit() else { return }
+        guard let before = servers[server].takeLimit(waited: pools[servers[server].pool].waited(at: now), at: now) else { return }
         let reason = servers[server].control.controller.reason
         note(server, .limit(from: before, to: servers[server].limit, reason: reason), at: now)
     }

@@ -56,9 +56,10 @@ struct ForwardedServer {
 
     /// The controller's limit becomes the server's.
     /// - Returns: the one before; nil = it is the same.
-    mutating func takeLimit() -> Int? {
+    mutating func takeLimit(waited: Interval, at now: Instant) -> Int? {
         let before = limit
         limit = control.controller.limit
+        control.enforced(limit, waited: waited, at: now)
         return limit == before ? nil : before
     }
 
@@ -68,7 +69,7 @@ struct ForwardedServer {
     mutating func begin(waited: Interval, at now: Instant) -> UInt32 {
         active += 1
         connects &+= 1
-        return control.dispatched(waited: waited, at: now)
+        return control.dispatched(limit: limit, waited: waited, at: now)
     }
 
     /// One of its connections counts no longer.

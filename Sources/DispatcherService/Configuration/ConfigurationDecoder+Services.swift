@@ -63,7 +63,8 @@ extension ConfigurationDecoder {
                 result.headerName = Array(header.text("name").utf8)
                 result.headerValue = Array((header.optionalText("value") ?? "").utf8)
                 if !result.headerName.isEmpty, !ConfigurationDecoder.isToken(result.headerName) {
-                    problems.report(header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
+                    problems.report(
+                        header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
                 }
             }
             result.upgradesToWebSocket = route.optionalText("upgrade") == "websocket"
@@ -92,7 +93,8 @@ extension ConfigurationDecoder {
             }
             if data.count > OwnAnswer.longestPage {
                 problems.report(
-                    section.line(of: "file"), "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
+                    section.line(of: "file"),
+                    "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
             }
             pages.append(ErrorPage(status: status, type: Array(type.utf8), body: Array(data.prefix(OwnAnswer.longestPage))))
         }

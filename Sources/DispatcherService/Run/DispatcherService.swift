@@ -71,7 +71,9 @@ public struct DispatcherService {
         return made
     }
 
-    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError) -> LiveLoop {
+    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError)
+        -> LiveLoop
+    {
         let client = configuration.clientSide
         let server = configuration.serverSide
         let seed = try Self.randomBits()
