@@ -30,7 +30,9 @@ def make_pages(folder: Path) -> None:
 
 
 def settings(folder: Path, address: str) -> str:
-    modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in ("mpm_prefork", "authz_core", "cgi", "alias", "env"))
+    modules = "\n".join(
+        f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in ("mpm_prefork", "authz_core", "cgi", "alias", "env")
+    )
     return f"""ServerRoot {folder}
 ServerName load
 PidFile {folder}/apache.pid
@@ -104,14 +106,14 @@ class Apache(Process):
         return any(line.split()[1].endswith(f":{PORT:04X}") and line.split()[3] == "0A" for line in text.splitlines()[1:])
 
     def state(self) -> ServerState:
-        """Requests that it has answered with 200, by its log. How many are at work it does not say."""
+        """Requests that it has answered with 200, by its log. How many are at work it does not say; each costs one."""
         with self._access_log.open("rb") as log:
             log.seek(self._read)
             text = log.read()
         whole = text[: text.rfind(b"\n") + 1]
         self._read += len(whole)
         self._completed += whole.split().count(b"200")
-        return ServerState(time.monotonic(), self._completed, 0, 0)
+        return ServerState(time.monotonic(), self._completed, 0, 0, self._completed)
 
     def stop(self, timeout: float = 5) -> int:
         """At once: what is at work is thrown away."""

@@ -25,6 +25,7 @@ class ServerState:
     completed: int
     integral: float  # of the requests at work over time, seconds
     at_work: int
+    work: float  # that was completed, in units: one for a request, on average
 
     def rate_since(self, before: ServerState) -> float:
         return (self.completed - before.completed) / (self.time - before.time)
@@ -75,7 +76,7 @@ class Thrasher(Process):
     def state(self) -> ServerState:
         _, _, text = self.ask("GET", "/state")
         found = json.loads(text)
-        return ServerState(found["time"], found["completed"], found["integral"], found["at_work"])
+        return ServerState(found["time"], found["completed"], found["integral"], found["at_work"], found["work"])
 
     def control(self, **values: float) -> None:
         """capacity=F, stall=MS, fail=P."""

@@ -9,7 +9,7 @@
  * busy machine: only the sending of an answer may be late.
  *
  *   GET /cost/C              a request of C units (any other path: 1); 200
- *   GET /state               what it did, as JSON: counters since the start, and the time integral of N, from which N and X follow
+ *   GET /state               what it did, as JSON: counters since the start, the time integral of N, and the work, from which N and X follow
  *   GET /status              200 with X-Load: requests at work, and those that wait
  *   POST /control?KEY=VALUE[&...]    capacity=F (the law's gain, times F), stall=MS (no work is done for so long), fail=P (of the
  *                            requests, 0 to 1, are answered 503 at once); 200, or 400 when there is no such key or value
@@ -48,7 +48,7 @@ struct connection {
 };
 static struct connection connection[MOST];
 static int heap[MOST], at_work, first_waiting = -1, last_waiting = -1, waiting, first_free = -1, listener, epoll, open_connections;
-static double gain = 60, sigma = 0.02, kappa = 0.003, capacity = 1, failing, share, last, stalled_until, integral;
+static double gain = 60, sigma = 0.02, kappa = 0.003, capacity = 1, failing, share, last, stalled_until, integral, work;
 static int workers = 256, constant, answer_bytes = 200, listening = 1;
 static uint64_t state = 1;
 static long long completed, refused, abandoned, bad, accepted, most_at_work;
@@ -143,7 +143,7 @@ static void advance(double t) {
         if (need > 0) { integral += need * at_work; last += need; }
         int i = heap[0];
         share = connection[i].finish;
-        pop(); completed++;
+        pop(); completed++; work += connection[i].cost;
         fill();
         work_done(i);
     }
@@ -181,9 +181,9 @@ static void asked(int i, const char *method, char *path) {
         int n = snprintf(text, sizeof text,
                          "{\"time\": %.6f, \"at_work\": %d, \"waiting\": %d, \"work_rate\": %.3f, \"capacity\": %g, \"fail\": %g, \"completed\": %lld, "
                          "\"refused\": %lld, \"abandoned\": %lld, \"bad_requests\": %lld, \"accepted\": %lld, \"connections\": %d, "
-                         "\"most_at_work\": %lld, \"integral\": %.6f}\n",
+                         "\"most_at_work\": %lld, \"integral\": %.6f, \"work\": %.6f}\n",
                          last, at_work, waiting, last < stalled_until ? 0 : rate(at_work), capacity, failing, completed, refused, abandoned, bad,
-                         accepted, open_connections, most_at_work, integral);
+                         accepted, open_connections, most_at_work, integral, work);
         answer(i, 200, "", text, n);
         return;
     }
