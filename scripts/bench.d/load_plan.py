@@ -14,7 +14,6 @@ import load_contenders
 import load_runs
 from load_contenders import FIXED, HOLD, OPTIMISE, Contender, Sluice, Tuning
 from load_runs import Event, Load, Observation
-from sluicelab.loading import arrivals
 from sluicelab.loading.farm import Farm, Server, Thrashers
 from sluicelab.loading.law import Curve, Point
 from sluicelab.loading.thrasher import Thrasher
@@ -167,7 +166,7 @@ class Bench:
             self.progress.now(f"sweep: limit {limit}")
             load = Load(0, self.lengths.sweep, self.lengths.sweep_warm_up, True, SWEEP_USERS, SWEEP_PATIENCE_MS, self.farm.path, self.seed)
             seen = load_runs.run(contender, self.farm, Tuning(limit, (1, 2), limit), load, self.folder / f"sweep-{limit}")
-            rate = arrivals.answered(seen.numbers)
+            rate = seen.rate
             # In requests of average cost: what costs happened to be drawn in these seconds is not the limit's doing.
             points.append(Point(limit, rate * seen.mean_cost, seen.response))
             exact = seen.response * LITTLE_TIMES <= self.lengths.sweep

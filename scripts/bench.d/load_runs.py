@@ -51,7 +51,7 @@ class Observation:
     numbers: dict[str, Any]
     rate: float  # answers (200) a second that the servers gave, to whomever
     at_work: float  # on average, as the servers say; 0 where they do not
-    mean_cost: float  # of the requests that the servers answered, as it was drawn; 1 where the servers do not say
+    mean_cost: float  # work that the servers did for each answer, in units: what costs were drawn; 1 where they do not say
     response: float  # seconds from dispatch to the response's head, as the dispatcher measured; 0 where there is none
     busy: float  # share of all processors
     trace: Trace = field(default_factory=Trace)

@@ -25,7 +25,7 @@ class ServerState:
     completed: int
     integral: float  # of the requests at work over time, seconds
     at_work: int
-    work: float  # that was completed, in units: one for a request, on average
+    work: float  # that was done, in units: one for a request, on average
 
     def rate_since(self, before: ServerState) -> float:
         return (self.completed - before.completed) / (self.time - before.time)

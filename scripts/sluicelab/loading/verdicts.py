@@ -23,6 +23,11 @@ def regret(goodput: float, best: float) -> float:
     return 1 - goodput / best if best else 0.0
 
 
+def fair(entry: dict[str, Any], field: str = "goodput") -> float:
+    """In requests of average cost, as the sweep's: what costs happened to be drawn in these seconds is nobody's merit."""
+    return float(entry[field] * entry["mean_cost"])
+
+
 def judge(run: dict[str, Any], figures: Figures) -> None:
     """All that the run has figures for. What was not run is not judged."""
     _sweep(run["sweep"], figures)
@@ -48,7 +53,7 @@ def _curve(curve: list[dict[str, Any]], best_rate: float, figures: Figures) -> N
         for name, most in REGRET_MOST.items():
             one = by.get((name, load))
             if best and one:
-                figures.at_most(f"{name}: regret at {load:g} x the peak", regret(one["goodput"], best["goodput"]), most)
+                figures.at_most(f"{name}: regret at {load:g} x the peak", regret(fair(one), fair(best)), most)
     if not loads:
         return
     highest = loads[-1]
@@ -57,10 +62,10 @@ def _curve(curve: list[dict[str, Any]], best_rate: float, figures: Figures) -> N
         one = by.get((name, highest))
         if one is None:
             continue
-        share = one["goodput"] * one["mean_cost"] / best_rate  # in requests of average cost, as the sweep's
+        share = fair(one) / best_rate
         figures.at_least(f"{name}: goodput at {highest:g} x the peak, as a share of the sweep's best rate", share, PEAK_SHARE_LEAST)
         if uncontrolled:
-            times = one["server_rate"] / max(uncontrolled["server_rate"], 1e-9)
+            times = fair(one, "server_rate") / max(fair(uncontrolled, "server_rate"), 1e-9)
             what = f"{name}: the server's rate at {highest:g} x the peak, beside that of the same server uncontrolled"
             figures.at_least(what, times, TIMES_UNCONTROLLED_LEAST, "times")
 
@@ -93,6 +98,6 @@ def _disturbance(entry: dict[str, Any], all_entries: list[dict[str, Any]], figur
     if best is None:
         figures.note(f"{name}, {what}: goodput a second, and at the end", f"{entry['goodput']:.1f}, {entry['goodput_end']:.1f}")
         return
-    figures.note(f"{name}, {what}: regret over the whole", f"{regret(entry['goodput'], best['goodput']):.3f}")
+    figures.note(f"{name}, {what}: regret over the whole", f"{regret(fair(entry), fair(best)):.3f}")
     share = entry["goodput_end"] / max(best["goodput_end"], 1e-9)
     figures.at_least(f"{name}, {what}: goodput at the end, as a share of the best fixed limit's", share, RECOVERED_LEAST)

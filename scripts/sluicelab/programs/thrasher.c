@@ -9,7 +9,7 @@
  * busy machine: only the sending of an answer may be late.
  *
  *   GET /cost/C              a request of C units (any other path: 1); 200
- *   GET /state               what it did, as JSON: counters since the start, the time integral of N, and the work, from which N and X follow
+ *   GET /state               what it did, as JSON: counters since the start, the time integral of N, and the work done, from which N and X follow
  *   GET /status              200 with X-Load: requests at work, and those that wait
  *   POST /control?KEY=VALUE[&...]    capacity=F (the law's gain, times F), stall=MS (no work is done for so long), fail=P (of the
  *                            requests, 0 to 1, are answered 503 at once); 200, or 400 when there is no such key or value
@@ -137,13 +137,13 @@ static void advance(double t) {
         if (!at_work) { last = t; return; }
         double each = rate(at_work) / at_work, need = (connection[heap[0]].finish - share) / each;
         if (last + need > t) {
-            integral += (t - last) * at_work; share += (t - last) * each; last = t;
+            integral += (t - last) * at_work; share += (t - last) * each; work += (t - last) * each * at_work; last = t;
             return;
         }
-        if (need > 0) { integral += need * at_work; last += need; }
+        if (need > 0) { integral += need * at_work; work += need * each * at_work; last += need; }
         int i = heap[0];
         share = connection[i].finish;
-        pop(); completed++; work += connection[i].cost;
+        pop(); completed++;
         fill();
         work_done(i);
     }
