@@ -6,6 +6,7 @@ import argparse
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,12 @@ def main(words: list[str]) -> int:
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir="/var/tmp"))
     folder.chmod(0o755)
     progress, begun = Progress(tell), time.monotonic()
+    lengths = SHORT if chosen.short else FULL
+    if chosen.backend == "apache":  # which starts its processes one after the other, as they are needed
+        lengths = replace(lengths, sweep_warm_up=lengths.sweep_warm_up + 3, warm_up=lengths.warm_up + 3)
     bench = Bench(
         farm=farm,
-        lengths=SHORT if chosen.short else FULL,
+        lengths=lengths,
         contenders=[CONTENDERS[name] for name in names],
         folder=folder,
         reuse=chosen.keep_alive,

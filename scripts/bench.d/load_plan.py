@@ -167,22 +167,26 @@ class Bench:
             load = Load(0, self.lengths.sweep, self.lengths.sweep_warm_up, True, SWEEP_USERS, SWEEP_PATIENCE_MS, self.farm.path, self.seed)
             seen = load_runs.run(contender, self.farm, Tuning(limit, (1, 2), limit), load, self.folder / f"sweep-{limit}")
             rate = seen.rate
-            # In requests of average cost: what costs happened to be drawn in these seconds is not the limit's doing.
-            points.append(Point(limit, rate * seen.mean_cost, seen.response))
-            exact = seen.response * LITTLE_TIMES <= self.lengths.sweep
-            little = abs(limit - rate * seen.response) / limit if exact else None
+            # Where a response takes longer than what was measured, only the quick ones have come: Little's law tells the time then.
+            active = fmean(sample.active for sample in seen.trace.between(self.lengths.sweep_warm_up))
+            exact = active / max(rate, 1e-9) * LITTLE_TIMES <= self.lengths.sweep
+            response = seen.response if exact else active / max(rate, 1e-9)
+            little = abs(active - rate * seen.response) / active if exact else None
+            points.append(Point(limit, rate * seen.mean_cost, response))
             documents.append(
                 {
                     "limit": limit,
+                    # In requests of average cost: what costs happened to be drawn in these seconds is not the limit's doing.
                     "rate": rate * seen.mean_cost,
                     "answered": rate,
-                    "response": seen.response,
+                    "response": response,
+                    "active": active,
                     "at_work": seen.at_work,
                     "little": little,
                     "busy": seen.busy,
                 }
             )
-            self.progress.tell(f"    {rate:8.1f} a second, {1000 * seen.response:8.1f} ms each")
+            self.progress.tell(f"    {rate:8.1f} a second, {1000 * response:8.1f} ms each")
         curve = Curve(points)
         tuning = Tuning.of(curve)
         document: dict[str, Any] = {
