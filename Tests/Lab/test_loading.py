@@ -209,7 +209,8 @@ def test_each_thing_that_is_wanted_can_be_missed() -> None:
     assert any("as a share of the sweep's best" in text for text in spoilt("curve", 3, goodput=470))
     assert any("uncontrolled" in text for text in spoilt("curve", 0, server_rate=170))
     assert any("windows from a limit of one" in text for text in spoilt("convergence", 0, windows=21))
-    assert any("not there after" in text for text in spoilt("convergence", 3, reached=False, variation=None))
+    assert any("not there after" in text for text in spoilt("convergence", 3, reached=False, windows=41, variation=None))
+    assert not spoilt("convergence", 3, reached=False, windows=12, variation=None), "too short a run says nothing"
     assert any("variation" in text for text in spoilt("convergence", 2, variation=0.21))
     assert any("at the end" in text for text in spoilt("disturbances", 1, goodput_end=430))
     assert any("drift" in text for text in spoilt("disturbances", 2, drift=2))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import load_report
+import load_runs
 from load_contenders import CONTENDERS
 from load_plan import FULL, SHORT, Bench, Progress
 from measure import now, tell
@@ -63,6 +64,9 @@ def main(words: list[str]) -> int:
     if chosen.backend == "thrasher":
         farm = Thrashers(Law(chosen.gain, chosen.sigma, chosen.kappa), chosen.cost)
     network.hold("scripts/bench load")
+    busy = load_runs.machine_busy(2)
+    if busy > 0.2:
+        tell(f"the processors are {busy:.0%} busy with something else: what is measured will be the worse for it")
     network.down()
     network.up(servers=3)
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir="/var/tmp"))
@@ -104,7 +108,7 @@ def main(words: list[str]) -> int:
     run = {
         "time": now() + " UTC",
         "seconds": round(time.monotonic() - begun),
-        "machine": load_report.machine(chosen.backend),
+        "machine": {**load_report.machine(chosen.backend), "busy_before": round(busy, 2)},
         "settings": {**settings, "contenders": names, "parts": list(bench.only)},
         "backend": farm.document(),
         **measured,

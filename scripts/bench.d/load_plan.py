@@ -17,7 +17,7 @@ from load_runs import Event, Load, Observation
 from sluicelab.loading.farm import Farm, Server, Thrashers
 from sluicelab.loading.law import Curve, Point
 from sluicelab.loading.thrasher import Thrasher
-from sluicelab.loading.traces import convergence, rate_between, variation
+from sluicelab.loading.traces import Trace, convergence, rate_between, variation
 
 SWEEP_USERS = 640  # of the closed loop: more than twice the greatest limit
 SWEEP_PATIENCE_MS = 60_000
@@ -37,8 +37,9 @@ class Lengths:
     curve: float
     warm_up: float
     settle: float  # for a limit that moves to find its place
-    from_one: float
+    from_one: float  # at most: a run ends when the limit has been right for `rest`
     from_maximum: float
+    rest: float
     capacity: tuple[float, ...]  # as it is, halved, as it was, doubled, as it was; may end earlier
     stalls: float
     mixed: float
@@ -55,8 +56,9 @@ FULL = Lengths(
     curve=10,
     warm_up=3,
     settle=14,
-    from_one=30,
-    from_maximum=36,
+    from_one=45,
+    from_maximum=80,
+    rest=15,
     capacity=(10, 12, 12, 12, 14),
     stalls=32,
     mixed=24,
@@ -72,8 +74,9 @@ SHORT = Lengths(
     curve=3,
     warm_up=1,
     settle=6,
-    from_one=9,
-    from_maximum=14,
+    from_one=10,
+    from_maximum=20,
+    rest=5,
     capacity=(4, 4, 5),
     stalls=0,
     mixed=0,
@@ -255,11 +258,18 @@ class Bench:
             asked = self._load(2 * curve.best_rate, seconds, 0)
             begun = load_contenders.from_limit(contender, 1 if start == "one" else MOST)
             tuning = self._tuning(curve)
-            seen = load_runs.run(begun, self.farm, tuning, asked, self.folder / f"convergence-{start}")
             is_right, goal = self._goal(contender, curve, tuning)
+            rest = min(self.lengths.rest, seconds / 2)
+
+            def enough(trace: Trace) -> bool:
+                found = convergence(trace, is_right)
+                return found.reached and trace.samples[-1].time - trace.samples[0].time >= found.seconds + rest
+
+            seen = load_runs.run(begun, self.farm, tuning, asked, self.folder / f"convergence-{start}", enough=enough)
             result = convergence(seen.trace, is_right)
-            steady = [sample.limit for sample in seen.trace.between(max(result.seconds, seconds / 2))]
+            steady = [sample.limit for sample in seen.trace.between(seen.trace.samples[0].time + result.seconds)]
             entry = {
+                **self._cell(seen, 0),
                 "contender": contender.name,
                 "from": start,
                 "goal": goal,
@@ -269,7 +279,6 @@ class Bench:
                 "variation": variation(steady) if result.reached and len(steady) >= 5 else None,
                 "limit_end": seen.trace.samples[-1].limit,
                 "trace": seen.trace.document(),
-                **self._cell(seen, 0),
             }
             found.append(entry)
             there = f"in {result.windows:.0f} windows, {result.seconds:.1f} s" if result.reached else "NOT there"
@@ -325,6 +334,7 @@ class Bench:
             first = trace.samples[0].limit if trace.samples else 0.0
             found.append(
                 {
+                    **self._cell(seen, 0),
                     "name": name,
                     "title": title,
                     "contender": contender.name,
@@ -335,7 +345,6 @@ class Bench:
                     "drift": max((abs(sample.limit - first) for sample in trace.samples), default=0.0),
                     "good_by_second": [rate_between(slices, slice_ms, "good", second, second + 1) for second in range(math.floor(seconds))],
                     "trace": trace.document(),
-                    **self._cell(seen, 0),
                 }
             )
             self._say(seen)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from signal import SIGTERM
 from typing import Any
 
 from load_contenders import Contender, Tuning
@@ -78,6 +79,14 @@ def _mark(servers: Sequence[Server], dispatcher: Dispatcher | None) -> _Mark:
     return _Mark([server.state() for server in servers], total, count, machine_busy_seconds())
 
 
+def machine_busy(seconds: float) -> float:
+    """Share of all processors over that time."""
+    before = machine_busy_seconds()
+    time.sleep(seconds)
+    after = machine_busy_seconds()
+    return (after[0] - before[0]) / max(after[1] - before[1], 1e-9)
+
+
 def sample(dispatcher: Dispatcher) -> Sample:
     """A scrape; its time is the machine's monotonic clock's."""
     metrics = dispatcher.metrics
@@ -95,9 +104,17 @@ def sample(dispatcher: Dispatcher) -> Sample:
 
 
 def run(
-    contender: Contender, farm: Farm, tuning: Tuning, load: Load, folder: Path, servers: int = 1, events: Sequence[Event] = ()
+    contender: Contender,
+    farm: Farm,
+    tuning: Tuning,
+    load: Load,
+    folder: Path,
+    servers: int = 1,
+    events: Sequence[Event] = (),
+    enough: Callable[[Trace], bool] = lambda trace: False,
 ) -> Observation:
-    """Starts all, watches, and ends all. A contender that does not start ends it with what it said."""
+    """Starts all, watches, and ends all; earlier than planned when `enough` was seen. A contender that does not start ends it with what it
+    said."""
     folder.mkdir(parents=True, exist_ok=True)
     running = farm.start(folder.parent / "servers", servers, load.seed)
     process = None
@@ -129,7 +146,9 @@ def run(
             passed = time.monotonic() - begin
             if not marks and passed >= load.warm_up:
                 marks.append(_mark(running, dispatcher))
-            if passed >= load.whole:
+            if passed >= load.whole or (len(trace.samples) % SAMPLES_A_SECOND == 0 and enough(trace)):
+                if passed < load.whole:
+                    generator.signal(SIGTERM)
                 marks.append(_mark(running, dispatcher))
                 break
             while pending and passed >= pending[0].at:

@@ -78,6 +78,8 @@ def _convergence(entry: dict[str, Any], figures: Figures) -> None:
     what = f"{name}: windows from {'a limit of one' if start == 'one' else 'the maximum'} to {entry['goal']}"
     if entry["reached"]:
         figures.at_most(what, entry["windows"], most, "windows")
+    elif entry["windows"] < most:
+        figures.note(what, f"not there after {entry['windows']:.0f} of {most} windows, and the run was over")
     else:
         figures.true(
             what, False, f"not there after {entry['windows']:.0f} windows, {entry['seconds']:.0f} s; the limit is {entry['limit_end']:.0f}"
