@@ -4,8 +4,8 @@ import Foundation
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sluice", abstract: "Keys, a device and an application server, to try a push service with.",
-        subcommands: [KeysCommand.self, ListenCommand.self, PushCommand.self])
+        commandName: "sluice", abstract: "For operators of a dispatcher: look at it and change it. For those who try a push service: keys, a device, an application server.",
+        subcommands: [KeysCommand.self, ListenCommand.self, PushCommand.self, CtlCommand.self, TopCommand.self])
 
     /// Runs the command that the process was started with.
     static func parseAndRun() async throws {

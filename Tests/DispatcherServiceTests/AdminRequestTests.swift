@@ -23,8 +23,31 @@ struct AdminRequestTests {
     }
 
     @Test func aLimitIsSet() throws {
-        #expect(try request("POST", Self.server, "{\"limit\": 12}") == .setLimit(pool: 0, server: 1, limit: 12))
-        #expect(try request("POST", "/pools/web/servers/10.77.2.12%3A8080", "{\"limit\": 0}") == .setLimit(pool: 0, server: 1, limit: 0))
+        #expect(try request("POST", Self.server, "{\"limit\": 12}") == .change(pool: 0, server: 1, ServerChange(limit: 12)))
+        #expect(try request("POST", "/pools/web/servers/10.77.2.12%3A8080", "{\"limit\": 0}") == .change(pool: 0, server: 1, ServerChange(limit: 0)))
+    }
+
+    @Test func stateWeightAndBandAreSet() throws {
+        #expect(
+            try request("POST", Self.server, "{\"state\": \"drain\", \"weight\": 3}")
+                == .change(pool: 0, server: 1, ServerChange(order: .drain, weight: 3)))
+        let held = TestConfigurations.least.replacingOccurrences(
+            of: "  - name: web", with: "  - name: web\n    limit: { control: { hold: average-response-time, to: 20ms } }")
+        let configuration = try TestConfigurations.read(held)
+        func band(_ text: String) -> AdminRequest {
+            AdminRequest(method: "POST", target: Self.server, body: Array("{\"band\": \(text)}".utf8), configuration: configuration)
+        }
+        #expect(
+            band("{\"from\": \"5ms\", \"to\": \"30ms\"}")
+                == .change(pool: 0, server: 1, ServerChange(band: .init(low: 0.005, high: 0.03))))
+        #expect(band("{\"to\": \"1s\"}") == .change(pool: 0, server: 1, ServerChange(band: .init(low: nil, high: 1))))
+        for wrong in ["{}", "5", "{\"from\": 5}", "{\"from\": \"9ms\", \"to\": \"8ms\"}", "{\"low\": \"9ms\"}"] {
+            guard case .refused(let response) = band(wrong) else {
+                Issue.record("taken: \(wrong)")
+                continue
+            }
+            #expect(response.status == 400 && String(decoding: response.body, as: UTF8.self).contains("band"), "\(wrong)")
+        }
     }
 
     @Test(arguments: ["/", "/metric", "/pools", "/pools/web", "/pools/web/servers", "/pools/web/server/10.77.2.12:8080"])
@@ -48,7 +71,10 @@ struct AdminRequestTests {
     ])
     func badBodiesAreRefused(_ body: String) throws { #expect(try refusal("POST", Self.server, body).status == 400) }
 
-    @Test(arguments: ["state", "weight", "band"]) func whatIsNotBuiltIsSaid(_ key: String) throws {
-        #expect(try refusal("POST", Self.server, "{\"\(key)\": 1}") == (501, "{\"error\":\"not supported yet: \(key)\"}\n"))
+    @Test(arguments: [
+        ("{\"state\": \"off\"}", "state must be one of ready, drain, down"), ("{\"weight\": 0}", "weight must be a whole number from 1 to 65535"),
+        ("{\"band\": {\"to\": \"1s\"}}", "band: no metric is held in this pool (limit.control)"), ("{\"colour\": 1}", "unknown key: colour"),
+    ]) func whatIsWrongIsSaid(_ body: String, _ reason: String) throws {
+        #expect(try refusal("POST", Self.server, body) == (400, "{\"error\":\"\(reason)\"}\n"))
     }
 }

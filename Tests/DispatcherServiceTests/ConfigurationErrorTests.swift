@@ -39,7 +39,8 @@ struct ConfigurationErrorTests {
         // Keys.
         top("colour: red", "unknown key: colour"),
         service("limits: { heads: 1KiB }", "unknown key: services[].limits.heads"),
-        pool("health: { paths: / }", "not supported yet: pools[].health ({ paths: / })", "unknown key: pools[].health.paths"),
+        pool(
+            "health: { paths: / }", "pools[].health: it needs a path, or tcp: true, and not both", "unknown key: pools[].health.paths"),
         Case(replace: "  interface: fe0", with: "  capture-memory: 1MiB", said: ["@:2: client-side.interface: this key is missing"]),
         Case(replace: "  source-addresses: [10.77.2.200]\n", with: "", said: ["@:4: server-side.source-addresses: this key is missing"]),
         Case(replace: "    listen: 10.77.1.100:80\n", with: "", said: ["@:7: services[].listen: this key is missing"]),
@@ -115,7 +116,6 @@ struct ConfigurationErrorTests {
             ]),
 
         // Not built.
-        top("stop: { tunnels-per-second: 5 }", "not supported yet: stop.tunnels-per-second (5)"),
         top("shards: 2", "not supported yet: shards (2)"),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         Case(
@@ -131,35 +131,43 @@ struct ConfigurationErrorTests {
             "services[].limits: per-client-connections 6 is more than connections 5"),
         Case(
             replace: "      - pool: web",
-            with: "      - { host: a.example, method: [GET, HEAD], header: { name: X-A, value: b }, pool: web }",
+            with: "      - { method: [GET, \"HE AD\"], header: { name: \"X A\", value: b }, pool: web }",
             said: [
-                "@:10: not supported yet: services[].routes[].host (a.example)",
-                "@:10: not supported yet: services[].routes[].method ([GET, HEAD])",
-                "@:10: not supported yet: services[].routes[].header ({ name: X-A, value: b })",
+                "@:10: services[].routes[].method: HE AD is not a method",
+                "@:10: services[].routes[].header.name: X A is not a field's name",
             ]),
         Case(
-            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, weight: 2 }",
-            said: ["@:14: not supported yet: pools[].servers[].weight (2)"]),
+            replace: "      - pool: web", with: "      - { header: { value: b }, pool: web }",
+            said: ["@:10: services[].routes[].header.name: this key is missing"]),
         Case(
-            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, backup: true }",
-            said: ["@:14: not supported yet: pools[].servers[].backup (true)"]),
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, weight: 0 }",
+            said: ["@:14: pools[].servers[].weight: 0 is less than 1"]),
         Case(
-            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, capacity: 9 }",
-            said: ["@:14: not supported yet: pools[].servers[].capacity (9)"]),
-        pool("balance: least-connections", "not supported yet: pools[].balance (least-connections)"),
-        pool("balance: \"hash: header X-User\"", "not supported yet: pools[].balance (hash: header X-User)"),
-        pool("queue: { refuse-with: answer }", "not supported yet: pools[].queue.refuse-with (answer)"),
+            replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, capacity: 1 }",
+            said: ["@:14: pools[].servers[].capacity: the limit stays below capacity 1, which leaves no room above minimum 1"]),
+        pool(
+            "balance: random",
+            "pools[].balance: random is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""),
+        pool("queue: { refuse-with: silence }", "pools[].queue.refuse-with: silence is not one of reset, answer"),
         pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
-        pool("slow-start: 30s", "not supported yet: pools[].slow-start (30s)"),
         pool("l4: { cookie: true }", "not supported yet: pools[].l4.cookie (true)"),
-        pool("health: { path: /status }", "not supported yet: pools[].health ({ path: /status })"),
-        pool("ejection: { failures: 5, time: 10s }", "not supported yet: pools[].ejection ({ failures: 5, time: 10s })"),
+
+        // Health.
+        pool("health: { path: status }", "pools[].health.path: status is not a path; it begins with / and has no space"),
+        pool("health: { path: /, tcp: true }", "pools[].health: it needs a path, or tcp: true, and not both"),
+        pool("health: { path: /, every: 0s }", "pools[].health.every: 0 leaves no time; it must be more"),
+        pool("health: { path: /, expect: [200, 700] }", "pools[].health.expect: 700 is not a status from 200 to 599"),
         pool(
-            "limit: { control: { hold: average-response-time, from: 5ms, to: 20ms } }",
-            "not supported yet: pools[].limit.control ({ hold: average-response-time, from: 5ms, to: 20ms })"),
-        pool("limit: { control: { optimise: throughput } }", "not supported yet: pools[].limit.control ({ optimise: throughput })"),
+            "health: { tcp: true, report-header: X-Load }",
+            "pools[].health.report-header: it is the name of a field in the answer to health.path"),
+        pool("ejection: { failures: 0 }", "pools[].ejection.failures: 0 is less than 1"),
         pool(
-            "tunnels: { control: { hold: reported, from: 1 } }", "not supported yet: pools[].tunnels.control ({ hold: reported, from: 1 })"),
+            "limit: { control: { hold: reported, from: 1, to: 4 } }",
+            "pools[].limit.control: what a server reports comes with its health answer; name health.report-header"),
+        pool(
+            "tunnels: { control: { hold: request-rate, from: 1 } }",
+            "pools[].tunnels.control: { hold: request-rate, from: 1 } says nothing about tunnels; it is fixed or { hold: reported, from:, to: }"
+        ),
 
         // Bands.
         pool(
@@ -174,6 +182,21 @@ struct ConfigurationErrorTests {
             "limit: { control: { hold: average-response-time, from: 5 } }",
             "pools[].limit.control: 5 is not a duration; write a whole number with ms, s, m or h"),
         pool("limit: { control: { hold: reported, above: 5 } }", "unknown key: pools[].limit.control.above"),
+        pool("limit: { control: { optimise: luck } }", "pools[].limit.control: { optimise: luck } is not { optimise: throughput }"),
+        pool("limit: { control: { optimise: throughput, from: 1 } }", "unknown key: pools[].limit.control.from"),
+        pool("limit: { control: { hold: request-rate, from: 0 } }", "pools[].limit.control: a band's ends must be above zero"),
+        pool(
+            "limit: { maximum: 4, control: { hold: average-response-time, from: 10ms, to: 14ms } }",
+            "pools[].limit.control: the band cannot hold, one connection of 4 moves the metric by more than from 10ms to 14ms; make it wider"),
+        pool(
+            "limit: { control: { stored: { raise-above: 2, lower-below: 5 } } }",
+            "pools[].limit.control.stored: lower-below 5 is more than raise-above 2"),
+        pool(
+            "limit: { control: { stored: { raise-above: 2 } } }",
+            "pools[].limit.control.stored: raise-above and lower-below are both needed"),
+        pool(
+            "limit: { control: { stored: { raise-above: 9, lower-below: 5 }, from: 1ms } }",
+            "pools[].limit.control: a band needs the metric that it holds (hold:)"),
         pool(
             "limit: { control: magic }",
             "pools[].limit.control: magic is not fixed, { hold: ... }, { optimise: throughput } or { stored: ... }"),

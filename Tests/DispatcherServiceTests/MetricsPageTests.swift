@@ -63,7 +63,7 @@ struct MetricsPageTests {
     }
 
     @Test func everyLineIsWellFormed() throws {
-        let sample = try Regex("sluice_[a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\\})? [0-9]+(\\.[0-9]+)?")
+        let sample = try Regex("sluice_[a-z_]+(\\{[a-z]+=\"[^\"]*\"(,[a-z]+=\"[^\"]*\")*\\})? -?[0-9]+(\\.[0-9]+)?")
         for line in try page() where !line.hasPrefix("#") { #expect(line.wholeMatch(of: sample) != nil, "\(line)") }
         for line in try page() where line.hasPrefix("#") { #expect(line.hasPrefix("# HELP sluice_") || line.hasPrefix("# TYPE sluice_")) }
     }
@@ -84,7 +84,18 @@ struct MetricsPageTests {
         "sluice_egress_errors_total{side=\"client\"} 7", "sluice_next_hop_drops_total{side=\"server\",reason=\"unresolved\"} 3",
         "sluice_next_hop_drops_total{side=\"client\",reason=\"no-route\"} 0", "sluice_neighbours{side=\"server\"} 2",
         "sluice_neighbours{side=\"client\"} 0", "sluice_neighbour_failures_total{side=\"server\"} 1",
-        "sluice_controller_state{state=\"fixed\"} 1", "sluice_staging_bytes 131072",
+        "sluice_controller_state{pool=\"web\",server=\"10.77.2.11:8080\",state=\"hold\"} 1",
+        "sluice_controller_state{pool=\"web\",server=\"10.77.2.11:8080\",state=\"fixed\"} 0",
+        "sluice_controller_state{pool=\"web\",server=\"10.77.2.12:8080\",state=\"fixed\"} 1",
+        "sluice_server_metric{pool=\"web\",server=\"10.77.2.11:8080\",metric=\"request-rate\"} 25",
+        "sluice_server_metric{pool=\"web\",server=\"10.77.2.11:8080\",metric=\"average-response-time\"} 0.02",
+        "sluice_server_band_low{pool=\"web\",server=\"10.77.2.11:8080\",metric=\"average-response-time\"} 0.00001",
+        "sluice_server_band_high{pool=\"web\",server=\"10.77.2.11:8080\",metric=\"average-response-time\"} 0.025",
+        "sluice_server_saturated{pool=\"web\",server=\"10.77.2.11:8080\"} 1",
+        "sluice_server_elasticity{pool=\"web\",server=\"10.77.2.11:8080\"} -0.25",
+        "sluice_server_state{pool=\"web\",server=\"10.77.2.12:8080\",state=\"drain\"} 1",
+        "sluice_server_state{pool=\"web\",server=\"10.77.2.12:8080\",state=\"up\"} 0",
+        "sluice_health_checks_total{pool=\"web\",server=\"10.77.2.11:8080\",result=\"timeout\"} 3", "sluice_over_limit_total 0", "sluice_staging_bytes 131072",
         "sluice_responses_total{delivery=\"staged\"} 5", "sluice_responses_total{delivery=\"tail-kept\"} 0",
         "sluice_build_info{version=\"0.1.0\"} 1", "sluice_request_duration_seconds_bucket{phase=\"receive\",le=\"0.0001\"} 0",
         "sluice_request_duration_seconds_bucket{phase=\"receive\",le=\"0.00025\"} 1",

@@ -54,6 +54,8 @@ struct ScriptedEngine: PacketEngine, ~Copyable {
         pending = []
     }
 
+    mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) {}
+
     func snapshot(at now: Instant) -> Snapshot {
         var snapshot = Snapshot()
         snapshot.timers = 42

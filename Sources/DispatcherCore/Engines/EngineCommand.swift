@@ -2,6 +2,12 @@
 public enum EngineCommand: Sendable {
     /// A server's number of permissible connections; clamped to its bounds.
     case setLimit(pool: Int, server: Int, limit: Int)
+    /// Whether a server takes new requests.
+    case order(pool: Int, server: Int, ServerOrder)
+    /// A server's part of the requests; at least 1.
+    case setWeight(pool: Int, server: Int, weight: Int)
+    /// The band of the metric that is held; ignored where none is, or where it is no band (`LimitController.setBand`).
+    case setBand(pool: Int, server: Int, low: Double?, high: Double?)
     /// Refuse new connections, finish the requests that are there, close idle connections.
     case stop
     /// Reset every connection that is left.

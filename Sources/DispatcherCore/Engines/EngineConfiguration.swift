@@ -22,6 +22,10 @@ public struct EngineConfiguration: Sendable {
     public var requestMemory = 256 << 20
     /// Upper bound of what the bodies of requests take of it: a quarter of `tcp.staging-memory`; bytes.
     public var bodyMemory = 16 << 20
+    /// How long the tunnels of a server that drains have until they are reset, and how many are reset a second, also when the dispatcher stops;
+    /// 0 = none is.
+    public var drain = Interval.seconds(10)
+    public var tunnelsPerSecond = 1_000
     /// How many finished requests may wait for `drainRecords` before further ones are counted as lost.
     public var recordCapacity = 4_096
 
@@ -77,6 +81,8 @@ public struct ServiceConfiguration: Sendable {
     /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
     public var isOwnedByKernel = false
     public var limits = ServiceLimits()
+    /// What stands in for the text of our own answers.
+    public var errorPages: [ErrorPage] = []
     /// First match wins; the last usually has no condition.
     public var routes: [RouteConfiguration]
 
@@ -84,6 +90,21 @@ public struct ServiceConfiguration: Sendable {
         self.name = name
         self.listen = listen
         self.routes = routes
+    }
+}
+
+/// The body of an answer of ours with a status.
+public struct ErrorPage: Sendable {
+    public var status: Int
+    /// Its media type.
+    public var type: [UInt8]
+    /// At most `OwnAnswer.longestPage` bytes.
+    public var body: [UInt8]
+
+    public init(status: Int, type: [UInt8], body: [UInt8]) {
+        self.status = status
+        self.type = type
+        self.body = body
     }
 }
 
@@ -115,6 +136,13 @@ public struct ServiceLimits: Sendable {
 public struct RouteConfiguration: Sendable {
     /// Bytes that the path must begin with; empty = any.
     public var pathPrefix: [UInt8] = []
+    /// The host that the request must be for, whatever the port; empty = any.
+    public var host: [UInt8] = []
+    /// The methods of which it must have one; empty = any.
+    public var methods: [[UInt8]] = []
+    /// The field that it must have, and its value; an empty value = any.
+    public var headerName: [UInt8] = []
+    public var headerValue: [UInt8] = []
     /// Only requests that ask to become a WebSocket.
     public var upgradesToWebSocket = false
     /// Index into `EngineConfiguration.pools`.

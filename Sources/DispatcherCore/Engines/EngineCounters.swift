@@ -15,6 +15,7 @@ struct EngineCounters: ~Copyable {
     var streamedRequests: UInt64 = 0
     var overLimit: UInt64 = 0
     var recordsLost: UInt64 = 0
+    var eventsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
     var idleEvictions: UInt64 = 0
 
@@ -73,6 +74,7 @@ struct EngineCounters: ~Copyable {
         out.streamedRequests = streamedRequests
         out.overLimit = overLimit
         out.recordsLost = recordsLost
+        out.eventsLost = eventsLost
         out.answersOmitted = answersOmitted
         out.idleEvictions = idleEvictions
         return out

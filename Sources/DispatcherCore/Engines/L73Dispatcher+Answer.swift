@@ -21,9 +21,9 @@ extension L73Dispatcher {
         let phase: Termination.Phase
         switch reason {
         case .queueWait: (cause, phase) = (.serverTimeout, .queue)
-        case .serverUnavailable: (cause, phase) = (.server, .connect)
+        case .serverUnavailable, .noServer: (cause, phase) = (.server, .connect)
         case .headTime, .bodyRate: (cause, phase) = (.clientTimeout, .request)
-        case .queueFull, .tunnelLimit, .clientQueueShare: (cause, phase) = (.resource, .queue)
+        case .queueFull, .tunnelLimit, .clientQueueShare, .queueHopeless: (cause, phase) = (.resource, .queue)
         case .bodyMemory: (cause, phase) = (.resource, .request)
         default: (cause, phase) = (.proxy, .request)
         }
@@ -42,10 +42,24 @@ extension L73Dispatcher {
         let answered = front.pointee.answered
         finishRecord(front, cause: cause, phase: phase, at: now)
         releaseRequest(front)
-        appendOwn(front) { room in
-            OwnAnswer.write(
-                status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
-                retryAfter: status == 503 || status == 429 ? 1 : nil, into: room)
+        let retryAfter: UInt32? = status == 503 || status == 429 ? 1 : nil
+        if let page = configuration.services[Int(front.pointee.service)].errorPages.first(where: { $0.status == status }) {
+            let room = OwnAnswer.capacity + OwnAnswer.longestType + (answered.isHead ? 0 : page.body.count)
+            appendOwn(front, room: room) { room in
+                page.type.withUnsafeBytes { type in
+                    page.body.withUnsafeBytes { body in
+                        OwnAnswer.write(
+                            status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
+                            retryAfter: retryAfter, page: (type, body), into: room)
+                    }
+                }
+            }
+        } else {
+            appendOwn(front) { room in
+                OwnAnswer.write(
+                    status: status, close: true, minorVersion: answered.minorVersion, isHead: answered.isHead,
+                    retryAfter: retryAfter, into: room)
+            }
         }
         beginClosing(front, index, refusing: true, at: now, into: &egress)
     }
@@ -57,14 +71,15 @@ extension L73Dispatcher {
     }
 
     /// Adds bytes of ours to the stream to the client. They are left out, and counted, when there is no memory or no place for them.
-    mutating func appendOwn(_ front: FrontRef, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
+    /// - Parameter room: bytes that they may take.
+    mutating func appendOwn(_ front: FrontRef, room size: Int = OwnAnswer.capacity, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
         guard let offset = front.pointee.sender.beginOwn(),
-            growOwn(front, to: offset + OwnAnswer.capacity, keeping: offset)
+            growOwn(front, to: offset + size, keeping: offset)
         else {
             counters.answersOmitted &+= 1
             return
         }
-        let room = UnsafeMutableRawBufferPointer(rebasing: front.pointee.own.bytes[offset..<offset + OwnAnswer.capacity])
+        let room = UnsafeMutableRawBufferPointer(rebasing: front.pointee.own.bytes[offset..<offset + size])
         front.pointee.sender.appendOwn(write(room))
     }
 
@@ -84,6 +99,7 @@ extension L73Dispatcher {
         buffers.give(&front.pointee.output)
         releaseBody(front)
         front.pointee.outputCount = 0
+        front.pointee.outputLead = 0
         front.pointee.bodyCount = 0
         front.pointee.decoder = nil
         front.pointee.request = nil

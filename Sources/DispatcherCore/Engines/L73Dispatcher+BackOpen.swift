@@ -3,7 +3,8 @@ extension L73Dispatcher {
     mutating func start(at now: Instant, into egress: inout Egress) {
         guard wantsStart else { return }
         wantsStart = false
-        for pool in 0..<poolCount where pools[pool].settings.open == .atStart {
+        startChecks(at: now)
+        for pool in 0..<poolCount where pools[pool].settings.open == .atStart && !pools[pool].settings.usesProxyProtocol {
             for server in pools[pool].servers {
                 while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
                     slotLinks.append(slot, to: &servers[server].opening)
@@ -15,8 +16,9 @@ extension L73Dispatcher {
 
     /// A client connected: one more back-end connection, when none is idle or being opened and the limit allows it ([0060]).
     mutating func openInAdvance(pool: Int, at now: Instant, into egress: inout Egress) {
+        guard !pools[pool].settings.usesProxyProtocol else { return }
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
-        guard let server = pools[pool].nextIdleServer(servers), servers[server].mayOpen,
+        guard let server = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, where: { $0.pointee.isIdle }), servers[server].mayOpen,
             let slot = slotLinks.popFirst(from: &servers[server].notInUse)
         else { return }
         slotLinks.append(slot, to: &servers[server].opening)
@@ -55,7 +57,7 @@ extension L73Dispatcher {
         back.pointee.acknowledgeBy = .distantFuture
         back.pointee.phaseDeadline = now + connectTimeout
         back.pointee.openedAt = .distantPast
-        servers[server].connects &+= 1
+        if back.pointee.use != .check { servers[server].connects &+= 1 }
         sendSYN(back, again: false, at: now, into: &egress)
         armBack(back, place)
     }
@@ -122,7 +124,7 @@ extension L73Dispatcher {
         let acknowledgesSYN = segment.flags.contains(.ack) && segment.acknowledgement == initial + 1
         if segment.flags.contains(.rst) {
             guard acknowledgesSYN else { return .dropped(.resetOutOfWindow) }
-            connectFailed(back, place, at: now, into: &egress)
+            connectFailed(back, place, wasRefused: true, at: now, into: &egress)
             return .consumed
         }
         guard acknowledgesSYN else {
@@ -160,8 +162,12 @@ extension L73Dispatcher {
         back.pointee.shownEdge = segment.sequence + 1
         back.pointee.openedAt = now
         back.pointee.phaseDeadline = .distantFuture
+        if back.pointee.use == .check {
+            checkOpened(back, place, at: now, into: &egress)
+            return .consumed
+        }
         let server = Int(back.pointee.server)
-        servers[server].isUp = true
+        servers[server].isReachable = true
         if back.pointee.use == .bound {
             sendRequest(back, place, at: now, into: &egress)
         } else {
@@ -173,10 +179,12 @@ extension L73Dispatcher {
     }
 
     /// No connection came about: refused, or no answer in time.
-    mutating func connectFailed(_ back: BackRef, _ place: Int, at now: Instant, into egress: inout Egress) {
+    mutating func connectFailed(_ back: BackRef, _ place: Int, wasRefused: Bool = false, at now: Instant, into egress: inout Egress) {
+        if back.pointee.use == .check { return endCheck(back, place, wasRefused ? .refused : .noConnection, at: now, into: &egress) }
         let server = Int(back.pointee.server)
         servers[server].connectFailures &+= 1
-        servers[server].isUp = false
+        servers[server].isReachable = false
+        noteFailure(server, at: now)
         let bound = back.pointee.use == .bound ? front(of: back) : nil
         closeBack(back, place, reset: false, at: now, into: &egress)
         if let (front, index) = bound {
@@ -191,14 +199,13 @@ extension L73Dispatcher {
         back.pointee.use = .none
         back.pointee.front = BackConnection.noIndex
         back.pointee.phaseDeadline = .distantFuture
-        let load = servers[server]
-        if isStopping || load.active + load.opening.count + load.idle.count >= load.limit {
-            // Above the limit: it is closed now that it is idle ([0040]).
+        if isStopping || servers[server].condition.order == .down {
             closeIdle(back, place, at: now, into: &egress)
         } else {
             slotLinks.append(place, to: &servers[server].idle)
             armBack(back, place)
+            noteExcess(server, at: now)
         }
-        serveQueue(load.pool, at: now, into: &egress)
+        serveQueue(servers[server].pool, at: now, into: &egress)
     }
 }

@@ -44,6 +44,7 @@ extension L73Dispatcher {
 
         if back.pointee.state == .closing { return receiveWhileClosing(segment, back, place, at: now, into: &egress) }
         if segment.length == 0 { return receiveBare(segment, back, at: now, into: &egress) }
+        if back.pointee.use == .check { return receiveCheck(segment, frame, back, place, at: now, into: &egress) }
         guard back.pointee.use != .none else { return receiveWhileIdle(segment, back, place, at: now, into: &egress) }
         return receiveResponse(segment, frame, back, place, at: now, into: &egress)
     }
@@ -71,6 +72,7 @@ extension L73Dispatcher {
         _ back: BackRef, _ place: Int, requestReceived: Bool, at now: Instant, into egress: inout Egress
     ) {
         let use = back.pointee.use
+        if use == .check { return endCheck(back, place, .closed, at: now, into: &egress) }
         let server = Int(back.pointee.server)
         let working = front(of: back)
         let answered =
@@ -79,13 +81,15 @@ extension L73Dispatcher {
         let received = requestReceived || back.pointee.sender.unacknowledged.isAfter(back.pointee.sender.base)
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }
+        // A kept connection that closes before it has read anything of the request is no failure: its time was over.
+        if answered || received, use != .tunnel { noteFailure(server, at: now) }
         switch use {
         case .awaitingHead:
             repeatOrAnswer(
                 front, index, mayRepeat: !answered && !front.pointee.stream.isActive && (front.pointee.isIdempotent || !received),
                 failed: server, status: 502, cause: .server, phase: .headers, at: now, into: &egress)
         case .body, .staged: truncate(front, index, at: now, into: &egress)
-        case .none, .bound, .tunnel: break
+        case .none, .bound, .tunnel, .check: break
         }
     }
 

@@ -148,7 +148,7 @@ extension L73Dispatcher {
             counters.fault(fault)
             front.pointee.stream.state = .givenUp
             return
-        case .queued: leaveQueue(front)
+        case .queued: leaveQueue(front, at: now)
         default: leaveServer(front, at: now, into: &egress)
         }
         refuse(front, index, fault, at: now, into: &egress)

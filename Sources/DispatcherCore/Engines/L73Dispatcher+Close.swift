@@ -22,7 +22,8 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.closing, _): servers[server].closing -= 1
         case (_, .tunnel): servers[server].tunnels -= 1
-        case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)
+        case (_, .check): if checks[server].place == place { checks[server].place = nil }
+        case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back, at: now)
         case (.opening, .none): slotLinks.remove(place, from: &servers[server].opening)
         case (_, .none): slotLinks.remove(place, from: &servers[server].idle)
         }
@@ -80,7 +81,7 @@ extension L73Dispatcher {
     /// Takes a request off its queue or server because its client is gone; a record says where it was.
     mutating func abandon(_ front: FrontRef, _ index: Int, cause: Termination.Cause, at now: Instant, into egress: inout Egress) {
         let phase = front.pointee.phase
-        leaveQueue(front)
+        leaveQueue(front, at: now)
         switch phase {
         case .idle, .closing: return
         case .reading: finishRecord(front, cause: cause, phase: .request, at: now)
@@ -102,7 +103,7 @@ extension L73Dispatcher {
         let back = backs.pointer(place)
         if back.pointee.use == .bound, !back.pointee.isOwn {
             let server = Int(back.pointee.server)
-            leaveSlot(back)
+            leaveSlot(back, at: now)
             back.pointee.use = .none
             back.pointee.front = BackConnection.noIndex
             slotLinks.append(place, to: &servers[server].opening)
@@ -122,7 +123,7 @@ extension L73Dispatcher {
 
     /// Gives a front-end connection's place back. Nothing of it may be on a server or in a queue.
     mutating func removeFront(_ front: FrontRef, _ index: Int, at now: Instant, inTimeWait: Bool = false) {
-        leaveQueue(front)
+        leaveQueue(front, at: now)
         isIdleNoMore(front, index)
         forgetConnection(front)
         timeWait.insert(

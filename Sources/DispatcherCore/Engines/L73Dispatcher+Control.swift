@@ -2,27 +2,60 @@ extension L73Dispatcher {
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         switch command {
         case .setLimit(let pool, let place, let limit):
-            guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return }
-            setLimit(server: pools[pool].servers.lowerBound + place, to: limit, at: now, into: &egress)
+            guard let server = server(pool, place) else { return }
+            setLimit(server: server, to: limit, at: now, into: &egress)
+        case .order(let pool, let place, let order):
+            guard let server = server(pool, place) else { return }
+            self.order(server: server, order, at: now, into: &egress)
+        case .setWeight(let pool, let place, let weight):
+            guard let server = server(pool, place) else { return }
+            servers[server].weight = max(1, weight)
+        case .setBand(let pool, let place, let low, let high):
+            guard let server = server(pool, place) else { return }
+            controls[server].controller.setBand(low: low, high: high)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }
     }
 
-    /// A higher limit serves the queue at once, a lower one closes idle connections ([0040]).
-    private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
-        servers[server].setLimit(limit)
-        while servers[server].active + servers[server].opening.count + servers[server].idle.count > servers[server].limit,
-            let slot = slotLinks.popFirst(from: &servers[server].idle)
-        {
-            closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+    /// A server's index in the table; nil = there is none such.
+    private func server(_ pool: Int, _ place: Int) -> Int? {
+        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
+        return pools[pool].servers.lowerBound + place
+    }
+
+    /// An operator's order: what a server has is finished in any case; one that is down loses its idle connections too.
+    private mutating func order(server: Int, _ order: ServerOrder, at now: Instant, into egress: inout Egress) {
+        let wasDown = servers[server].condition.order == .down
+        changeState(of: server, because: .order, at: now) { $0.order = order }
+        if order == .ready {
+            servers[server].tunnelsEndAfter = .distantFuture
+        } else if servers[server].tunnelsEndAfter == .distantFuture {
+            servers[server].tunnelsEndAfter = now + configuration.drain
+            planDrain(at: now)
         }
-        serveQueue(servers[server].pool, at: now, into: &egress)
+        if order == .down {
+            while let slot = slotLinks.popFirst(from: &servers[server].idle) {
+                closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+            }
+        } else if wasDown, pools[servers[server].pool].settings.health != nil {
+            checks[server].next = now
+            armServer(server, at: now)
+        }
+        reorderQueue(servers[server].pool, at: now, into: &egress)
+    }
+
+    /// An operator's limit; a controller goes on from there.
+    private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
+        controls[server].controller.setLimit(limit)
+        controls[server].changedLimit(at: now)
+        enforceLimit(server, at: now, into: &egress)
     }
 
     /// No new connections; idle ones are closed, the others after their request.
     private mutating func stop(at now: Instant, into egress: inout Egress) {
         isStopping = true
+        planDrain(at: now)
         for index in 0..<fronts.touched {
             let front = fronts.pointer(index)
             guard front.pointee.isOpen else { continue }
@@ -81,7 +114,7 @@ extension L73Dispatcher {
             var shown = Snapshot.Pool(name: pools[pool].settings.name)
             shown.queueLength = queues[pool].count
             shown.queueHigh = queues[pool].high
-            if let first = queues[pool].first { shown.queueOldest = now - queues[pool][first].since }
+            if let oldest = queues[pool].oldest { shown.queueOldest = now - oldest }
             for server in pools[pool].servers {
                 let load = servers[server]
                 var row = Snapshot.Server(endpoint: load.endpoint)
@@ -95,7 +128,26 @@ extension L73Dispatcher {
                 row.connects = load.connects
                 row.connectFailures = load.connectFailures
                 row.requests = load.requests
-                row.isUp = load.isUp
+                row.isReachable = load.isReachable
+                row.state = load.condition.state
+                row.weight = load.weight
+                row.isBackup = load.isBackup
+                row.failures = load.failures
+                row.ejections = load.condition.ejections
+                let control = controls[server]
+                row.control = control.controller.state
+                row.reason = control.controller.reason
+                row.elasticity = control.controller.elasticity
+                row.held = control.controller.control.metric
+                row.bandLow = control.controller.band?.low
+                row.bandHigh = control.controller.band?.high
+                row.performance = control.last
+                row.isSettling = control.window.isSettling
+                row.tunnelLimit = load.tunnelLimit
+                for result in CheckResult.allCases {
+                    row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]
+                }
+                row.reportsInvalid = checks[server].reportsInvalid
                 shown.servers.append(row)
             }
             snapshot.pools.append(shown)

@@ -2,15 +2,33 @@ extension L73Dispatcher {
     /// A whole request: to an idle server, else into the queue ([0036], [0047]).
     mutating func enqueue(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
         let pool = Int(front.pointee.pool)
-        if queues[pool].count == 0, dispatch(front, index, at: now, into: &egress) { return }
-        wait(front, index, atFront: false, at: now, into: &egress)
+        let lane = lane(of: front)
+        if queues[pool].count(in: lane) == 0, dispatch(front, index, at: now, into: &egress) { return }
+        wait(front, index, lane: lane, atFront: false, at: now, into: &egress)
         // A head that waits for more than an idle server lets others pass.
-        if let first = queues[pool].first, queues[pool][first].kind != .plain { serveQueue(pool, at: now, into: &egress) }
+        if let first = queues[pool].first(in: lane), queues[pool][first].kind != .plain { serveQueue(pool, at: now, into: &egress) }
+    }
+
+    /// With a hashed balance the lane of the server that the request belongs to; behind those is the lane of what has nothing to be
+    /// hashed by. Else there is one lane.
+    private func lane(of front: FrontRef) -> Int {
+        let pool = Int(front.pointee.pool)
+        guard queues[pool].laneCount > 1 else { return 0 }
+        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash) else {
+            return pools[pool].servers.count
+        }
+        return owner - pools[pool].servers.lowerBound
     }
 
     /// Puts the request into its pool's queue.
-    private mutating func wait(_ front: FrontRef, _ index: Int, atFront: Bool, at now: Instant, into egress: inout Egress) {
+    private mutating func wait(
+        _ front: FrontRef, _ index: Int, lane: Int, atFront: Bool, at now: Instant, into egress: inout Egress
+    ) {
         let pool = Int(front.pointee.pool)
+        guard pools[pool].takesNew(servers) else {
+            refuse(front, index, status: 503, .noServer, at: now, into: &egress)
+            return
+        }
         if front.pointee.answered.upgraded, !tunnelLimitsLeaveRoom(pool) {
             refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
             return
@@ -19,11 +37,15 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .clientQueueShare, at: now, into: &egress)
             return
         }
+        guard atFront || mayBeServedInTime(pool, behind: queues[pool].count(in: lane), lane: lane) else {
+            refuse(front, index, status: 503, .queueHopeless, at: now, into: &egress)
+            return
+        }
         let kind: RequestQueue.Kind = front.pointee.answered.upgraded ? .upgrade : front.pointee.stream.isActive ? .streamed : .plain
         let position = atFront ? 0 : queues[pool].count
         guard
             let entry = queues[pool].insert(
-                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, at: now, atFront: atFront)
+                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, lane: lane, at: now, atFront: atFront)
         else {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
@@ -37,31 +59,56 @@ extension L73Dispatcher {
         armFront(front, index)
     }
 
+    /// Whether a request behind so many others has a chance: at the rate at which the servers answered lately it would be dispatched
+    /// within one and a half of the time that it may wait. What has none is refused at once instead of after that time.
+    private func mayBeServedInTime(_ pool: Int, behind others: Int, lane: Int) -> Bool {
+        guard others > 0 else { return true }
+        var rate = 0.0
+        let own = pools[pool].servers.lowerBound + lane
+        let isOne = queues[pool].laneCount > 1 && lane < pools[pool].servers.count
+        for server in isOne ? own..<own + 1 : pools[pool].servers where servers[server].takesNew {
+            // Of a server that has not been measured under load nothing is known.
+            guard let last = controls[server].last, last.isSaturated, last.responses > 0 else { return true }
+            rate += last.requestRate
+        }
+        let wait = Double(pools[pool].settings.queue.wait.nanoseconds) / 1e9
+        return Double(others) <= 1.5 * wait * rate
+    }
+
     private func tunnelLimitsLeaveRoom(_ pool: Int) -> Bool {
         for server in pools[pool].servers where servers[server].tunnels < servers[server].tunnelLimit { return true }
         return false
     }
 
     /// Takes a request out of its queue.
-    mutating func leaveQueue(_ front: FrontRef) {
+    mutating func leaveQueue(_ front: FrontRef, at now: Instant) {
         guard front.pointee.queueEntry != RequestQueue.none else { return }
         let pool = Int(front.pointee.pool)
-        queues[pool].remove(front.pointee.queueEntry)
+        queues[pool].remove(front.pointee.queueEntry, at: now)
         front.pointee.queueEntry = RequestQueue.none
         forgetQueued(front, pool: pool)
         pools[pool].noteQueueLength(queues[pool].count)
     }
 
-    /// Gives the queue's head to an idle server, as long as there are both. An upgrade that finds no room for its tunnel where a request
+    /// Gives each lane's head to an idle server, as long as there are both. An upgrade that finds no room for its tunnel where a request
     /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused. A request whose
     /// body is streamed lets others pass while the idle servers have as many of its kind as they may.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        var next = queues[pool].first
+        for lane in 0..<queues[pool].laneCount {
+            guard queues[pool].count > 0 else { return }
+            serve(lane, of: pool, at: now, into: &egress)
+        }
+    }
+
+    private mutating func serve(_ lane: Int, of pool: Int, at now: Instant, into egress: inout Egress) {
+        var next = queues[pool].first(in: lane)
         var passesUpgrades = false
         var passesStreamed = false
         while let entry = next {
-            let passed = (passesUpgrades ? queues[pool].count(.upgrade) : 0) + (passesStreamed ? queues[pool].count(.streamed) : 0)
-            guard queues[pool].count > passed else { return }
+            let passed =
+                (passesUpgrades ? queues[pool].count(.upgrade, in: lane) : 0)
+                + (passesStreamed ? queues[pool].count(.streamed, in: lane) : 0)
+            guard queues[pool].count(in: lane) > passed else { return }
             next = queues[pool].next(after: entry)
             let kind = queues[pool][entry].kind
             let index = Int(queues[pool][entry].front)
@@ -80,12 +127,48 @@ extension L73Dispatcher {
                         passesUpgrades = true
                         continue
                     }
-                    leaveQueue(front)
+                    leaveQueue(front, at: now)
                     refuse(front, index, status: 503, .tunnelLimit, at: now, into: &egress)
                 }
             }
             armFront(front, index)
         }
+    }
+
+    /// A server takes requests, or takes none any more: each that waits goes to the lane where it belongs now, and is answered when no
+    /// server is left for it.
+    mutating func reorderQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
+        guard queues[pool].count > 0 else { return }
+        guard pools[pool].takesNew(servers) else {
+            for lane in 0..<queues[pool].laneCount {
+                while let entry = queues[pool].first(in: lane) {
+                    let index = Int(queues[pool][entry].front)
+                    let front = fronts.pointer(index)
+                    leaveQueue(front, at: now)
+                    refuse(front, index, status: 503, .noServer, at: now, into: &egress)
+                    armFront(front, index)
+                }
+            }
+            return
+        }
+        if queues[pool].laneCount > 1 {
+            var waiting: [RequestQueue.Entry] = []
+            for lane in 0..<queues[pool].laneCount {
+                while let entry = queues[pool].first(in: lane) {
+                    waiting.append(queues[pool][entry])
+                    queues[pool].remove(entry, at: now)
+                }
+            }
+            waiting.sort { $0.since < $1.since }
+            for entry in waiting {
+                let front = fronts.pointer(Int(entry.front))
+                let place = queues[pool].insert(
+                    front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), at: now, since: entry.since)
+                guard let place else { preconditionFailure("no room in a queue for what was in it") }
+                front.pointee.queueEntry = place
+            }
+        }
+        serveQueue(pool, at: now, into: &egress)
     }
 
     private func hasIdleServer(_ pool: Int) -> Bool {
@@ -103,19 +186,33 @@ extension L73Dispatcher {
     private mutating func dispatch(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) -> Bool {
         let pool = Int(front.pointee.pool)
         let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
+        let hash = front.pointee.balanceHash
         if front.pointee.answered.upgraded {
-            guard let server = pools[pool].nextServerForUpgrade(servers, excluding: failed),
-                let place = takeTunnelPort(server: server, at: now)
-            else { return false }
-            leaveQueue(front)
+            let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+                load.pointee.mayTakeRequest && load.pointee.tunnels < load.pointee.tunnelLimit
+            }
+            guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
+            leaveQueue(front, at: now)
             bind(front, index, to: place, at: now)
             open(place, at: now, into: &egress)
             return true
         }
-        guard let server = pools[pool].nextIdleServer(servers, excluding: failed, streams: front.pointee.stream.isActive) else {
-            return false
+        let streams = front.pointee.stream.isActive
+        if pools[pool].settings.usesProxyProtocol {
+            let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+                load.pointee.mayTakeRequest && (!streams || load.pointee.mayStream)
+            }
+            guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
+            leaveQueue(front, at: now)
+            bind(front, index, to: place, at: now)
+            open(place, at: now, into: &egress)
+            return true
         }
-        leaveQueue(front)
+        let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+            load.pointee.isIdle && (!streams || load.pointee.mayStream)
+        }
+        guard let server = chosen else { return false }
+        leaveQueue(front, at: now)
         if let slot = slotLinks.popFirst(from: &servers[server].idle) {
             bind(front, index, to: slot, at: now)
             sendRequest(backs.pointer(slot), slot, at: now, into: &egress)
@@ -134,8 +231,9 @@ extension L73Dispatcher {
     private mutating func bind(_ front: FrontRef, _ index: Int, to place: Int, at now: Instant) {
         let back = backs.pointer(place)
         let server = Int(back.pointee.server)
-        if !servers[server].mayTakeRequest { counters.overLimit &+= 1 }
+        if !servers[server].hasRoom { counters.overLimit &+= 1 }
         servers[server].active += 1
+        noteDispatch(back, at: now)
         servers[server].requests &+= 1
         if front.pointee.stream.isActive {
             servers[server].streamed += 1
@@ -155,9 +253,10 @@ extension L73Dispatcher {
     }
 
     /// A request leaves its place at the server.
-    func leaveSlot(_ back: BackRef) {
+    func leaveSlot(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
         servers[server].active -= 1
+        noteDeparture(back, at: now)
         if back.pointee.isStreamed {
             servers[server].streamed -= 1
             back.pointee.isStreamed = false
@@ -202,7 +301,7 @@ extension L73Dispatcher {
             front.pointee.retries += 1
             front.pointee.failedServer = UInt16(server)
             counters.repeatedRequests &+= 1
-            if !dispatch(front, index, at: now, into: &egress) { wait(front, index, atFront: true, at: now, into: &egress) }
+            if !dispatch(front, index, at: now, into: &egress) { wait(front, index, lane: lane(of: front), atFront: true, at: now, into: &egress) }
             armFront(front, index)
             return
         }

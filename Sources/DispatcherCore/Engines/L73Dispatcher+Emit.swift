@@ -239,8 +239,13 @@ extension L73Dispatcher {
         if piece.fin { flags.insert(.fin) }
         var payload = Self.noPayload
         if piece.length > 0 {
-            guard let (front, _) = front(of: back) else { return }
-            payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)
+            if back.pointee.use == .check, let request = checkRequests[Int(back.pointee.server)] {
+                payload = UnsafeRawBufferPointer(rebasing: request[piece.offset..<piece.offset + piece.length])
+            } else if let (front, _) = front(of: back) {
+                payload = front.pointee.output.bytes(Int(front.pointee.stream.start) + piece.offset, count: piece.length)
+            } else {
+                return
+            }
         }
         let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .request : .fin
         sendToServer(

@@ -40,7 +40,7 @@ extension L73Dispatcher {
         if resets {
             closeBack(back, place, reset: true, at: now, into: &egress)
         } else {
-            leaveSlot(back)
+            leaveSlot(back, at: now)
             back.pointee.use = .none
             back.pointee.splice = Splice()
             if back.pointee.serverFin == back.pointee.receiveNext {
@@ -142,7 +142,9 @@ extension L73Dispatcher {
             record.serverActive = servers[server].active
         }
         if front.pointee.outputCount > 0 {
-            let output = front.pointee.output.bytes(0, count: min(Int(front.pointee.outputCount), RequestRecord.lineCapacity))
+            let lead = Int(front.pointee.outputLead)
+            let output = front.pointee.output.bytes(
+                lead, count: min(Int(front.pointee.outputCount) - lead, RequestRecord.lineCapacity))
             while record.lineLength < output.count, output[record.lineLength] != 13 {
                 record.line[record.lineLength] = output[record.lineLength]
                 record.lineLength += 1

@@ -81,11 +81,19 @@ extension L73Dispatcher {
         if isStopping { return (.stopping, .refusedStopping) }
         if let reason = clientLimit(client, service: service, at: now) { return (reason, .refusedClientLimit) }
         if isFull(service), !canMakeRoom(service) { return (.connectionLimit, .refusedTableFull) }
-        let settings = configuration.services[service]
-        // One pool's overload holds up no other: refused is when no pool of the service takes anything.
-        guard !settings.routes.isEmpty else { return nil }
-        for route in settings.routes where !pools[route.pool].refuses { return nil }
-        return (.queueThreshold, .refusedQueueFull)
+        return isAboveThreshold(service) == .reset ? (.queueThreshold, .refusedQueueFull) : nil
+    }
+
+    /// Whether every pool of the service has its queue above its threshold, and how that is said to new connections; nil = it is not: one
+    /// pool's overload holds up no other.
+    private func isAboveThreshold(_ service: Int) -> QueueConfiguration.RefuseWith? {
+        var found: QueueConfiguration.RefuseWith?
+        for route in configuration.services[service].routes {
+            guard pools[route.pool].refuses else { return nil }
+            // Where one of them answers, the connection must come about.
+            if found != .answer { found = pools[route.pool].settings.queue.refuseWith }
+        }
+        return found
     }
 
     /// The handshake is complete: the connection begins, with whatever the segment carries.
@@ -113,6 +121,7 @@ extension L73Dispatcher {
             neighbour: segment.sender, sender: sender, options: options, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535
         )
         connection.progress = now
+        connection.isUnwanted = isAboveThreshold(service) == .answer
         connection.phaseDeadline = now + limits[service].idle
         guard let index = fronts.insert(connection) else {
             counters.refused(.connectionLimit)

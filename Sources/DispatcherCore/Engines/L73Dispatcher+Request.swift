@@ -1,3 +1,5 @@
+import Glibc
+
 extension L73Dispatcher {
     /// Reads what lies in the request buffer: the next request, when the last one is done.
     mutating func readRequests(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
@@ -235,10 +237,44 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .noRoute, at: now, into: &egress)
             return
         }
+        if front.pointee.isUnwanted {
+            front.pointee.isUnwanted = false
+            if pools[pool].refuses {
+                refuse(front, index, status: 503, .queueThreshold, at: now, into: &egress)
+                return
+            }
+        }
+        let hash = balanceHash(front, pool: pool)
+        if pools[pool].settings.usesProxyProtocol, !prependProxyHeader(front) {
+            refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
+            return
+        }
         front.pointee.pool = UInt16(pool)
+        front.pointee.balanceHash = hash
         front.pointee.queued = now
         if configuration.tcp.acknowledge == .immediate { acknowledge(front, into: &egress) }
         enqueue(front, index, at: now, into: &egress)
+    }
+
+    /// Puts the header of the PROXY protocol before the request: it goes out with it, on a connection of its own.
+    /// - Returns: false when there is no memory for it.
+    private mutating func prependProxyHeader(_ front: FrontRef) -> Bool {
+        var header = InlineArray<52, UInt8>(repeating: 0)
+        let service = listeners[Int(front.pointee.listener)].endpoint
+        let length = withUnsafeMutableBytes(of: &header) { ProxyHeader.write(client: front.pointee.client, service: service, into: $0) }
+        let count = Int(front.pointee.outputCount)
+        guard buffers.grow(&front.pointee.output, to: count + length, keeping: count), let base = front.pointee.output.base else {
+            return false
+        }
+        memmove(base + length, base, count)
+        withUnsafeBytes(of: &header) { base.copyMemory(from: $0.baseAddress!, byteCount: length) }
+        front.pointee.outputLead = UInt8(length)
+        front.pointee.outputCount += UInt32(length)
+        if front.pointee.stream.isActive {
+            front.pointee.stream.kept += UInt32(length)
+            front.pointee.stream.room += UInt32(length)
+        }
+        return true
     }
 
     /// Forgets the bytes behind an upgrade: they come again, into the tunnel or as the next request.
@@ -250,20 +286,5 @@ extension L73Dispatcher {
         front.pointee.received = Reassembly()
         buffers.give(&front.pointee.input)
         return true
-    }
-
-    /// The pool of the first route that matches; the path is that of the request as it goes on.
-    private func route(_ front: FrontRef, _ request: RequestHead) -> Int? {
-        // `output` holds the canonical head: METHOD SP target SP.
-        let line = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
-        guard let space = line.firstIndex(of: 32) else { return nil }
-        let target = UnsafeRawBufferPointer(rebasing: line[(space + 1)...])
-        for route in configuration.services[Int(front.pointee.service)].routes {
-            if route.upgradesToWebSocket, !request.upgradesToWebSocket { continue }
-            if target.count >= route.pathPrefix.count, target.prefix(route.pathPrefix.count).elementsEqual(route.pathPrefix) {
-                return route.pool
-            }
-        }
-        return nil
     }
 }

@@ -305,6 +305,7 @@ extension L73Dispatcher {
         front.pointee.status = head.status
         front.pointee.phase = .responding
         front.pointee.responded = now
+        noteResponse(back, status: head.status, at: now)
         front.pointee.beginProgress(at: now)
         front.pointee.phaseDeadline = now + shortestStall(front)
     }
@@ -313,7 +314,10 @@ extension L73Dispatcher {
     private mutating func failResponse(
         _ fault: ResponseFault?, _ back: BackRef, _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) {
-        if let fault { counters.fault(fault) }
+        if let fault {
+            counters.fault(fault)
+            noteFailure(Int(back.pointee.server), at: now)
+        }
         let use = back.pointee.use
         closeBack(back, place, reset: true, at: now, into: &egress)
         if use == .awaitingHead {
@@ -362,6 +366,7 @@ extension L73Dispatcher {
             let new = count - known
             if known >= 0, new > 0 {
                 back.pointee.receiveNext += new
+                controls[Int(back.pointee.server)].carried(new)
                 back.pointee.splice.remaining -= min(back.pointee.splice.remaining, UInt64(new))
             }
         } else if known + head < count {
@@ -369,6 +374,7 @@ extension L73Dispatcher {
             let progress = back.pointee.framer.advance(fresh)
             let belongs = head + progress.belongs
             back.pointee.receiveNext += belongs
+            controls[Int(back.pointee.server)].carried(belongs)
             count = known + belongs
             switch progress.state {
             case .more: break
@@ -425,6 +431,7 @@ extension L73Dispatcher {
     ) {
         if back.pointee.use == .body, back.pointee.splice.endKnown {
             guard let end = back.pointee.splice.end(from: back.pointee.receiveNext), number.isAtOrAfter(end) else {
+                noteFailure(Int(back.pointee.server), at: now)
                 closeBack(back, place, reset: true, at: now, into: &egress)
                 truncate(front, index, at: now, into: &egress)
                 return

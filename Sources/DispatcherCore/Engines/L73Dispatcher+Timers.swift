@@ -22,6 +22,10 @@ extension L73Dispatcher {
                 let front = fronts.pointer(id)
                 fire(front, id, at: now, into: &egress)
                 armFront(front, id)
+            } else if id == drainTimer {
+                drainTunnels(at: now, into: &egress)
+            } else if id >= fronts.capacity + backs.capacity {
+                fire(server: id - fronts.capacity - backs.capacity, at: now, into: &egress)
             } else {
                 let place = id - fronts.capacity
                 let back = backs.pointer(place)
@@ -52,7 +56,7 @@ extension L73Dispatcher {
             if isBody, renewBodyTime(front, at: now) { return }
             refuse(front, index, status: 408, isBody ? .bodyRate : .headTime, at: now, into: &egress)
         case .queued:
-            leaveQueue(front)
+            leaveQueue(front, at: now)
             refuse(front, index, status: 503, .queueWait, at: now, into: &egress)
         case .waiting where front.pointee.stream.state == .coming:
             if renewStreamTime(front, at: now) { return }
@@ -68,6 +72,7 @@ extension L73Dispatcher {
                 return
             }
             let isServers = !front.pointee.isClientsTurn
+            if isServers, front.pointee.hasSlot { noteFailure(Int(backs.pointer(Int(front.pointee.back)).pointee.server), at: now) }
             finishRecord(front, cause: isServers ? .serverTimeout : .clientTimeout, phase: .data, at: now)
             dropSlot(front, at: now, into: &egress)
             resetClient(front, into: &egress)
@@ -132,10 +137,13 @@ extension L73Dispatcher {
         switch (back.pointee.state, back.pointee.use) {
         case (.opening, _):
             connectFailed(back, place, at: now, into: &egress)
+        case (.open, .check):
+            endCheck(back, place, .timeout, at: now, into: &egress)
         case (.closing, _):
             closeBack(back, place, reset: true, at: now, into: &egress)
         case (.open, .awaitingHead):
             let working = front(of: back)
+            noteFailure(Int(back.pointee.server), at: now)
             closeBack(back, place, reset: true, at: now, into: &egress)
             guard let (front, index) = working else { return }
             answer(front, index, status: 504, cause: .serverTimeout, phase: .headers, at: now, into: &egress)

@@ -16,8 +16,9 @@ extension L73Dispatcher {
         }
         front.pointee.status = head.status
         front.pointee.responded = now
+        noteResponse(back, status: head.status, at: now)
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
-        leaveSlot(back)
+        leaveSlot(back, at: now)
         servers[server].tunnels += 1
         services[Int(front.pointee.service)].tunnels += 1
         back.pointee.use = .tunnel

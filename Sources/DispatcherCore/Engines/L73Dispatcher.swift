@@ -42,6 +42,12 @@ public struct L73Dispatcher: ~Copyable {
     let limits: UnsafeMutablePointer<ServiceLimits>
     let servers: UnsafeMutablePointer<ServerLoad>
     let serverCount: Int
+    /// By server: its performance windows, and what moves its limit.
+    let controls: UnsafeMutablePointer<LoadControl>
+    let tunnelControls: UnsafeMutablePointer<LimitController>
+    /// By server: its health checks, and what they ask.
+    let checks: UnsafeMutablePointer<HealthCheck>
+    let checkRequests: UnsafeMutablePointer<UnsafeRawBufferPointer?>
     let pools: UnsafeMutablePointer<ServerPool>
     let queues: UnsafeMutablePointer<RequestQueue>
     let poolCount: Int
@@ -74,7 +80,8 @@ public struct L73Dispatcher: ~Copyable {
     /// What the bodies of requests take of `configuration.bodyMemory`.
     var bodyBytes = 0
     var counters: EngineCounters
-    var records: RecordRing
+    var records: RecordRing<RequestRecord>
+    var events: RecordRing<EngineEvent>
     var earlySegments = EarlySegments()
     var resetLimit = RateLimit(perSecond: 1_000)
     var echoLimit = RateLimit(perSecond: 100)
@@ -85,6 +92,10 @@ public struct L73Dispatcher: ~Copyable {
     let initialSequence: InitialSequence
     var generation: UInt32 = 0
     var isStopping = false
+    /// Where in the table of clients the next tunnel is looked for that must go, how many may go, and since when.
+    var drainCursor = 0
+    var drainCredit = 1.0
+    var drainedAt = Instant.distantPast
     var wantsStart = true
 
     // Constants drawn from the configuration.
@@ -115,12 +126,17 @@ public struct L73Dispatcher: ~Copyable {
 
         let links = SlotLinks(capacity: ports.slots)
         let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: max(serverCount, 1))
+        let controls = UnsafeMutablePointer<LoadControl>.allocate(capacity: max(serverCount, 1))
+        let tunnelControls = UnsafeMutablePointer<LimitController>.allocate(capacity: max(serverCount, 1))
         let pools = UnsafeMutablePointer<ServerPool>.allocate(capacity: max(poolCount, 1))
         let queues = UnsafeMutablePointer<RequestQueue>.allocate(capacity: max(poolCount, 1))
         var index = 0
         for (pool, settings) in configuration.pools.enumerated() {
             (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
-            (queues + pool).initialize(to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory))
+            (queues + pool).initialize(to: 
+                    RequestQueue(
+                        capacity: settings.queue.capacity, memory: settings.queue.memory,
+                        lanes: settings.balance.isHashed ? settings.servers.count + 1 : 1))
             for (place, server) in settings.servers.enumerated() {
                 guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
                     preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
@@ -130,18 +146,30 @@ public struct L73Dispatcher: ~Copyable {
                     segmentSize: configuration.serverSideMTU - PathMTU.headers(to: server.endpoint.address),
                     toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place,
                     limit: server.initialLimit, minimum: server.minimumLimit,
-                    maximum: min(server.maximumLimit, ports.connections), tunnelLimit: settings.tunnels)
+                    maximum: min(server.maximumLimit, ports.connections, server.capacity.map { max(1, $0 - 1) } ?? .max),
+                    tunnelLimit: settings.tunnels)
                 load.setLimit(server.initialLimit)
+                load.weight = server.weight
+                load.isBackup = server.isBackup
+                (controls + index).initialize(
+                    to: LoadControl(settings.control, initial: load.limit, minimum: load.minimum, maximum: load.maximum))
                 for connection in 0..<ports.connections {
                     links.append(index * ports.connections + connection, to: &load.notInUse)
                 }
+                (tunnelControls + index).initialize(
+                    to: LimitController(settings.tunnelControl, initial: settings.tunnels, minimum: 0, maximum: settings.mostTunnels))
                 (servers + index).initialize(to: load)
                 index += 1
             }
         }
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
-        let tunnelCapacity = min(frontCapacity, configuration.pools.reduce(0) { $0 + $1.tunnels * $1.servers.count })
+        // A health check takes a place as a tunnel does, and so does a request with the header of the PROXY protocol.
+        let ownConnections = configuration.pools.reduce(0) { sum, pool in
+            let requests = pool.usesProxyProtocol ? pool.servers.reduce(0) { $0 + $1.maximumLimit } : 0
+            return sum + max(pool.tunnels, pool.mostTunnels) * pool.servers.count + 2 * requests
+        }
+        let tunnelCapacity = min(frontCapacity, ownConnections) + 2 * serverCount
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
@@ -165,6 +193,10 @@ public struct L73Dispatcher: ~Copyable {
         self.serverCount = serverCount
         self.poolCount = poolCount
         self.servers = servers
+        self.controls = controls
+        self.tunnelControls = tunnelControls
+        checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCount))
+        checkRequests = Self.table(Self.checkRequests(configuration))
         self.pools = pools
         self.queues = queues
         portFloor = Self.table([(number: UInt32, closed: Int64)](repeating: (0, 0), count: ports.layers * ports.slots))
@@ -178,12 +210,13 @@ public struct L73Dispatcher: ~Copyable {
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
-        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity)
+        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount + 1)
         owing = DueList(capacity: ports.slots + tunnelCapacity)
         owingLater = DueList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
+        events = RecordRing(capacity: 1_024)
     }
 
     /// Room for twice as many clients as there can be connections and places in queues, where these are limited for each client.
@@ -223,6 +256,13 @@ public struct L73Dispatcher: ~Copyable {
         limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
+        controls.deinitialize(count: serverCount)
+        controls.deallocate()
+        tunnelControls.deinitialize(count: serverCount)
+        tunnelControls.deallocate()
+        checks.deallocate()
+        for server in 0..<serverCount { checkRequests[server]?.deallocate() }
+        checkRequests.deallocate()
         pools.deallocate()
         queues.deallocate()
         portFloor.deallocate()
@@ -245,4 +285,7 @@ public struct L73Dispatcher: ~Copyable {
 
     /// Hands out the records since the last call, oldest first.
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }
+
+    /// Hands out what happened to the servers since the last call, oldest first.
+    public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) { events.drain(body) }
 }

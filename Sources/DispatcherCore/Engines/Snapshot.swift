@@ -42,7 +42,31 @@ public struct Snapshot: Sendable {
         public var connectFailures: UInt64 = 0
         public var requests: UInt64 = 0
         /// Whether the last attempt to open a connection succeeded; true before the first.
-        public var isUp = true
+        public var isReachable = true
+        /// Whether it takes requests, as far as is known.
+        public var isUp: Bool { isReachable && state == .up }
+        public var state = ServerState.up
+        public var weight = 1
+        public var isBackup = false
+        /// Timeouts, resets, refused connections and responses, 5xx.
+        public var failures: UInt64 = 0
+        public var ejections = 0
+        /// What moves the limit: what it does now, why it is what it is, and how much of a change of the limit the rate follows.
+        public var control = LimitController.State.fixed
+        public var reason = LimitReason.fixed
+        public var elasticity: Double?
+        /// The metric that is held and its band.
+        public var held: Metric?
+        public var bandLow: Double?
+        public var bandHigh: Double?
+        /// The figures of the last performance window; nil before the first.
+        public var performance: Performance?
+        public var tunnelLimit = 0
+        /// Health checks by `CheckResult`, and reports that were no number.
+        public var checks = [UInt64](repeating: 0, count: CheckResult.allCases.count)
+        public var reportsInvalid: UInt64 = 0
+        /// How long a window of this server takes to begin under a new limit: whether requests from before are still too many.
+        public var isSettling = false
 
         public init(endpoint: Endpoint) { self.endpoint = endpoint }
     }
@@ -90,6 +114,8 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case bodyRate, clientRequestRate, clientQueueShare
     /// Requests: the memory for bodies is used up.
     case bodyMemory
+    /// Requests: no server of the pool takes any; so many wait already that it could not be served in time.
+    case noServer, queueHopeless
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }
@@ -121,6 +147,8 @@ public struct Counters: Sendable {
     public var overLimit: UInt64 = 0
     /// Records lost because nobody drained them.
     public var recordsLost: UInt64 = 0
+    /// The same for events.
+    public var eventsLost: UInt64 = 0
     /// Answers of our own that were left out for want of memory: the client sees its connection close.
     public var answersOmitted: UInt64 = 0
     /// Connections without a request that were closed to make room for others.

@@ -2,6 +2,9 @@
 public struct OwnAnswer {
     /// Room that is enough for any answer, in bytes.
     public static let capacity = 256
+    /// The longest body that stands in for the short text, and the longest name of its type; bytes.
+    public static let longestPage = 32 << 10
+    public static let longestType = 128
 
     /// Writes a whole answer: status line, fields and a short text.
     ///
@@ -11,10 +14,11 @@ public struct OwnAnswer {
     ///   - minorVersion: the client's, 0 or 1; a client of HTTP/1.0 is told when the connection stays.
     ///   - isHead: whether it answers HEAD, so that the text is left out.
     ///   - retryAfter: seconds for `Retry-After`.
+    ///   - page: what stands in for the short text.
     /// - Returns: the bytes written; 0 if `memory` is too small.
     public static func write(
         status: Int, close: Bool, minorVersion: UInt8 = 1, isHead: Bool = false, retryAfter: UInt32? = nil,
-        into memory: UnsafeMutableRawBufferPointer
+        page: (type: UnsafeRawBufferPointer, body: UnsafeRawBufferPointer)? = nil, into memory: UnsafeMutableRawBufferPointer
     ) -> Int {
         var out = HeadWriter(into: memory)
         let code = UInt64(min(max(status, 100), 999))
@@ -27,8 +31,10 @@ public struct OwnAnswer {
         if code >= 200 {
             if code != 204, code != 304 {
                 // "503 Service Unavailable\n"
-                out.append("Content-Type: text/plain\r\nContent-Length: ")
-                out.append(decimal: UInt64(reason.utf8CodeUnitCount &+ 5))
+                out.append("Content-Type: ")
+                if let page { out.append(page.type) } else { out.append("text/plain") }
+                out.append("\r\nContent-Length: ")
+                out.append(decimal: UInt64(page?.body.count ?? reason.utf8CodeUnitCount &+ 5))
                 out.append("\r\n")
             }
             if let retryAfter {
@@ -44,6 +50,10 @@ public struct OwnAnswer {
         }
         out.append("\r\n")
         if code >= 200, code != 204, code != 304, !isHead {
+            if let page {
+                out.append(page.body)
+                return out.overflowed ? 0 : out.count
+            }
             out.append(decimal: code)
             out.append(byte: HTTPBytes.space)
             out.append(reason)

@@ -7,6 +7,8 @@ public enum Metric: String, CaseIterable, Sendable {
     case maximumResponseTime = "maximum-response-time"
     /// Response bytes a second.
     case throughput
+    /// Packets a second that the server sent (l4/3).
+    case packetThroughput = "packet-throughput"
     /// What the server says of itself, in its own unit ([0039]).
     case reported
 
@@ -14,7 +16,7 @@ public enum Metric: String, CaseIterable, Sendable {
     public var risesWithLoad: Bool {
         switch self {
         case .averageResponseTime, .maximumResponseTime, .reported: true
-        case .requestRate, .throughput: false
+        case .requestRate, .throughput, .packetThroughput: false
         }
     }
 }
@@ -24,8 +26,10 @@ public struct Performance: Sendable {
     public var length = Interval.zero
     /// The number of permissible connections that was enforced.
     public var limit = 0
-    /// Responses whose head came.
+    /// Responses whose head came to requests that were dispatched under this limit; and to all of them, which is what a rate counts:
+    /// just after a change of the limit the server is still busy with requests from before.
     public var responses = 0
+    public var allResponses = 0
     public var responseTimes = Interval.zero
     public var longestResponseTime = Interval.zero
     /// Requests that left the server, in whatever way, and how long they were outstanding.
@@ -33,29 +37,35 @@ public struct Performance: Sendable {
     public var outstandingTimes = Interval.zero
     /// Timeouts, resets, refused responses, the server's own 5xx.
     public var failures = 0
-    /// Bytes of responses.
+    /// Bytes of responses, and packets from the server (l4/3).
     public var bytes: UInt64 = 0
+    public var packets: UInt64 = 0
+    /// Connection requests that are stored at the end of the window (l4/3, [0052]).
+    public var stored = 0
     /// Requests outstanding: the mean over time, and the most.
     public var meanOutstanding = 0.0
     public var mostOutstanding = 0
-    /// Whether requests waited for the whole of the window, or for a part of it.
+    /// Whether requests waited for an idle server, for half of the window at least.
     public var hadQueue = false
     /// What the server last said of itself; nil = nothing.
     public var reported: Double?
 
     public init() {}
 
-    private var seconds: Double { Double(length.nanoseconds) / 1e9 }
+    var seconds: Double { Double(length.nanoseconds) / 1e9 }
     /// Responses a second.
-    public var requestRate: Double { seconds > 0 ? Double(responses) / seconds : 0 }
+    public var requestRate: Double { seconds > 0 ? Double(allResponses) / seconds : 0 }
     /// Bytes a second.
     public var throughput: Double { seconds > 0 ? Double(bytes) / seconds : 0 }
+    /// Packets a second.
+    public var packetThroughput: Double { seconds > 0 ? Double(packets) / seconds : 0 }
 
     /// A metric's figure; nil when nothing is known of it. Rates are a second, times in seconds.
     public subscript(metric: Metric) -> Double? {
         switch metric {
         case .requestRate: requestRate
         case .throughput: throughput
+        case .packetThroughput: packetThroughput
         case .averageResponseTime: responses > 0 ? Double(responseTimes.nanoseconds) / Double(responses) / 1e9 : nil
         case .maximumResponseTime: responses > 0 ? Double(longestResponseTime.nanoseconds) / 1e9 : nil
         case .reported: reported

@@ -1,5 +1,6 @@
 /// Measures a server from window to window: at least 250 ms, at most 2 s, until enough responses came to say something
-/// (controlled-loading.md "Measuring"). What was dispatched before the limit last changed does not count: it was served under another.
+/// (controlled-loading.md "Measuring"). What was dispatched before the limit last changed does not count: it was served under another. So a
+/// window under a new limit begins when nearly all of that has left, or after the longest time of a window.
 struct PerformanceWindow {
     static let shortest = Interval.milliseconds(250)
     static let longest = Interval.seconds(2)
@@ -12,12 +13,16 @@ struct PerformanceWindow {
     private var outstanding = 0
     private var countedAt = Instant.distantPast
     private var area = 0.0
+    /// Requests outstanding that were dispatched before the limit last changed, and whether they are still too many.
+    private var old = 0
+    private(set) var isSettling = false
 
     /// Begins a window. Requests that are outstanding stay so.
     mutating func begin(limit: Int, at now: Instant) {
-        let reported = figures.reported
+        let (reported, stored) = (figures.reported, figures.stored)
         figures = Performance()
         figures.reported = reported
+        figures.stored = stored
         figures.limit = limit
         figures.mostOutstanding = outstanding
         begun = now
@@ -28,7 +33,18 @@ struct PerformanceWindow {
     /// Begins a window under another limit: what was dispatched before counts no longer.
     mutating func changeLimit(to limit: Int, at now: Instant) {
         era &+= 1
+        old = outstanding
         begin(limit: limit, at: now)
+        isSettling = !isSettled
+    }
+
+    /// Whether so few of the earlier requests are left that they change nothing: a tenth of the limit.
+    private var isSettled: Bool { old <= figures.limit / 10 }
+
+    /// The measuring begins.
+    private mutating func settle(at now: Instant) {
+        isSettling = false
+        begin(limit: figures.limit, at: now)
     }
 
     private mutating func count(to now: Instant) {
@@ -49,6 +65,7 @@ struct PerformanceWindow {
 
     /// The head of a response has come.
     mutating func responded(after time: Interval, era: UInt32) {
+        figures.allResponses += 1
         guard era == self.era else { return }
         figures.responses += 1
         figures.responseTimes = figures.responseTimes + time
@@ -56,18 +73,28 @@ struct PerformanceWindow {
     }
 
     /// A request is outstanding no more, `time` after its dispatch.
-    mutating func departed(after time: Interval, era: UInt32, failed: Bool, at now: Instant) {
+    mutating func departed(after time: Interval, era: UInt32, at now: Instant) {
         precondition(outstanding > 0, "a request departs that was not dispatched")
         count(to: now)
         outstanding -= 1
-        // A server that fails has failed, whenever the request came to it.
-        if failed { figures.failures += 1 }
-        guard era == self.era else { return }
+        guard era == self.era else {
+            old -= 1
+            if isSettling, isSettled { settle(at: now) }
+            return
+        }
         figures.departures += 1
         figures.outstandingTimes = figures.outstandingTimes + time
     }
 
+    /// The server has failed, whenever the request came to it.
+    mutating func failed() { figures.failures += 1 }
+
     mutating func carried(_ bytes: Int) { figures.bytes += UInt64(bytes) }
+    /// Packets from the server (l4/3).
+    mutating func carried(packets: Int) { figures.packets += UInt64(packets) }
+    /// How many connection requests are stored now (l4/3).
+    mutating func stored(_ count: Int) { figures.stored = count }
+    /// Requests waited for most of the window.
     mutating func queued() { figures.hadQueue = true }
     mutating func report(_ value: Double) { figures.reported = value }
 
@@ -76,14 +103,25 @@ struct PerformanceWindow {
     /// How many responses a window waits for.
     private var enough: Int { max(10, 7 * figures.limit) }
 
+    /// Whether requests are outstanding, or were in this window.
+    var isBusy: Bool { figures.mostOutstanding > 0 }
+
+    /// Whether enough responses have come for the window to end.
+    func isComplete(at now: Instant) -> Bool { !isSettling && figures.responses >= enough && now >= begun + Self.shortest }
+
     /// When the window must be looked at again: its shortest time, then its longest.
-    func due(at now: Instant) -> Instant { now < begun + Self.shortest ? begun + Self.shortest : begun + Self.longest }
+    func due(at now: Instant) -> Instant { !isSettling && now < begun + Self.shortest ? begun + Self.shortest : begun + Self.longest }
 
     /// Ends the window, if it is long enough, and begins the next one under the same limit.
     /// - Returns: its figures; nil when it goes on.
     mutating func end(at now: Instant) -> Performance? {
         let length = now - begun
-        guard length >= Self.longest || (length >= Self.shortest && figures.responses >= enough) else { return nil }
+        if isSettling {
+            // Some requests take longer than a window: it cannot be waited for them.
+            if length >= Self.longest { settle(at: now) }
+            return nil
+        }
+        guard length >= Self.longest || isComplete(at: now) else { return nil }
         count(to: now)
         var ended = figures
         ended.length = length

@@ -5,10 +5,22 @@ public struct PoolConfiguration: Sendable {
 
     public var name: String
     public var servers: [ServerConfiguration]
+    public var balance = Balance.roundRobin
     public var open = Open.onConnection
     public var queue = QueueConfiguration()
-    /// The tunnel limit of each server.
+    /// What moves the number of permissible connections of each server.
+    public var control = LimitControl.fixed
+    public var ejection = EjectionConfiguration()
+    /// Whether servers are told the client's address by the PROXY protocol, version 2: then each request has a connection of its own.
+    public var usesProxyProtocol = false
+    /// How long a server that came back takes until it has its whole limit and weight again; zero = it has them at once.
+    public var slowStart = Interval.zero
+    /// The tunnel limit of each server, the most that it may be, and what moves it.
     public var tunnels = 19_000
+    public var mostTunnels = 19_000
+    public var tunnelControl = LimitControl.fixed
+    /// nil = servers are not checked.
+    public var health: HealthConfiguration?
     /// How often a request that surely did no harm is repeated on another connection.
     public var retries = 1
     public var connectTimeout = Interval.seconds(1)
@@ -20,8 +32,54 @@ public struct PoolConfiguration: Sendable {
     }
 }
 
+/// How an idle server is chosen ([0048]).
+public enum Balance: Equatable, Sendable {
+    /// In turn, by weight.
+    case roundRobin
+    /// The one with the fewest requests outstanding for its weight.
+    case leastConnections
+    /// The same client, path or value of a header goes to the same server; a request waits for its own.
+    case hashOfSource, hashOfPath
+    case hashOfHeader([UInt8])
+
+    var isHashed: Bool { self != .roundRobin && self != .leastConnections }
+}
+
+/// The keys under `health`: requests that the dispatcher makes itself to see whether a server answers.
+public struct HealthConfiguration: Equatable, Sendable {
+    /// The target of the request; empty = opening a connection is enough.
+    public var path: [UInt8] = []
+    public var every = Interval.seconds(2)
+    public var timeout = Interval.seconds(1)
+    /// So many good checks in a row make a server up, so many bad ones down.
+    public var rise = 2
+    public var fall = 3
+    /// Statuses that are good.
+    public var expect: [UInt16] = [200]
+    /// The field of the answer with a figure to control by ([0039]); empty = none.
+    public var reportHeader: [UInt8] = []
+
+    public init() {}
+}
+
+/// The keys under `ejection`: passive detection of failing servers.
+public struct EjectionConfiguration: Equatable, Sendable {
+    /// So many failures in a row eject a server; 0 = no number does.
+    public var failures = 0
+    /// For how long the first time; each further time is longer by as much, up to ten times.
+    public var time = Interval.seconds(10)
+
+    public init() {}
+}
+
 public struct ServerConfiguration: Sendable {
     public var endpoint: Endpoint
+    /// Its part of the requests, beside those of the others.
+    public var weight = 1
+    /// Whether it gets requests only while no other server of the pool takes any.
+    public var isBackup = false
+    /// How many connections it could hold, where that is known: the limit stays below (claims 1, 12).
+    public var capacity: Int?
     /// The number of permissible connections at the start, and its bounds.
     public var initialLimit = 8
     public var minimumLimit = 1
@@ -32,11 +90,15 @@ public struct ServerConfiguration: Sendable {
 
 /// The keys under `queue`.
 public struct QueueConfiguration: Sendable {
+    /// How new client connections are refused above the threshold: at their SYN, or their first request by 503 with Retry-After.
+    public enum RefuseWith: String, Sendable { case reset, answer }
+
     public var capacity = 4_096
     /// Above this many entries new client connections are refused by RST ([0037])...
     public var refuseAbove = 2_048
     /// ...until there are fewer than this.
     public var resumeBelow = 1_638
+    public var refuseWith = RefuseWith.reset
     /// How long a request may wait before it is answered 503.
     public var wait = Interval.seconds(1)
     /// Bytes of requests that may wait.

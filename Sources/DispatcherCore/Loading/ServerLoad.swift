@@ -16,7 +16,18 @@ struct ServerLoad {
     var limit: Int
     let minimum: Int
     let maximum: Int
-    let tunnelLimit: Int
+    var tunnelLimit: Int
+    var weight = 1
+    var isBackup = false
+    var condition = ServerCondition()
+    /// From when on its tunnels are reset; `distantFuture` = they stay.
+    var tunnelsEndAfter = Instant.distantFuture
+    /// Since when it takes part again with a part of its limit and weight; `distantPast` = it has all of them.
+    var slowSince = Instant.distantPast
+    /// How far it lags behind in smooth weighted round robin.
+    var credit = 0.0
+    /// Since when it has more connections than its limit; `distantFuture` = it does not.
+    var excessSince = Instant.distantFuture
 
     var notInUse = SlotQueue()
     var opening = SlotQueue()
@@ -32,14 +43,22 @@ struct ServerLoad {
     var connects: UInt64 = 0
     var connectFailures: UInt64 = 0
     var requests: UInt64 = 0
-    var isUp = true
+    var failures: UInt64 = 0
+    /// Whether the last attempt to open a connection succeeded; true before the first.
+    var isReachable = true
 
-    /// Whether another request may be outstanding ([0034]).
-    var mayTakeRequest: Bool { active < limit }
+    /// Whether it is given anything new.
+    var takesNew: Bool { condition.state == .up }
+    /// Whether one more request keeps it within its limit ([0034]).
+    var hasRoom: Bool { active < limit }
+    /// Whether another request may be outstanding.
+    var mayTakeRequest: Bool { hasRoom && takesNew }
+    /// Connections that are open, or being opened.
+    var connections: Int { active + opening.count + idle.count }
     /// Whether one more of them may have a body that is streamed: half of the limit, at least one, so that slow uploads leave room.
     var mayStream: Bool { streamed < max(1, limit / 2) }
     /// Whether another connection may be opened under the limit, and a slot for it exists.
-    var mayOpen: Bool { active + opening.count + idle.count < limit && !notInUse.isEmpty }
+    var mayOpen: Bool { takesNew && connections < limit && !notInUse.isEmpty }
     /// An idle server has an idle connection or room to open one under its limit ([0046]).
     var isIdle: Bool { mayTakeRequest && (!idle.isEmpty || !opening.isEmpty || mayOpen) }
 

@@ -28,6 +28,8 @@ struct BackConnection {
         case staged
         /// After 101.
         case tunnel
+        /// A health check.
+        case check
     }
 
     var generation: UInt32 = 0
@@ -65,6 +67,9 @@ struct BackConnection {
     /// The front-end connection, and the generation it must have.
     var front = FrontConnection.noIndex
     var splice = Splice()
+    /// When its request was dispatched, and in which era of the server's performance windows.
+    var dispatched = Instant.distantPast
+    var era: UInt32 = 0
     /// Counts the requests that this place was given: tells whether a call that ended one response began another on it.
     var epoch: UInt32 = 0
     var scanner = HeadScanner(leadingEmptyLines: 0)

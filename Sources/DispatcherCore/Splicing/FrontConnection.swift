@@ -84,6 +84,8 @@ struct FrontConnection {
     /// Canonical head and body, kept until the request ends so that it can be sent again; of a streamed one what the server has not
     /// acknowledged.
     var output = Buffer.none
+    /// What lies before them in it: the header of the PROXY protocol.
+    var outputLead: UInt8 = 0
     /// Where they end in it.
     var outputCount: UInt32 = 0
     var stream = BodyStream()
@@ -95,6 +97,10 @@ struct FrontConnection {
     var keepAlive = false
     var pool: UInt16 = .max
     var queueEntry = RequestQueue.none
+    /// It came while the queue was above its threshold: its first request is refused, unless that is over by then.
+    var isUnwanted = false
+    /// What a hashed balance goes by; 0 = nothing.
+    var balanceHash: UInt64 = 0
     /// The back-end connection it has a slot on.
     var back = FrontConnection.noIndex
     var retries: UInt8 = 0

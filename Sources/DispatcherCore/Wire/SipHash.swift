@@ -18,6 +18,20 @@ public struct SipKey: Sendable {
         return state.finish(rounds: 3)
     }
 
+    /// The same over bytes.
+    func hash13(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var state = SipState(self)
+        var offset = 0
+        while offset + 8 <= bytes.count {
+            state.absorb(UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)), rounds: 1)
+            offset += 8
+        }
+        var last = UInt64(bytes.count) << 56
+        for index in offset..<bytes.count { last |= UInt64(bytes[index]) << UInt64(8 * (index - offset)) }
+        state.absorb(last, rounds: 1)
+        return state.finish(rounds: 3)
+    }
+
     /// For cookies and initial sequence numbers: 2 rounds a word, 4 at the end.
     public func hash24(_ a: UInt64, _ b: UInt64, _ c: UInt64, _ d: UInt64, _ e: UInt64, _ f: UInt64) -> UInt64 {
         var state = SipState(self)

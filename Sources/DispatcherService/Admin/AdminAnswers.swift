@@ -5,8 +5,8 @@ import PacketIO
 struct AdminAnswers: Sendable {
     enum Plan {
         case immediate(AdminResponse)
-        /// Post the command, if any, then ask for a report and render it; not on the packet thread.
-        case figures(after: EngineCommand?, render: @Sendable (LoopReport) -> AdminResponse)
+        /// Post the commands, then ask for a report and render it; not on the packet thread.
+        case figures(after: [EngineCommand], render: @Sendable (LoopReport) -> AdminResponse)
     }
 
     let configuration: Configuration
@@ -17,19 +17,19 @@ struct AdminAnswers: Sendable {
     func plan(_ request: AdminRequest) -> Plan {
         switch request {
         case .refused(let response): return .immediate(response)
-        case .health: return .figures(after: nil) { _ in .text(200, "ok\n") }
+        case .health: return .figures(after: []) { _ in .text(200, "ok\n") }
         case .metrics:
-            return .figures(after: nil) { [durations] report in
+            return .figures(after: []) { [durations] report in
                 .text(200, MetricsPage.render(report, durations: durations()), contentType: "text/plain; version=0.0.4; charset=utf-8")
             }
         case .status:
-            return .figures(after: nil) { [configuration, unwrittenLogLines] report in
+            return .figures(after: []) { [configuration, unwrittenLogLines] report in
                 .json(200, StatusDocument(report, configuration: configuration, unwrittenLogLines: unwrittenLogLines()).encoded())
             }
-        case .setLimit(let pool, let server, let limit):
-            // The report comes after the command and shows what became of it: a limit is clamped to the server's bounds.
-            return .figures(after: .setLimit(pool: pool, server: server, limit: limit)) { report in
-                .json(200, Array("{\"limit\": \(report.snapshot.pools[pool].servers[server].limit)}\n".utf8))
+        case .change(let pool, let server, let change):
+            // The report comes after the commands and shows what became of them: a limit is kept within the server's bounds.
+            return .figures(after: change.commands(pool: pool, server: server)) { report in
+                .json(200, ServerChange.Outcome(report.snapshot.pools[pool].servers[server]))
             }
         }
     }

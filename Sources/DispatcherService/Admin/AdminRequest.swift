@@ -3,7 +3,8 @@ import Foundation
 /// What somebody asks of the admin listener.
 enum AdminRequest: Equatable {
     case metrics, status, health
-    case setLimit(pool: Int, server: Int, limit: Int)
+    /// What is to change at a server.
+    case change(pool: Int, server: Int, ServerChange)
     /// An answer that needs no figures.
     case refused(AdminResponse)
 
@@ -45,20 +46,12 @@ enum AdminRequest: Equatable {
         guard let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any] else {
             return .refused(.error(400, "the body is not a JSON object, such as {\"limit\": 8}"))
         }
-        for key in object.keys.sorted() where key != "limit" {
-            guard ["state", "weight", "band"].contains(key) else { return .refused(.error(400, "unknown key: \(key)")) }
-            return .refused(.error(501, "not supported yet: \(key)"))
+        let change: ServerChange
+        do throws(ServerChange.Fault) {
+            change = try ServerChange(object, controlledBy: configuration.pools[pool].control)
+        } catch {
+            return .refused(.error(400, error.reason))
         }
-        guard let value = object["limit"] else { return .refused(.error(400, "the key limit is missing")) }
-        guard let number = value as? NSNumber, isWhole(number), (0...65_535).contains(number.intValue) else {
-            return .refused(.error(400, "limit must be a whole number from 0 to 65535"))
-        }
-        return .setLimit(pool: pool, server: index, limit: number.intValue)
-    }
-
-    /// true and false are numbers to Foundation; they are none to us.
-    private static func isWhole(_ number: NSNumber) -> Bool {
-        let type = UInt8(bitPattern: number.objCType.pointee)
-        return type != UInt8(ascii: "c") && type != UInt8(ascii: "B") && number.doubleValue == Double(number.intValue)
+        return .change(pool: pool, server: index, change)
     }
 }

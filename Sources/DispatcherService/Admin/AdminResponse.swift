@@ -15,10 +15,16 @@ struct AdminResponse: Equatable {
         AdminResponse(status: status, contentType: "application/json", body: body)
     }
 
+    /// A value as one line of JSON, keys sorted.
+    static func json(_ status: Int, _ value: some Encodable) -> AdminResponse {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        return json(status, Array((try? encoder.encode(value)) ?? Data("{}".utf8)) + [0x0A])
+    }
+
     /// `{"error": REASON}`.
     static func error(_ status: Int, _ reason: String) -> AdminResponse {
-        let encoded = (try? JSONEncoder().encode(["error": reason])) ?? Data("{}".utf8)
-        return json(status, Array(encoded) + [0x0A])
+        json(status, ["error": reason])
     }
 
     static func notAllowed(_ method: String) -> AdminResponse {

@@ -80,10 +80,10 @@ private final class AdminHandler: ChannelInboundHandler {
         let request = AdminRequest(method: head.method.rawValue, target: head.uri, body: body, configuration: answers.configuration)
         switch answers.plan(request) {
         case .immediate(let response): write(response, to: head, context)
-        case .figures(let command, let render):
+        case .figures(let commands, let render):
             let promise = context.eventLoop.makePromise(of: LoopReport.self)
             let once = Once(promise)
-            if let command { mailbox.post(.command(command)) }
+            for command in commands { mailbox.post(.command(command)) }
             mailbox.post(.report { once.succeed($0) })
             let timeout = context.eventLoop.scheduleTask(in: Self.patience) { once.fail() }
             promise.futureResult.assumeIsolated().whenComplete { result in

@@ -33,9 +33,40 @@ struct MetricFamily: Sendable {
         "server_streamed", .gauge, ["pool", "server"], "Those of them whose request body is streamed.")
     static let serverIdle = MetricFamily("server_idle", .gauge, ["pool", "server"], "Open connections without a request.")
     static let serverConnects = MetricFamily("server_connects_total", .counter, ["pool", "server"], "Connections opened to the server.")
-    static let serverUp = MetricFamily("server_up", .gauge, ["pool", "server"], "1 unless the last attempt to open a connection failed.")
+    static let serverUp = MetricFamily(
+        "server_up", .gauge, ["pool", "server"],
+        "1 while it takes requests: its health check is good, it is neither ejected nor out by order, and the last attempt to open a connection succeeded."
+    )
+    static let serverState = MetricFamily(
+        "server_state", .gauge, ["pool", "server", "state"],
+        "1 for its state: up, drain or down (by order), failed (health check), ejected (failures in a row).")
+    static let serverWeight = MetricFamily("server_weight", .gauge, ["pool", "server"], "Its part of the requests, beside those of others.")
+    static let serverFailures = MetricFamily(
+        "server_failures_total", .counter, ["pool", "server"],
+        "Timeouts, resets, refused connections, responses that were refused, and its own 5xx.")
+    static let serverTunnels = MetricFamily("server_tunnels", .gauge, ["pool", "server"], "Its tunnels.")
+    static let serverTunnelLimit = MetricFamily("server_tunnel_limit", .gauge, ["pool", "server"], "Tunnels that it may have.")
+    static let serverMetric = MetricFamily(
+        "server_metric", .gauge, ["pool", "server", "metric"],
+        "What was measured in its last performance window: times in seconds, rates a second; reported: as it says.")
+    static let serverBandLow = MetricFamily(
+        "server_band_low", .gauge, ["pool", "server", "metric"], "The low end of the band in which a metric is held.")
+    static let serverBandHigh = MetricFamily(
+        "server_band_high", .gauge, ["pool", "server", "metric"], "The high end of the band in which a metric is held.")
+    static let serverSaturated = MetricFamily(
+        "server_saturated", .gauge, ["pool", "server"], "1 if in its last performance window the limit, not the demand, decided how much it did.")
+    static let serverElasticity = MetricFamily(
+        "server_elasticity", .gauge, ["pool", "server"],
+        "How much of a change of the limit its rate follows, as measured: d ln rate / d ln limit; absent where it is not known.")
     static let controllerState = MetricFamily(
-        "controller_state", .gauge, ["state"], "1 for the state that the limit controllers are in; only fixed is built.")
+        "controller_state", .gauge, ["pool", "server", "state"], "1 for the state that the controller of its limit is in.")
+    static let healthChecks = MetricFamily(
+        "health_checks_total", .counter, ["pool", "server", "result"], "Health checks by what became of them.")
+    static let reportsInvalid = MetricFamily(
+        "health_reports_invalid_total", .counter, ["pool", "server"],
+        "Health answers whose `report-header` was missing, or no number.")
+    static let overLimit = MetricFamily(
+        "over_limit_total", .counter, [], "Requests dispatched to a server that had as many as its limit: an alarm, it stays 0.")
     static let dropped = MetricFamily("dropped_frames_total", .counter, ["side", "reason"], "Frames that were dropped.")
     static let retransmitted = MetricFamily(
         "retransmitted_segments_total", .counter, ["side", "kind"], "Segments sent again, by what they are for.")
@@ -61,7 +92,9 @@ struct MetricFamily: Sendable {
 
     static let all = [
         requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive,
-        serverStreamed, serverIdle, serverConnects, serverUp, controllerState, dropped, retransmitted, evicted, repeated, streamed,
+        serverStreamed, serverIdle, serverConnects, serverUp, serverState, serverWeight, serverFailures, serverTunnels, serverTunnelLimit,
+        serverMetric, serverBandLow, serverBandHigh, serverSaturated, serverElasticity, controllerState, healthChecks, reportsInvalid,
+        overLimit, dropped, retransmitted, evicted, repeated, streamed,
         captureDrops, egressErrors, nextHopDrops, neighbours, neighbourFailures, bodyBytes, stagingBytes, deliveries, buildInfo,
     ]
 }

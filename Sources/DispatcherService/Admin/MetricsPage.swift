@@ -107,8 +107,73 @@ struct MetricsPage {
         addServers(.serverIdle, snapshot) { UInt64($0.idle) }
         addServers(.serverConnects, snapshot) { $0.connects }
         addServers(.serverUp, snapshot) { $0.isUp ? 1 : 0 }
+        addServers(.serverWeight, snapshot) { UInt64($0.weight) }
+        addServers(.serverFailures, snapshot) { $0.failures }
+        addServers(.serverTunnels, snapshot) { UInt64($0.tunnels) }
+        addServers(.serverTunnelLimit, snapshot) { UInt64($0.tunnelLimit) }
+        addServers(.reportsInvalid, snapshot) { $0.reportsInvalid }
+        addStates(snapshot)
+        addControl(snapshot)
+    }
+
+    private static func eachServer(_ snapshot: Snapshot, _ body: ([String], Snapshot.Server) -> Void) {
+        for pool in snapshot.pools {
+            for server in pool.servers { body([pool.name, server.endpoint.description], server) }
+        }
+    }
+
+    private mutating func addStates(_ snapshot: Snapshot) {
+        begin(.serverState)
+        Self.eachServer(snapshot) { names, server in
+            for state in ServerState.allCases { add(.serverState, names + [state.label], server.state == state ? 1 : 0) }
+        }
+        begin(.healthChecks)
+        Self.eachServer(snapshot) { names, server in
+            for result in CheckResult.allCases { add(.healthChecks, names + [result.label], server.checks[Int(result.rawValue)]) }
+        }
+    }
+
+    /// What the controllers go by, and what they do.
+    private mutating func addControl(_ snapshot: Snapshot) {
         begin(.controllerState)
-        add(.controllerState, ["fixed"], 1)
+        Self.eachServer(snapshot) { names, server in
+            for state in LimitController.State.allCases {
+                add(.controllerState, names + [state.rawValue], server.control == state ? 1 : 0)
+            }
+        }
+        begin(.serverMetric)
+        Self.eachServer(snapshot) { names, server in
+            for metric in Metric.allCases {
+                if let value = server.performance?[metric] { addFigure(.serverMetric, names + [metric.rawValue], value) }
+            }
+        }
+        begin(.serverBandLow)
+        Self.eachServer(snapshot) { names, server in
+            if let held = server.held, let low = server.bandLow { addFigure(.serverBandLow, names + [held.rawValue], low) }
+        }
+        begin(.serverBandHigh)
+        Self.eachServer(snapshot) { names, server in
+            if let held = server.held, let high = server.bandHigh { addFigure(.serverBandHigh, names + [held.rawValue], high) }
+        }
+        begin(.serverSaturated)
+        Self.eachServer(snapshot) { names, server in
+            if let performance = server.performance { add(.serverSaturated, names, performance.isSaturated ? 1 : 0) }
+        }
+        begin(.serverElasticity)
+        Self.eachServer(snapshot) { names, server in
+            if let elasticity = server.elasticity { addFigure(.serverElasticity, names, elasticity) }
+        }
+    }
+
+    private mutating func addFigure(_ family: MetricFamily, _ values: [String], _ number: Double) {
+        addLine(family.name, Array(zip(family.labels, values)), Self.decimal(number))
+    }
+
+    /// With nine places at most, and no exponent.
+    static func decimal(_ number: Double) -> String {
+        guard number.isFinite, abs(number) < 9e9 else { return number.isFinite ? "\(Int64(max(-9e18, min(9e18, number))))" : "0" }
+        let sign = number < 0 ? "-" : ""
+        return sign + seconds(UInt64((abs(number) * 1e9).rounded()))
     }
 
     private mutating func addServers(_ family: MetricFamily, _ snapshot: Snapshot, _ figure: (Snapshot.Server) -> UInt64) {
@@ -134,6 +199,8 @@ struct MetricsPage {
                 add(.retransmitted, ["\(side)", kind.label], counters.retransmitted[Int(side.rawValue)][Int(kind.rawValue)])
             }
         }
+        begin(.overLimit)
+        add(.overLimit, [], counters.overLimit)
         begin(.evicted)
         add(.evicted, [], counters.idleEvictions)
         begin(.repeated)

@@ -29,6 +29,14 @@ struct StatusDocument: Encodable {
     struct Server: Encodable {
         var address: String
         var up: Bool
+        var state: String
+        var weight: Int
+        var backup: Bool
+        var failures: UInt64
+        var tunnelLimit: Int
+        var control: Control
+        /// Health checks by result; only those that occurred.
+        var checks: [String: UInt64]
         var limit: Int
         var active: Int
         /// Those of them whose body is streamed.
@@ -40,6 +48,24 @@ struct StatusDocument: Encodable {
         var connects: UInt64
         var connectFailures: UInt64
         var requests: UInt64
+    }
+
+    /// What moves a server's limit, and what it goes by.
+    struct Control: Encodable {
+        var state: String
+        var reason: String
+        var saturated: Bool?
+        var elasticity: Double?
+        /// The metric that is held, and its band.
+        var held: String?
+        var low: Double?
+        var high: Double?
+        /// By name; those that were measured in the last performance window.
+        var metrics: [String: Double]
+        var windowSeconds: Double?
+        /// How far the window misses Little's law, as a part.
+        var littleError: Double?
+        var meanOutstanding: Double?
     }
 
     struct SideFigures: Encodable {
@@ -152,10 +178,23 @@ struct StatusDocument: Encodable {
             queueOldestSeconds: Double(pool.queueOldest.nanoseconds) / 1e9,
             servers: pool.servers.map { server in
                 Server(
-                    address: server.endpoint.description, up: server.isUp, limit: server.limit, active: server.active,
+                    address: server.endpoint.description, up: server.isUp, state: server.state.label, weight: server.weight,
+                    backup: server.isBackup, failures: server.failures, tunnelLimit: server.tunnelLimit, control: control(server),
+                    checks: occurred(CheckResult.allCases.map(\.label), server.checks), limit: server.limit, active: server.active,
                     streamed: server.streamed, idle: server.idle, opening: server.opening, closing: server.closing, tunnels: server.tunnels,
                     connects: server.connects, connectFailures: server.connectFailures, requests: server.requests)
             })
+    }
+
+    private static func control(_ server: Snapshot.Server) -> Control {
+        let performance = server.performance
+        let metrics = Metric.allCases.compactMap { metric in performance?[metric].map { (metric.rawValue, $0) } }
+        return Control(
+            state: server.control.rawValue, reason: server.reason.rawValue, saturated: performance?.isSaturated,
+            elasticity: server.elasticity, held: server.held?.rawValue, low: server.bandLow, high: server.bandHigh,
+            metrics: Dictionary(metrics, uniquingKeysWith: { first, _ in first }),
+            windowSeconds: performance.map { Double($0.length.nanoseconds) / 1e9 }, littleError: performance?.littleError,
+            meanOutstanding: performance?.meanOutstanding)
     }
 
     private static func side(_ side: Side, _ report: LoopReport) -> SideFigures {

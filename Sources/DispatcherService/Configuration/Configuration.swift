@@ -41,6 +41,7 @@ public struct Configuration: Sendable {
     public var accessLog = AccessLog.none
     public var adminListen = Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 9_900)
     public var drain = Interval.seconds(10)
+    public var tunnelsPerSecond = 1_000
     public var clientSide = SideSettings(interface: "", captureMemory: 256 << 20)
     public var serverSide = SideSettings(interface: "", captureMemory: 256 << 20)
     public var transmit = Transmit.auto
@@ -99,6 +100,8 @@ public struct Configuration: Sendable {
         engine.sourceIsKernels = sourceIsKernels
         engine.ports = ports
         engine.tcp = tcp
+        engine.drain = drain
+        engine.tunnelsPerSecond = tunnelsPerSecond
         engine.bodyMemory = tcp.stagingMemory / 4
         engine.services = services
         engine.pools = pools

@@ -24,7 +24,6 @@ extension ConfigurationDecoder {
 
     private func pool(_ name: String, _ section: ConfigurationSection) -> PoolConfiguration {
         let limit = section.section("limit")
-        checkControl(limit)
         let usual = poolLimit(limit)
         var seen: [Endpoint: Int] = [:]
         var servers: [ServerConfiguration] = []
@@ -44,29 +43,108 @@ extension ConfigurationDecoder {
         }
 
         var pool = PoolConfiguration(name: name, servers: servers)
+        pool.control = control(limit)
+        pool.balance = balance(section)
+        pool.ejection = ejection(section)
+        pool.slowStart = section.interval("slow-start")
+        pool.usesProxyProtocol = section.text("proxy-protocol") == "v2"
         pool.open = section.choice("open", PoolConfiguration.Open.self)
         pool.queue = queue(section.section("queue"))
-        pool.tunnels = tunnels(section.section("tunnels"))
+        let tunnels = section.section("tunnels")
+        pool.tunnels = self.tunnels(tunnels)
+        pool.mostTunnels = tunnels.has("maximum") ? tunnels.number("maximum") : pool.tunnels
+        pool.tunnelControl = control(tunnels, isTunnels: true)
+        pool.health = health(section)
+        for (control, owner) in [(pool.control, limit), (pool.tunnelControl, tunnels)]
+        where control.metric == .reported && pool.health?.reportHeader.isEmpty ?? true {
+            problems.report(
+                owner.line(of: "control"), "\(owner.path).control: what a server reports comes with its health answer; name health.report-header")
+        }
         pool.retries = section.number("retries")
         let timeouts = section.section("timeouts")
         pool.connectTimeout = positive(timeouts, "connect")
         pool.responseTimeout = positive(timeouts, "response")
-        checkBalance(section)
+        if !servers.isEmpty, servers.allSatisfy(\.isBackup) {
+            problems.report(section.line(of: "servers"), "pools[].servers: all are backup servers; there is nothing that they stand in for")
+        }
         return pool
     }
 
-    private func checkBalance(_ section: ConfigurationSection) {
+    private func balance(_ section: ConfigurationSection) -> Balance {
         let text = section.text("balance")
-        guard text != "round-robin", !text.isEmpty else { return }
-        let line = section.line(of: "balance")
-        if ["least-connections", "hash: source", "hash: path"].contains(text) || text.hasPrefix("hash: header ") {
-            problems.report(line, "not supported yet: pools[].balance (\(text))")
-        } else {
-            problems.report(
-                line,
-                "pools[].balance: \(text) is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""
-            )
+        switch text {
+        case "round-robin", "": return .roundRobin
+        case "least-connections": return .leastConnections
+        case "hash: source": return .hashOfSource
+        case "hash: path": return .hashOfPath
+        default: break
         }
+        let prefix = "hash: header "
+        if text.hasPrefix(prefix) {
+            let name = Array(text.dropFirst(prefix.count).utf8)
+            if Self.isToken(name) { return .hashOfHeader(name) }
+        }
+        problems.report(
+            section.line(of: "balance"),
+            "pools[].balance: \(text) is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""
+        )
+        return .roundRobin
+    }
+
+    /// Off unless the section is there.
+    private func health(_ pool: ConfigurationSection) -> HealthConfiguration? {
+        guard pool.has("health") else { return nil }
+        let section = pool.section("health")
+        var health = HealthConfiguration()
+        let path = section.optionalText("path")
+        if let path {
+            health.path = Array(path.utf8)
+            let target = path.utf8.allSatisfy { (33...126).contains($0) && $0 != UInt8(ascii: "#") }
+            if !path.hasPrefix("/") || !target {
+                problems.report(section.line(of: "path"), "\(section.path).path: \(path) is not a path; it begins with / and has no space")
+            }
+        }
+        if section.flag("tcp") == (path != nil) {
+            problems.report(section.line, "\(section.path): it needs a path, or tcp: true, and not both")
+        }
+        health.every = positive(section, "every")
+        health.timeout = positive(section, "timeout")
+        health.rise = section.number("rise")
+        health.fall = section.number("fall")
+        health.reportHeader = Array((section.optionalText("report-header") ?? "").utf8)
+        if section.has("report-header"), path == nil || !Self.isToken(health.reportHeader) {
+            problems.report(
+                section.line(of: "report-header"), "\(section.path).report-header: it is the name of a field in the answer to health.path")
+        }
+        var expected: [UInt16] = []
+        for item in section.each("expect") {
+            guard case .text(let text) = item.value else { continue }
+            guard let status = UInt16(text), (200...599).contains(status) else {
+                problems.report(item.line, "\(section.path).expect: \(text) is not a status from 200 to 599")
+                continue
+            }
+            expected.append(status)
+        }
+        if !expected.isEmpty { health.expect = expected }
+        return health
+    }
+
+    /// A method or the name of a field (RFC 9110 5.6.2).
+    static func isToken(_ bytes: [UInt8]) -> Bool {
+        !bytes.isEmpty
+            && bytes.allSatisfy { byte in
+                (48...57).contains(byte) || (65...90).contains(byte) || (97...122).contains(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+            }
+    }
+
+    /// Off unless the section is there.
+    private func ejection(_ pool: ConfigurationSection) -> EjectionConfiguration {
+        var ejection = EjectionConfiguration()
+        guard pool.has("ejection") else { return ejection }
+        let section = pool.section("ejection")
+        ejection.failures = section.number("failures")
+        ejection.time = positive(section, "time")
+        return ejection
     }
 
     // MARK: Limits
@@ -93,6 +171,17 @@ extension ConfigurationDecoder {
         server.minimumLimit = section.number("minimum", otherwise: min(usual.minimum, server.maximumLimit))
         server.initialLimit = section.number(
             "initial", otherwise: max(server.minimumLimit, min(usual.initial, server.maximumLimit)))
+        server.weight = section.number("weight")
+        server.isBackup = section.flag("backup")
+        if section.has("capacity") {
+            let capacity = section.number("capacity")
+            server.capacity = capacity
+            if capacity <= max(1, server.minimumLimit) {
+                problems.report(
+                    section.line(of: "capacity"),
+                    "\(section.path): the limit stays below capacity \(capacity), which leaves no room above minimum \(server.minimumLimit)")
+            }
+        }
         if section.has("initial") || section.has("minimum") || section.has("maximum") {
             check(Bounds(initial: server.initialLimit, minimum: server.minimumLimit, maximum: server.maximumLimit), section)
         }
@@ -116,7 +205,6 @@ extension ConfigurationDecoder {
     }
 
     private func tunnels(_ section: ConfigurationSection) -> Int {
-        checkControl(section)
         let ports = result.ports.tunnelPorts
         let maximum = section.has("maximum") ? section.number("maximum") : min(section.number("maximum"), ports)
         let initial = section.has("initial") ? section.number("initial") : min(section.number("initial"), maximum)
@@ -141,6 +229,7 @@ extension ConfigurationDecoder {
         queue.refuseAbove = section.number("refuse-above", otherwise: max(1, queue.capacity / 2))
         queue.resumeBelow = section.number("resume-below", otherwise: max(1, queue.refuseAbove * 4 / 5))
         queue.wait = section.interval("wait")
+        queue.refuseWith = section.choice("refuse-with", QueueConfiguration.RefuseWith.self)
         queue.perClient = section.number("per-client")
         if queue.perClient == 0, section.has("per-client") {
             problems.report(section.line(of: "per-client"), "\(section.path).per-client: 0% leaves no room; it must be more")

@@ -1,4 +1,5 @@
 import DispatcherCore
+import Foundation
 
 extension ConfigurationDecoder {
     /// After the pools, whose names the routes refer to.
@@ -14,6 +15,7 @@ extension ConfigurationDecoder {
             _ = section.text("mode")
             var service = ServiceConfiguration(name: name, listen: listen(section), routes: routes(section))
             service.limits = limits(section.section("limits"))
+            service.errorPages = errorPages(section)
             service.isOwnedByKernel = section.flag("owned-by-kernel")
             if result.clientSide.interface == Configuration.loopback, !service.isOwnedByKernel {
                 problems.report(
@@ -48,9 +50,54 @@ extension ConfigurationDecoder {
                 problems.report(route.line(of: "pool"), "services[].routes[].pool: there is no pool named \(name)")
             }
             var result = RouteConfiguration(pathPrefix: Array(prefix.utf8), pool: pool ?? 0)
+            result.host = Array((route.optionalText("host") ?? "").utf8)
+            result.methods = route.each("method").compactMap { item in
+                guard case .text(let method) = item.value else { return nil }
+                let bytes = Array(method.utf8)
+                if !ConfigurationDecoder.isToken(bytes) {
+                    problems.report(item.line, "services[].routes[].method: \(method) is not a method")
+                }
+                return bytes
+            }
+            if route.has("header") {
+                let header = route.section("header")
+                result.headerName = Array(header.text("name").utf8)
+                result.headerValue = Array((header.optionalText("value") ?? "").utf8)
+                if !result.headerName.isEmpty, !ConfigurationDecoder.isToken(result.headerName) {
+                    problems.report(header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
+                }
+            }
             result.upgradesToWebSocket = route.optionalText("upgrade") == "websocket"
             return result
         }
+    }
+
+    /// Read now: later the files may be out of reach, for privileges are given up.
+    private func errorPages(_ service: ConfigurationSection) -> [ErrorPage] {
+        guard service.has("error-pages") else { return [] }
+        var pages: [ErrorPage] = []
+        for section in service.sections("error-pages") {
+            let status = section.number("status")
+            let file = section.text("file")
+            let type = section.text("type")
+            if pages.contains(where: { $0.status == status }) {
+                problems.report(section.line(of: "status"), "\(section.path).status: \(status) is there twice")
+            }
+            if !type.utf8.allSatisfy({ (32...126).contains($0) }) || type.utf8.count > OwnAnswer.longestType {
+                problems.report(section.line(of: "type"), "\(section.path).type: \(type) is not a media type")
+            }
+            guard !file.isEmpty else { continue }
+            guard let data = FileManager.default.contents(atPath: file) else {
+                problems.report(section.line(of: "file"), "\(section.path).file: cannot read \(file)")
+                continue
+            }
+            if data.count > OwnAnswer.longestPage {
+                problems.report(
+                    section.line(of: "file"), "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
+            }
+            pages.append(ErrorPage(status: status, type: Array(type.utf8), body: Array(data.prefix(OwnAnswer.longestPage))))
+        }
+        return pages
     }
 
     private func limits(_ section: ConfigurationSection) -> ServiceLimits {

@@ -66,6 +66,7 @@ struct ConfigurationDecoder {
         }
         if let listen = top.section("admin").endpoint("listen") { result.adminListen = listen }
         result.drain = top.section("stop").interval("drain")
+        result.tunnelsPerSecond = top.section("stop").number("tunnels-per-second")
         checkShards(top)
     }
 

@@ -1,6 +1,6 @@
 /// Every key of the configuration file. Keys may be added, never renamed; a test holds docs/configuration.md equal to this table.
 public enum ConfigurationKeys {
-    public static let all: [ConfigurationKey] = top + sides + tcp + services + pools + poolLimits + poolLater
+    public static let all: [ConfigurationKey] = top + sides + tcp + services + pools + poolLimits + poolStates + poolLater
 
     static let byPath: [String: ConfigurationKey] = Dictionary(uniqueKeysWithValues: all.map { ($0.path, $0) })
 
@@ -49,7 +49,7 @@ public enum ConfigurationKeys {
         onlyIPv4(partly("admin.listen", .endpoint, "127.0.0.1:9900")),
         key("stop", .section),
         key("stop.drain", .duration, "10s"),
-        later("stop.tunnels-per-second", .count(any), "1000"),
+        key("stop.tunnels-per-second", .count(any), "1000"),
         key("transmit", .choice(["auto", "raw", "packet"]), "auto"),
         form("auto or number 1 to 64", partly("shards", .text, "auto")),
     ]
@@ -106,11 +106,17 @@ public enum ConfigurationKeys {
         key("services[].limits.per-client-connections", .count(perClient), "0"),
         key("services[].limits.per-client-new-connections", .count(perClient), "0"),
         key("services[].limits.per-client-requests", .count(perClient), "0"),
+        key("services[].error-pages", .sections),
+        key("services[].error-pages[].status", .count(400...599), required: true),
+        key("services[].error-pages[].file", .text, required: true),
+        key("services[].error-pages[].type", .text, "text/html"),
         key("services[].routes", .sections, required: true),
         key("services[].routes[].path-prefix", .text),
-        later("services[].routes[].host", .anything),
-        later("services[].routes[].method", .anything),
-        later("services[].routes[].header", .anything),
+        key("services[].routes[].host", .text),
+        form("method or list", key("services[].routes[].method", .texts)),
+        key("services[].routes[].header", .section),
+        key("services[].routes[].header.name", .text, required: true),
+        key("services[].routes[].header.value", .text),
         key("services[].routes[].upgrade", .choice(["websocket"])),
         key("services[].routes[].pool", .text, required: true),
     ]
@@ -123,19 +129,19 @@ public enum ConfigurationKeys {
         key("pools[].servers[].initial", .count(0...65_535), "limit.initial"),
         key("pools[].servers[].minimum", .count(0...65_535), "limit.minimum"),
         key("pools[].servers[].maximum", .count(1...65_535), "limit.maximum"),
-        later("pools[].servers[].weight", .count(1...65_535), "1"),
-        later("pools[].servers[].backup", .boolean, "false"),
-        later("pools[].servers[].capacity", .count(1...65_535)),
-        form(
-            "round-robin, least-connections, hash: source, hash: path, hash: header NAME", partly("pools[].balance", .text, "round-robin")),
+        key("pools[].servers[].weight", .count(1...65_535), "1"),
+        key("pools[].servers[].backup", .boolean, "false"),
+        key("pools[].servers[].capacity", .count(1...65_535)),
+        form("round-robin, least-connections, hash: source, hash: path, hash: header NAME", key("pools[].balance", .text, "round-robin")),
         key("pools[].open", .choice(["on-connection", "on-request", "at-start"]), "on-connection"),
+        key("pools[].proxy-protocol", .choice(["none", "v2"]), "none"),
         key("pools[].queue", .section),
         key("pools[].queue.capacity", .count(1...1_000_000), "4096"),
         key("pools[].queue.memory", .size(64 << 10...16 << 30), "64MiB"),
         key("pools[].queue.refuse-above", .count(1...1_000_000), "half of capacity"),
         key("pools[].queue.resume-below", .count(1...1_000_000), "4/5 of refuse-above"),
         key("pools[].queue.wait", .duration, "1s"),
-        partly("pools[].queue.refuse-with", .choice(["reset", "answer"]), "reset", built: ["reset"]),
+        key("pools[].queue.refuse-with", .choice(["reset", "answer"]), "reset"),
         key("pools[].queue.per-client", .percentage, "100%"),
         key("pools[].retries", .count(0...10), "1"),
         key("pools[].timeouts", .section),
@@ -148,11 +154,11 @@ public enum ConfigurationKeys {
         key("pools[].limit.initial", .count(0...65_535), "8"),
         key("pools[].limit.minimum", .count(0...65_535), "1"),
         key("pools[].limit.maximum", .count(1...65_535), "256"),
-        partly("pools[].limit.control", .control, "fixed", built: ["fixed"]),
+        key("pools[].limit.control", .control, "fixed"),
         key("pools[].tunnels", .section),
         key("pools[].tunnels.initial", .count(0...65_535), "19000"),
         key("pools[].tunnels.maximum", .count(0...65_535), "19000"),
-        partly("pools[].tunnels.control", .control, "fixed", built: ["fixed"]),
+        key("pools[].tunnels.control", .control, "fixed"),
     ]
 
     private static let poolLater = [
@@ -160,18 +166,21 @@ public enum ConfigurationKeys {
         later("pools[].l4.cookie", .boolean, "false"),
         later("pools[].l4.source", .choice(["rewrite", "keep"]), "rewrite"),
         later("pools[].l4.idle", .duration, "15m"),
-        later("pools[].health", .section),
-        later("pools[].health.path", .text),
-        later("pools[].health.tcp", .boolean, "false"),
-        later("pools[].health.every", .duration, "2s"),
-        later("pools[].health.timeout", .duration, "1s"),
-        later("pools[].health.rise", .count(1...100), "2"),
-        later("pools[].health.fall", .count(1...100), "3"),
-        later("pools[].health.expect", .anything, "[200]"),
-        later("pools[].health.report-header", .text),
-        later("pools[].ejection", .section),
-        later("pools[].ejection.failures", .count(1...1_000), "5"),
-        later("pools[].ejection.time", .duration, "10s"),
-        later("pools[].slow-start", .duration, "0s"),
+    ]
+
+    private static let poolStates = [
+        key("pools[].health", .section),
+        key("pools[].health.path", .text),
+        key("pools[].health.tcp", .boolean, "false"),
+        key("pools[].health.every", .duration, "2s"),
+        key("pools[].health.timeout", .duration, "1s"),
+        key("pools[].health.rise", .count(1...100), "2"),
+        key("pools[].health.fall", .count(1...100), "3"),
+        form("status or list", key("pools[].health.expect", .texts, "200")),
+        key("pools[].health.report-header", .text),
+        key("pools[].ejection", .section),
+        key("pools[].ejection.failures", .count(1...1_000), "5"),
+        key("pools[].ejection.time", .duration, "10s"),
+        key("pools[].slow-start", .duration, "0s"),
     ]
 }

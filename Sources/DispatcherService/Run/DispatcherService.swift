@@ -32,7 +32,8 @@ public struct DispatcherService {
         let kernelGuard = try startGuard(host, user)
         let mailbox = Mailbox()
         let relay = RecordRelay()
-        let loop = try openLoop(host, mailbox, relay)
+        let events = EventRelay()
+        let loop = try openLoop(host, mailbox, relay, events)
         // The captures are open: what clients send meanwhile waits.
         try requireUnclaimed(configuration.responder(client: host.clientInterface, server: host.serverInterface), host)
         let file = try LogFile(configuration.accessLog, owner: user)
@@ -52,7 +53,7 @@ public struct DispatcherService {
         )
 
         var watch = FigureWatch()
-        let outcome = supervise(signals, packets, records, kernelGuard, &watch)
+        let outcome = supervise(signals, packets, records, events, kernelGuard, &watch)
         records.end()
         recordThread.join()
         server.stop()
@@ -70,7 +71,7 @@ public struct DispatcherService {
         return made
     }
 
-    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay) throws(ServiceError) -> LiveLoop {
+    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError) -> LiveLoop {
         let client = configuration.clientSide
         let server = configuration.serverSide
         let seed = try Self.randomBits()
@@ -96,13 +97,13 @@ public struct DispatcherService {
                 return .packet(
                     PollLoop(
                         engine: engine, sink: sink, client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox,
-                        records: relay, recorder: recorder))
+                        records: relay, events: events, recorder: recorder))
             }
             return .raw(
                 PollLoop(
                     engine: engine, sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface),
                     client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay,
-                    recorder: recorder))
+                    events: events, recorder: recorder))
         } catch {
             throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
         }
@@ -150,10 +151,11 @@ public struct DispatcherService {
 
     /// Waits for signals and for the end of the packet thread; looks at the figures now and then.
     private func supervise(
-        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ kernelGuard: KernelGuard?,
+        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ events: EventRelay, _ kernelGuard: KernelGuard?,
         _ watch: inout FigureWatch
     ) -> PacketThread.Outcome {
         var shutdown: Shutdown?
+        let journal = EventJournal(configuration: configuration)
         while true {
             var wait: Int32 = FigureWatch.period
             if let step = shutdown?.next(at: MonotonicClock.now(), isDrained: packets.report()?.isDrained ?? false) {
@@ -173,8 +175,10 @@ public struct DispatcherService {
                 pollfd(fd: signals.descriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: packets.endDescriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: kernelGuard?.descriptor ?? -1, events: 0, revents: 0),
+                pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             _ = poll(&descriptors, nfds_t(descriptors.count), wait)
+            for event in events.takeAll() { journal.write(event, to: logger) }
             if packets.state != .running { return packets.state }
             if let end = kernelGuard?.end() {
                 // From here on the kernel resets every connection at the addresses that it owns: there is nothing left to drain.

@@ -15,6 +15,8 @@ public struct LoopReport: Sendable {
     public var lastConflictOfNDP: ARPResponder.Conflict?
     /// Records lost because the log thread was behind.
     public var recordsLost: UInt64 = 0
+    /// The same for events.
+    public var eventsLost: UInt64 = 0
     /// Turns of the loop: polls.
     public var turns: UInt64 = 0
 

@@ -10,6 +10,8 @@ public protocol PacketEngine: ~Copyable {
     mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress)
     /// Hands out the records since the last call, oldest first.
     mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void)
+    /// Hands out what happened to the servers since the last call, oldest first.
+    mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void)
     func snapshot(at now: Instant) -> Snapshot
     /// After `stop`: whether no front-end connection is left.
     var isDrained: Bool { get }

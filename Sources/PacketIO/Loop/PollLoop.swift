@@ -22,6 +22,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private var solicited: NDPResponder
     private let mailbox: Mailbox
     private let records: RecordRelay
+    private let events: EventRelay
     /// nil unless a run is recorded.
     private let recorder: CaptureRecorder?
 
@@ -32,7 +33,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     public init(
         engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
-        mailbox: Mailbox, records: RecordRelay, recorder: CaptureRecorder? = nil
+        mailbox: Mailbox, records: RecordRelay, events: EventRelay = EventRelay(), recorder: CaptureRecorder? = nil
     ) {
         self.engine = engine
         self.sink = sink
@@ -50,6 +51,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         solicited = NDPResponder(beside: responder)
         self.mailbox = mailbox
         self.records = records
+        self.events = events
         self.recorder = recorder
     }
 
@@ -126,8 +128,14 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         }
         flush()
         if sink.nextDeadline <= now { sink.advance(to: now) }
+        handOver()
+    }
+
+    /// What the engine says of requests and servers goes to those who log it.
+    private mutating func handOver() {
         engine.drainRecords { records.push($0) }
         records.publish()
+        engine.drainEvents { events.push($0) }
     }
 
     private mutating func readMailbox() {
@@ -139,8 +147,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             case .quit: isRunning = false
             }
         }
-        engine.drainRecords { records.push($0) }
-        records.publish()
+        handOver()
     }
 
     /// A reset of everything may need several egresses: it goes on until one did not fill.
@@ -150,7 +157,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             engine.apply(command, at: now, into: &egress)
             if case .abort = command { goesOn = egress.wantsFlush } else { goesOn = false }
             flush()
-            engine.drainRecords { records.push($0) }
+            handOver()
         }
     }
 
@@ -205,6 +212,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         report.ndp = solicited.counters
         report.lastConflictOfNDP = solicited.lastConflict
         report.recordsLost = records.lostCount
+        report.eventsLost = events.lostCount
         report.turns = turns
         return report
     }

@@ -9,6 +9,11 @@ struct HoldControllerTests {
         (model.responseTime(Double(from)), model.responseTime(Double(to)))
     }
 
+    /// Brings the server's peak to so many connections or a few more: a band beyond it is another matter.
+    private func liftPeak(_ model: inout ServerModel, _ count: Int) {
+        model.coherency = 0.8 / Double(count * count)
+    }
+
     private func controller(
         _ low: Double?, _ high: Double?, initial: Int, maximum: Int = 512, metric: Metric = .averageResponseTime
     ) -> HoldController {
@@ -21,7 +26,9 @@ struct HoldControllerTests {
     func convergence(seed: UInt64) {
         var model = ServerModel(seed: seed)
         let from = 2 + Int(seed % 40)
-        let (low, high) = band(model, from, max(from + 2, from * 3 / 2))
+        let to = max(from + 2, from * 3 / 2)
+        liftPeak(&model, to)
+        let (low, high) = band(model, from, to)
         for initial in [1, 512] {
             var holder = controller(low, high, initial: initial)
             for _ in 0..<20 { _ = holder.take(model.window(limit: holder.limit)) }
@@ -36,6 +43,7 @@ struct HoldControllerTests {
     @Test("with figures that scatter by a twentieth the limit varies by a tenth at most", arguments: 1...20 as ClosedRange<UInt64>)
     func steadiness(seed: UInt64) {
         var model = ServerModel(seed: seed, noise: 0.05)
+        liftPeak(&model, 18)
         let (low, high) = band(model, 10, 18)
         var holder = controller(low, high, initial: 1)
         for _ in 0..<30 { _ = holder.take(model.window(limit: holder.limit)) }
@@ -69,7 +77,7 @@ struct HoldControllerTests {
     @Test("half of the server's speed is lost, and comes back: the limit follows", arguments: 1...20 as ClosedRange<UInt64>)
     func steps(seed: UInt64) {
         var model = ServerModel(seed: seed)
-        model.coherency = 0.01
+        liftPeak(&model, 24)
         let (low, high) = band(model, 12, 24)
         var holder = controller(low, high, initial: 12)
         let rate = model.rate
@@ -84,11 +92,16 @@ struct HoldControllerTests {
     @Test("only a high end: as many connections as it allows; only a low one: never lowered")
     func oneSided() {
         var model = ServerModel(seed: 7)
+        liftPeak(&model, 24)
         let high = model.responseTime(24)
         var holder = controller(nil, high, initial: 1)
         for _ in 0..<40 { _ = holder.take(model.window(limit: holder.limit)) }
         let time = model.responseTime(Double(holder.limit))
-        #expect(time <= high && holder.limit >= 18, "\(holder.limit)")
+        #expect(time <= high && holder.limit >= 18, "\(holder.limit), \(holder.reason)")
+
+        var free = controller(nil, high, initial: 4, maximum: 4)
+        for _ in 0..<10 { #expect(free.take(model.window(limit: 4)) == 4 && free.reason != .atBound) }
+        #expect(free.reason == .inBand)
 
         var raised = controller(model.responseTime(10), nil, initial: 1, maximum: 64)
         for _ in 0..<30 { _ = raised.take(model.window(limit: raised.limit)) }
@@ -139,5 +152,75 @@ struct HoldControllerTests {
         }
         figures.reported = 8
         #expect(holder.take(figures) == 5 && holder.reason == .above)
+    }
+
+    @Test("at a bound and outside the band for three windows: it says so, and goes on when it can")
+    func atBound() {
+        var model = ServerModel(seed: 11)
+        liftPeak(&model, 60)
+        var most = controller(model.responseTime(40), model.responseTime(50), initial: 20, maximum: 20)
+        _ = most.take(model.window(limit: 20))
+        for reason in [LimitReason.below, .below, .atBound, .atBound] {
+            #expect(most.take(model.window(limit: 20)) == 20 && most.reason == reason)
+        }
+        most.setBounds(minimum: 1, maximum: 100)
+        #expect(most.take(model.window(limit: 20)) > 20 && most.reason == .below)
+
+        var least = controller(model.responseTime(1) / 3, model.responseTime(1) / 2, initial: 1)
+        for reason in [LimitReason.above, .above, .atBound, .atBound] {
+            #expect(least.take(model.window(limit: 1)) == 1 && least.reason == reason)
+        }
+        least.setBand(low: model.responseTime(4), high: model.responseTime(8))
+        #expect(least.take(model.window(limit: 1)) == 2)
+    }
+
+    @Test("a band between two whole numbers of connections: the lower one, and it says so", arguments: 1...20 as ClosedRange<UInt64>)
+    func betweenLimits(seed: UInt64) {
+        var model = ServerModel(seed: seed)
+        model.coherency = 0.001
+        model.contention = 0.1
+        // Between the response times of five and of six.
+        let (five, six) = (model.responseTime(5), model.responseTime(6))
+        var holder = controller(five + 0.4 * (six - five), five + 0.6 * (six - five), initial: 1 + Int(seed))
+        for _ in 0..<30 { _ = holder.take(model.window(limit: holder.limit)) }
+        var (there, limits) = (0, Set<Int>())
+        for _ in 0..<200 {
+            limits.insert(holder.take(model.window(limit: holder.limit)))
+            if holder.limit == 5, holder.reason == .betweenLimits { there += 1 }
+        }
+        #expect(there >= 180 && limits.isSubset(of: [5, 6]), "\(there), \(limits)")
+    }
+
+    @Test(
+        """
+        a band beyond the peak, on servers of 200 requests a second: it says so, and does not drive the server there but for a few windows \
+        now and then: 92 % of the peak's rate in the mean of 60, nowhere less than 65 %
+        """)
+    func beyondThePeak() {
+        let shares = (1...60 as ClosedRange<UInt64>).map(shareBeyondThePeak)
+        #expect(shares.reduce(0, +) / 60 >= 0.92 && shares.min()! >= 0.65, "\(shares.reduce(0, +) / 60), \(shares.min()!)")
+    }
+
+    /// What is done with such a band, as a part of the peak's rate.
+    private func shareBeyondThePeak(seed: UInt64) -> Double {
+        var model = ServerModel(optimise: seed)
+        model.coherency = 0.005 + 0.015 * Double(seed) / 60
+        model.rate *= 200 / model.best(256)
+        let (peak, best) = (model.peak, model.best(256))
+        var holder = controller(model.responseTime(8 * Double(peak)), model.responseTime(12 * Double(peak)), initial: 1, maximum: 256)
+        var (done, seconds) = (0.0, 0.0)
+        var said = 0
+        for window in 0..<400 {
+            let rate = model.throughput(Double(holder.limit))
+            let figures = model.countedWindow(limit: holder.limit)
+            if window >= 30 {
+                done += rate * figures.seconds
+                seconds += figures.seconds
+                if LimitController.State(holder.reason) == .infeasible { said += 1 }
+            }
+            _ = holder.take(figures)
+        }
+        #expect(said >= 200, "seed \(seed): \(said)")
+        return done / seconds / best
     }
 }

@@ -13,7 +13,7 @@ struct PerformanceWindowTests {
             let era = window.dispatched(at: at(time))
             window.responded(after: .milliseconds(milliseconds), era: era)
             window.carried(bytes)
-            window.departed(after: .milliseconds(milliseconds), era: era, failed: false, at: at(time + milliseconds))
+            window.departed(after: .milliseconds(milliseconds), era: era, at: at(time + milliseconds))
             time += milliseconds
         }
     }
@@ -64,18 +64,46 @@ struct PerformanceWindowTests {
         let old = window.dispatched(at: at(0))
         let first = window.end(at: at(2_000))
         #expect(try #require(first).meanOutstanding == 1)
-        window.changeLimit(to: 2, at: at(3_000))
+        window.changeLimit(to: 10, at: at(3_000))
+        #expect(!window.isSettling, "one of ten is few enough")
         let new = window.dispatched(at: at(3_000))
         #expect(old != new)
         window.responded(after: .milliseconds(3_500), era: old)
-        window.departed(after: .milliseconds(3_500), era: old, failed: true, at: at(3_500))
+        window.departed(after: .milliseconds(3_500), era: old, at: at(3_500))
+        window.failed()
         window.responded(after: .milliseconds(1_000), era: new)
-        window.departed(after: .milliseconds(1_000), era: new, failed: false, at: at(4_000))
+        window.departed(after: .milliseconds(1_000), era: new, at: at(4_000))
         let second = window.end(at: at(5_000))
         let figures = try #require(second)
-        #expect(figures.responses == 1 && figures.longestResponseTime == .milliseconds(1_000) && figures.limit == 2)
+        #expect(figures.responses == 1 && figures.longestResponseTime == .milliseconds(1_000) && figures.limit == 10)
         #expect(figures.failures == 1, "a failure counts whenever the request was dispatched")
         #expect(figures.meanOutstanding == 0.75 && figures.mostOutstanding == 2)
+    }
+
+    @Test("a window under another limit begins when the requests from before it have left, or after the longest time of a window")
+    func settles() throws {
+        var window = PerformanceWindow()
+        window.begin(limit: 4, at: at(0))
+        let olds = (0..<4).map { _ in window.dispatched(at: at(0)) }
+        window.changeLimit(to: 5, at: at(1_000))
+        #expect(window.isSettling && window.due(at: at(1_000)) == at(3_000))
+        for (number, old) in olds.enumerated() {
+            #expect(window.isSettling)
+            window.departed(after: .milliseconds(1_100), era: old, at: at(1_100 + Int64(number)))
+        }
+        #expect(!window.isSettling && window.begun == at(1_103))
+        serve(&window, each: 10, from: 1_103, to: 1_353)
+        #expect(window.isComplete(at: at(1_353)) == false, "25 of 35 responses")
+        serve(&window, each: 10, from: 1_353, to: 1_453)
+        let figures = window.end(at: at(1_453))
+        #expect(try #require(figures).requestRate == 100)
+
+        let stuck = (0..<5).map { _ in window.dispatched(at: at(2_000)) }
+        window.changeLimit(to: 4, at: at(2_000))
+        #expect(window.end(at: at(3_999)) == nil && window.isSettling)
+        #expect(window.end(at: at(4_000)) == nil && !window.isSettling && window.begun == at(4_000))
+        let after = window.end(at: at(6_000))
+        #expect(try #require(after).meanOutstanding == Double(stuck.count))
     }
 
     @Test("saturated: something waited, or nine tenths of the limit were outstanding; the last report stays until there is another")
@@ -86,7 +114,7 @@ struct PerformanceWindowTests {
         window.report(3.5)
         let full = window.end(at: at(2_000))
         #expect(try #require(full).isSaturated && full?.reported == 3.5)
-        window.changeLimit(to: 20, at: at(2_000))
+        window.changeLimit(to: 90, at: at(2_000))
         let calm = window.end(at: at(4_000))
         #expect(try !#require(calm).isSaturated && calm?.reported == 3.5)
         window.queued()

@@ -15,19 +15,21 @@ struct RequestQueueTests {
         #expect(queue.insert(front: 10, bytes: 0, kind: .plain, at: now) == nil)
         func fronts() -> [UInt32] {
             var list: [UInt32] = []
-            var next = queue.first
+            var next = queue.first(in: 0)
             while let entry = next {
                 list.append(queue[entry].front)
                 next = queue.next(after: entry)
             }
             return list
         }
-        #expect(fronts() == [9, 0, 1, 2] && kinds.map { queue.count($0) } == [1, 2, 1])
-        queue.remove(entries[1]!)
-        #expect(fronts() == [9, 0, 2] && kinds.map { queue.count($0) } == [1, 1, 1] && queue.bytes == 300)
+        #expect(fronts() == [9, 0, 1, 2] && kinds.map { queue.count($0, in: 0) } == [1, 2, 1])
+        queue.remove(entries[1]!, at: now)
+        #expect(fronts() == [9, 0, 2] && kinds.map { queue.count($0, in: 0) } == [1, 1, 1] && queue.bytes == 300)
         #expect(queue.insert(front: 11, bytes: 701, kind: .plain, at: now) == nil)
-        while let first = queue.first { queue.remove(first) }
-        #expect(kinds.allSatisfy { queue.count($0) == 0 } && queue.count == 0 && queue.bytes == 0 && queue.high == 4)
+        while let first = queue.first(in: 0) { queue.remove(first, at: now + .seconds(2)) }
+        #expect(kinds.allSatisfy { queue.count($0, in: 0) == 0 } && queue.count == 0 && queue.bytes == 0 && queue.high == 4)
+        let (later, muchLater) = (queue.waited(at: now + .seconds(2)), queue.waited(at: now + .seconds(9)))
+        #expect(later == .seconds(2) && muchLater == .seconds(2))
     }
 
     @Test("half of a server's limit may be streamed, at least one", arguments: [(1, 1), (2, 1), (3, 1), (8, 4)])

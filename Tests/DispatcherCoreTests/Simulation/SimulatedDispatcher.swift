@@ -23,6 +23,7 @@ final class SimulatedDispatcher {
     var capture = CaptureFile()
     private(set) var checker: InvariantChecker
     private(set) var records: [RequestRecord] = []
+    private(set) var events: [EngineEvent] = []
     /// Called with each frame that the engine sends, as it is on the wire.
     var onEmit: ((Side, TestSegment) -> Void)?
     /// Whether all who send are there: off where frames are made whose sender nobody is. What goes to such a one is lost.
@@ -151,7 +152,10 @@ final class SimulatedDispatcher {
         if engine.nextDeadline != wakeAt { rearm() }
     }
 
-    func drainRecords() { engine.drainRecords { records.append(copy $0) } }
+    func drainRecords() {
+        engine.drainRecords { records.append(copy $0) }
+        engine.drainEvents { events.append(copy $0) }
+    }
 
     private func emit(_ packet: Egress.Packet) {
         checker.sent(on: packet.side)

@@ -1,0 +1,169 @@
+/// Controlled loading in the engine: what the servers do is measured, their limits move, and their state is heeded
+/// (controlled-loading.md; [0038]-[0040], [0047]).
+extension L73Dispatcher {
+    func serverTimer(_ server: Int) -> Int { fronts.capacity + backs.capacity + server }
+
+    // MARK: Requests
+
+    /// A request is dispatched on a back-end connection.
+    mutating func noteDispatch(_ back: BackRef, at now: Instant) {
+        let server = Int(back.pointee.server)
+        back.pointee.dispatched = now
+        let rested = !controls[server].isMeasuring
+        back.pointee.era = controls[server].dispatched(waited: queues[servers[server].pool].waited(at: now), at: now)
+        if rested { armServer(server, at: now) }
+    }
+
+    /// The head of its response has come.
+    mutating func noteResponse(_ back: BackRef, status: UInt16, at now: Instant) {
+        let server = Int(back.pointee.server)
+        if controls[server].responded(after: now - back.pointee.dispatched, era: back.pointee.era, at: now) {
+            timers.arm(serverTimer(server), by: now)
+        }
+        // Of the server's errors these two say that it will not do what was asked, not that it cannot (RFC 9110 15.6.2, 15.6.6).
+        if status >= 500, status != 501, status != 505 {
+            noteFailure(server, at: now)
+        } else {
+            noteSuccess(server, at: now)
+        }
+    }
+
+    /// It is outstanding no more.
+    func noteDeparture(_ back: BackRef, at now: Instant) {
+        let server = Int(back.pointee.server)
+        controls[server].departed(
+            after: now - back.pointee.dispatched, era: back.pointee.era, waited: queues[servers[server].pool].waited(at: now), at: now)
+    }
+
+    /// A timeout, a reset, a refused connection, an answer that cannot be understood, a 5xx.
+    mutating func noteFailure(_ server: Int, at now: Instant) {
+        controls[server].failed()
+        servers[server].failures &+= 1
+        let ejection = pools[servers[server].pool].settings.ejection
+        guard servers[server].condition.failed(limit: ejection.failures), othersTakeRequests(than: server) else { return }
+        changeState(of: server, because: .consecutiveFailures, at: now) { $0.eject(for: ejection.time, at: now) }
+    }
+
+    mutating func noteSuccess(_ server: Int, at now: Instant) { servers[server].condition.succeeded() }
+
+    /// Whether the pool has another server that takes requests: the last one is never ejected.
+    private func othersTakeRequests(than server: Int) -> Bool {
+        for other in pools[servers[server].pool].servers where other != server && servers[other].takesNew { return true }
+        return false
+    }
+
+    // MARK: Time
+
+    /// When a server must be looked at again.
+    private func serverDeadline(_ server: Int, at now: Instant) -> Instant {
+        var deadline = controls[server].due(at: now)
+        if servers[server].excessSince != .distantFuture { deadline = min(deadline, servers[server].excessSince + Self.excessTime) }
+        if servers[server].condition.state == .ejected { deadline = min(deadline, servers[server].condition.ejectedUntil) }
+        if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
+        if !isStopping { deadline = min(deadline, checks[server].next) }
+        return deadline
+    }
+
+    mutating func armServer(_ server: Int, at now: Instant) {
+        let deadline = serverDeadline(server, at: now)
+        if deadline != .distantFuture { timers.arm(serverTimer(server), by: deadline) }
+    }
+
+    /// How long connections may be idle beyond the limit ([0040]), and how often a server that starts slowly gets more.
+    static var excessTime: Interval { .seconds(1) }
+    static var slowStep: Interval { .milliseconds(250) }
+
+    mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
+        if controls[server].end(waited: queues[servers[server].pool].waited(at: now), at: now) { enforceLimit(server, at: now, into: &egress) }
+        if servers[server].slowSince != .distantPast { goOnSlowly(server, at: now, into: &egress) }
+        if servers[server].condition.state == .ejected, servers[server].condition.ejectedUntil <= now {
+            changeState(of: server, because: .ejectionOver, at: now) { $0.admit() }
+            reorderQueue(servers[server].pool, at: now, into: &egress)
+        }
+        closeExcess(server, at: now, into: &egress)
+        check(server, at: now, into: &egress)
+        armServer(server, at: now)
+    }
+
+    // MARK: The limit
+
+    /// The controller's limit becomes the server's. A higher one serves the queue at once; of a lower one connections that become idle are
+    /// not used again ([0040]).
+    mutating func enforceLimit(_ server: Int, at now: Instant, into egress: inout Egress) {
+        let before = servers[server].limit
+        let limit = slowLimit(server, at: now)
+        guard limit != before else { return }
+        servers[server].limit = limit
+        note(server, .limit(from: before, to: limit, reason: controls[server].controller.reason), at: now)
+        if limit > before {
+            serveQueue(servers[server].pool, at: now, into: &egress)
+        } else {
+            noteExcess(server, at: now)
+        }
+    }
+
+    /// The limit that is enforced: while a server starts slowly a part of the controller's.
+    private func slowLimit(_ server: Int, at now: Instant) -> Int {
+        let limit = controls[server].controller.limit
+        let part = pools[servers[server].pool].slowPart(servers + server, at: now)
+        return part >= 1 ? limit : max(min(1, limit), Int(Double(limit) * part))
+    }
+
+    private mutating func goOnSlowly(_ server: Int, at now: Instant, into egress: inout Egress) {
+        if pools[servers[server].pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
+        enforceLimit(server, at: now, into: &egress)
+    }
+
+    /// Begins to count the time in which a server has more connections than its limit.
+    mutating func noteExcess(_ server: Int, at now: Instant) {
+        guard servers[server].excessSince == .distantFuture, servers[server].connections > servers[server].limit else { return }
+        servers[server].excessSince = now
+        timers.arm(serverTimer(server), by: now + Self.excessTime)
+    }
+
+    /// Closes those of them that are idle, when that time is over.
+    private mutating func closeExcess(_ server: Int, at now: Instant, into egress: inout Egress) {
+        guard servers[server].excessSince + Self.excessTime <= now else { return }
+        servers[server].excessSince = .distantFuture
+        while servers[server].connections > servers[server].limit, let slot = slotLinks.popFirst(from: &servers[server].idle) {
+            closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
+        }
+        noteExcess(server, at: now)
+    }
+
+    // MARK: The state
+
+    /// Changes what is known or ordered of a server, and says so when it takes requests now, or takes none any more.
+    mutating func changeState(
+        of server: Int, because cause: ServerStateCause, at now: Instant, _ change: (inout ServerCondition) -> Void
+    ) {
+        let before = servers[server].condition.state
+        change(&servers[server].condition)
+        let after = servers[server].condition.state
+        guard before != after else { return }
+        note(server, .state(from: before, to: after, cause: cause), at: now)
+        servers[server].credit = 0
+        if after == .up { comesBack(server, at: now) }
+        armServer(server, at: now)
+    }
+
+    /// A server takes requests again: what its controller knew of it may be wrong, and it gets its part little by little.
+    private mutating func comesBack(_ server: Int, at now: Instant) {
+        if pools[servers[server].pool].settings.slowStart > .zero {
+            servers[server].slowSince = now
+        } else if case .optimiseThroughput = controls[server].controller.control {
+            controls[server].controller.restart(at: servers[server].minimum)
+            controls[server].changedLimit(at: now)
+        }
+        let limit = slowLimit(server, at: now)
+        guard limit != servers[server].limit else { return }
+        note(server, .limit(from: servers[server].limit, to: limit, reason: .restarted), at: now)
+        servers[server].limit = limit
+        noteExcess(server, at: now)
+    }
+
+    mutating func note(_ server: Int, _ what: EngineEvent.What, at now: Instant) {
+        let event = EngineEvent(at: now, pool: servers[server].pool, server: servers[server].index, what: what)
+        if !events.append(event) { counters.eventsLost &+= 1 }
+    }
+}

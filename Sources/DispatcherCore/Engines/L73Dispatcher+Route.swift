@@ -1,0 +1,79 @@
+/// Which pool a request goes to, and what a hashed balance goes by; both by the canonical head, as the server will see it.
+extension L73Dispatcher {
+    /// A canonical head taken apart as far as routes need it.
+    private struct Line {
+        var method: UnsafeRawBufferPointer
+        /// Without the query.
+        var path: UnsafeRawBufferPointer
+        /// Where the first field begins.
+        var fields: Int
+
+        init?(_ head: UnsafeRawBufferPointer) {
+            guard let first = head.firstIndex(of: HTTPBytes.space) else { return nil }
+            var end = first + 1
+            var pathEnd: Int?
+            while end < head.count, head[end] != HTTPBytes.space {
+                if pathEnd == nil, head[end] == HTTPBytes.question { pathEnd = end }
+                end += 1
+            }
+            guard let lineEnd = head[end...].firstIndex(of: HTTPBytes.lineFeed) else { return nil }
+            method = UnsafeRawBufferPointer(rebasing: head[0..<first])
+            path = UnsafeRawBufferPointer(rebasing: head[first + 1..<(pathEnd ?? end)])
+            fields = lineEnd + 1
+        }
+    }
+
+    /// The pool of the first route all of whose conditions hold; nil = there is none.
+    func route(_ front: FrontRef, _ request: RequestHead) -> Int? {
+        let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
+        guard let line = Line(head) else { return nil }
+        for route in configuration.services[Int(front.pointee.service)].routes {
+            if route.upgradesToWebSocket, !request.upgradesToWebSocket { continue }
+            if !route.pathPrefix.isEmpty {
+                guard line.path.count >= route.pathPrefix.count, line.path.prefix(route.pathPrefix.count).elementsEqual(route.pathPrefix)
+                else { continue }
+            }
+            if !route.methods.isEmpty, !route.methods.contains(where: { line.method.elementsEqual($0) }) { continue }
+            if !route.host.isEmpty {
+                let matches = route.host.withUnsafeBytes { name in
+                    guard let host = HeadFields.value(of: .of("Host"), in: head, from: line.fields) else { return false }
+                    return HTTPBytes.equal(
+                        UnsafeRawBufferPointer(rebasing: host[0..<HostSyntax.endOfName(host, 0, host.count)]), name)
+                }
+                if !matches { continue }
+            }
+            if !route.headerName.isEmpty {
+                let matches = route.headerName.withUnsafeBytes { name in
+                    guard let value = HeadFields.value(of: name, in: head, from: line.fields) else { return false }
+                    return route.headerValue.isEmpty || value.elementsEqual(route.headerValue)
+                }
+                if !matches { continue }
+            }
+            return route.pool
+        }
+        return nil
+    }
+
+    /// The same for every dispatcher and every run, so that a client keeps its server across a restart.
+    static let balanceKey = SipKey(0x736c_7569_6365_2062, 0x616c_616e_6365_2031)
+
+    /// 0 = the balance of the pool is not hashed, or the request has nothing to go by.
+    func balanceHash(_ front: FrontRef, pool: Int) -> UInt64 {
+        let key = Self.balanceKey
+        switch pools[pool].settings.balance {
+        case .roundRobin, .leastConnections: return 0
+        case .hashOfSource:
+            let address = front.pointee.client.address
+            return max(1, key.hash13(address.high, address.low, 0))
+        case .hashOfPath:
+            let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
+            return Line(head).map { max(1, key.hash13($0.path)) } ?? 0
+        case .hashOfHeader(let name):
+            let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
+            guard let line = Line(head) else { return 0 }
+            return name.withUnsafeBytes { name in
+                HeadFields.value(of: name, in: head, from: line.fields).map { max(1, key.hash13($0)) } ?? 0
+            }
+        }
+    }
+}
