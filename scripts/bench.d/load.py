@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from dataclasses import replace
@@ -12,7 +14,7 @@ from typing import Any
 
 import load_report
 import load_runs
-from load_contenders import CONTENDERS
+from load_contenders import CONTENDERS, EVERYONE, OPTIONAL
 from load_plan import FULL, SHORT, Bench, Progress
 from measure import now, tell
 from sluicelab import network
@@ -53,16 +55,22 @@ def arguments(words: list[str]) -> argparse.Namespace:
     return chosen
 
 
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
 def main(words: list[str]) -> int:
     chosen = arguments(words)
     if chosen.list:
         for contender in CONTENDERS.values():
-            print(f"{contender.name:<18} {contender.title}")
+            print(f"{contender.name:<18} {contender.title}{' (if named)' if contender in OPTIONAL else ''}")
         return 0
-    names = chosen.contender or list(CONTENDERS)
+    names = chosen.contender or [contender.name for contender in EVERYONE]
     farm: Farm = ApacheFarm()
     if chosen.backend == "thrasher":
         farm = Thrashers(Law(chosen.gain, chosen.sigma, chosen.kappa), chosen.cost)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)  # in order: servers and control groups are ended
     network.hold("scripts/bench load")
     busy = load_runs.machine_busy(2)
     if busy > 0.2:

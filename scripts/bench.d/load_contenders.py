@@ -1,4 +1,4 @@
-"""Who takes part in `scripts/bench load`. A new contender is an entry in EVERYONE; a service of mode l4/3 is a `Sluice` with that mode."""
+"""Who takes part in `scripts/bench load`. A new contender is an entry in EVERYONE, or in OPTIONAL."""
 
 from __future__ import annotations
 
@@ -169,7 +169,12 @@ EVERYONE: tuple[Contender, ...] = (
     HOLD,
     OPTIMISE,
 )
-CONTENDERS: dict[str, Contender] = {contender.name: contender for contender in EVERYONE}
+# These take part only when they are named: the connections are the clients' own, and the limit is one of connections.
+OPTIONAL: tuple[Contender, ...] = (
+    replace(FIXED, name="sluice-l43-fixed", title="Sluice in mode l4/3, limit fixed at the best of the sweep", mode="l4/3"),
+    replace(HOLD, name="sluice-l43-hold", title="Sluice in mode l4/3, response time held in a band", mode="l4/3"),
+)
+CONTENDERS: dict[str, Contender] = {contender.name: contender for contender in (*EVERYONE, *OPTIONAL)}
 
 
 def with_limit(limit: int, wait_ms: int) -> Sluice:
