@@ -95,13 +95,8 @@ def test_a_sweep_without_answers_has_no_curve() -> None:
 # MARK: Traces
 
 
-def trace(limits: Sequence[float], rate: float = 400, every: float = 0.2, windows: Sequence[float] | None = None) -> Trace:
-    return Trace(
-        [
-            Sample(n * every, {"a": limit}, limit, 5, rate * n * every, windows=windows[n] if windows else None)
-            for n, limit in enumerate(limits)
-        ]
-    )
+def trace(limits: Sequence[float], rate: float = 400, every: float = 0.2) -> Trace:
+    return Trace([Sample(n * every, {"a": limit}, limit, 5, rate * n * every) for n, limit in enumerate(limits)])
 
 
 def test_a_window_is_as_long_as_its_answers_take() -> None:
@@ -111,9 +106,8 @@ def test_a_window_is_as_long_as_its_answers_take() -> None:
     assert window_seconds(4, 0) == 2
 
 
-def test_windows_are_counted_by_their_length_or_by_the_dispatcher() -> None:
+def test_windows_are_counted_by_their_length() -> None:
     assert windows_passed(trace([20] * 11, rate=280).samples) == pytest.approx(2 / 0.5)
-    assert windows_passed(trace([20] * 3, windows=[7, 8, 12]).samples) == 5
     assert windows_passed([]) == 0
 
 

@@ -90,7 +90,6 @@ def machine_busy(seconds: float) -> float:
 def sample(dispatcher: Dispatcher) -> Sample:
     """A scrape; its time is the machine's monotonic clock's."""
     metrics = dispatcher.metrics
-    windows = metrics.total("controller_windows_total") if metrics.has("controller_windows_total") else None
     states = tuple(sorted(one.labels.get("state", "") for one in metrics.select("controller_state") if one.value))
     return Sample(
         time=time.monotonic(),
@@ -99,7 +98,6 @@ def sample(dispatcher: Dispatcher) -> Sample:
         queued=metrics.total("queue_length"),
         answered=metrics.total("requests_total", status="200"),
         states=states,
-        windows=windows,
     )
 
 
@@ -185,4 +183,4 @@ def run(
 
 
 def _shifted(one: Sample, begin: float) -> Sample:
-    return Sample(one.time - begin, one.limits, one.active, one.queued, one.answered, one.states, one.windows)
+    return Sample(one.time - begin, one.limits, one.active, one.queued, one.answered, one.states)

@@ -25,7 +25,6 @@ class Sample:
     queued: float
     answered: float
     states: tuple[str, ...] = ()
-    windows: float | None = None  # that the controllers have taken, where the dispatcher counts them
 
     @property
     def limit(self) -> float:
@@ -61,12 +60,8 @@ def window_seconds(limit: float, rate: float) -> float:
 
 
 def windows_passed(samples: Sequence[Sample]) -> float:
-    """Windows from the first sample to the last: as counted by the dispatcher, else by their length at each sample's limit and rate."""
-    if len(samples) < 2:
-        return 0.0
-    first, last = samples[0].windows, samples[-1].windows
-    if first is not None and last is not None:
-        return last - first
+    """Windows from the first sample to the last, by their length at each sample's limit and rate. The dispatcher takes fewer: it waits
+    after a change of the limit until the requests of before have left."""
     passed = 0.0
     for one, other in pairwise(samples):
         seconds = other.time - one.time
