@@ -141,6 +141,8 @@ struct ForwardScenarios {
         let pair = try #require(ForwardedPair())
         pair.client.send(.syn) { $0.sequence = 99 }
         #expect(pair.server.takeSYNs().map(\.sequence) == [99])
+        // It acknowledges what it has of the connection that it knows.
+        pair.server.acknowledgement = pair.syn.sequence &+ 1
         pair.server.send(.ack)
         let challenge = pair.client.arrivals()
         #expect(challenge.map(\.flags) == [.ack])

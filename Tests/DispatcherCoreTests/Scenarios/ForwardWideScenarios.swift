@@ -188,7 +188,7 @@ final class ForwardVisitor {
 struct ForwardWideScenarios {
     @Test(
         "every client gets exactly its bytes, no server has more connections than it may, and nothing is left",
-        arguments: SimulationSeed.many(100))
+        arguments: SimulationSeed.many(40))
     func wide(seed: UInt64) {
         let run = ForwardWideRun(seed: seed)
         run.finish()
