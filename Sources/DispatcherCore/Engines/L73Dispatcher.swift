@@ -133,7 +133,8 @@ public struct L73Dispatcher: ~Copyable {
         var index = 0
         for (pool, settings) in configuration.pools.enumerated() {
             (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
-            (queues + pool).initialize(to: 
+            (queues + pool).initialize(
+                to:
                     RequestQueue(
                         capacity: settings.queue.capacity, memory: settings.queue.memory,
                         lanes: settings.balance.isHashed ? settings.servers.count + 1 : 1))
