@@ -4,7 +4,7 @@ import Foundation
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sluice", abstract: "For operators of a dispatcher: look at it and change it. For those who try a push service: keys, a device, an application server.",
+        commandName: "sluice", abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push.",
         subcommands: [KeysCommand.self, ListenCommand.self, PushCommand.self, CtlCommand.self, TopCommand.self])
 
     /// Runs the command that the process was started with.

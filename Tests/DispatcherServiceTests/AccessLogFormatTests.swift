@@ -54,6 +54,21 @@ struct AccessLogFormatTests {
         #expect(line.contains(date("HH:mm:ss") + " gate"))
     }
 
+    @Test func connectionsHaveHAProxysFormatForThem() throws {
+        let ended = try line { record in
+            record.kind = .connection
+            (record.cause, record.phase) = (.client, .data)
+            (record.retries, record.lineLength) = (1, 0)
+        }
+        #expect(ended.hasSuffix("] files web/10.77.2.12:8080 0/30/109 2750 CD 4/3/2/1/1 0/5\n"))
+        let refused = try line { record in
+            record.kind = .connection
+            (record.queue, record.connect, record.server) = (nil, nil, nil)
+            (record.cause, record.phase) = (.serverTimeout, .queue)
+        }
+        #expect(refused.contains(" files web/<NOSRV> -1/-1/109 2750 sQ 4/3/2/1/0 0/5\n"))
+    }
+
     @Test func phasesThatWereNotReachedAreMinusOne() throws {
         let line = try line { record in
             (record.queue, record.connect, record.response) = (nil, nil, nil)

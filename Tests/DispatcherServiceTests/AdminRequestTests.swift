@@ -24,7 +24,9 @@ struct AdminRequestTests {
 
     @Test func aLimitIsSet() throws {
         #expect(try request("POST", Self.server, "{\"limit\": 12}") == .change(pool: 0, server: 1, ServerChange(limit: 12)))
-        #expect(try request("POST", "/pools/web/servers/10.77.2.12%3A8080", "{\"limit\": 0}") == .change(pool: 0, server: 1, ServerChange(limit: 0)))
+        #expect(
+            try request("POST", "/pools/web/servers/10.77.2.12%3A8080", "{\"limit\": 0}")
+                == .change(pool: 0, server: 1, ServerChange(limit: 0)))
     }
 
     @Test func stateWeightAndBandAreSet() throws {
@@ -72,8 +74,10 @@ struct AdminRequestTests {
     func badBodiesAreRefused(_ body: String) throws { #expect(try refusal("POST", Self.server, body).status == 400) }
 
     @Test(arguments: [
-        ("{\"state\": \"off\"}", "state must be one of ready, drain, down"), ("{\"weight\": 0}", "weight must be a whole number from 1 to 65535"),
-        ("{\"band\": {\"to\": \"1s\"}}", "band: no metric is held in this pool (limit.control)"), ("{\"colour\": 1}", "unknown key: colour"),
+        ("{\"state\": \"off\"}", "state must be one of ready, drain, down"),
+        ("{\"weight\": 0}", "weight must be a whole number from 1 to 65535"),
+        ("{\"band\": {\"to\": \"1s\"}}", "band: no metric is held in this pool (limit.control)"),
+        ("{\"colour\": 1}", "unknown key: colour"),
     ]) func whatIsWrongIsSaid(_ body: String, _ reason: String) throws {
         #expect(try refusal("POST", Self.server, body) == (400, "{\"error\":\"\(reason)\"}\n"))
     }

@@ -27,7 +27,7 @@ private final class RunningService {
         peers = [pairs[1], pairs[3]]
         let relay = RecordRelay(capacity: 64)
         let loop = PollLoop(
-            engine: L73Dispatcher(configuration: configuration.engineConfiguration(client: interface, server: interface), seed: 1),
+            engine: Dispatcher(configuration: configuration.engineConfiguration(client: interface, server: interface), seed: 1),
             sink: RawTransmitter(clientSocket: pairs[0], serverSocket: pairs[2], areAddressed: false), client: try Capture(file: path),
             server: nil, responder: configuration.responder(client: interface, server: interface), mailbox: mailbox, records: relay)
         packets = PacketThread(mailbox: mailbox)

@@ -123,6 +123,29 @@ struct CaptureFiltersTests {
         #expect(!passed)
     }
 
+    @Test func serversThatSeeTheirClientsAreHeard() throws {
+        let filters = try CaptureFilters.builtIn.expanded(
+            for: TestConfigurations.read(
+                TestConfigurations.least.replacingOccurrences(of: "    routes:", with: "    mode: l4/3\n    routes:").replacingOccurrences(
+                    of: "  - name: web", with: "  - name: web\n    l4: { source: keep }")))
+        let filter = try PacketFilter(filters.server)
+        func tcp(from source: String, port: UInt16) -> [UInt8] {
+            var bytes = packet(to: "10.9.9.9", protocolNumber: 6, from: source)
+            (bytes[34], bytes[35]) = (UInt8(port >> 8), UInt8(port & 255))
+            return bytes
+        }
+        let passing = [
+            tcp(from: "10.77.2.11", port: 8_080), tcp(from: "10.77.2.12", port: 8_080),
+            packet(to: "10.9.9.9", protocolNumber: 1, from: "10.77.2.11"), packet(to: "10.77.2.200", protocolNumber: 17),
+        ]
+        let refused = [
+            tcp(from: "10.77.2.11", port: 22), tcp(from: "10.77.2.13", port: 8_080),
+            packet(to: "10.9.9.9", protocolNumber: 17, from: "10.77.2.11"), packet(to: "10.9.9.9", protocolNumber: 1, from: "10.77.2.13"),
+        ]
+        let passed = (passing.map { filter.passes($0) }, refused.map { filter.passes($0) })
+        #expect(passed.0.allSatisfy { $0 } && passed.1.allSatisfy { !$0 }, "\(passed)")
+    }
+
     @Test func theCompiledInCopiesAreTheFiles() throws {
         #expect(try CaptureFilters.builtIn.client.text == TestConfigurations.text(of: "Filters/client-side.filter"))
         #expect(try CaptureFilters.builtIn.server.text == TestConfigurations.text(of: "Filters/server-side.filter"))

@@ -133,6 +133,20 @@ struct ConfigurationDecoderTests {
         #expect(configuration.pools[0].tunnels == 20_000 - 14_096 + 1)
     }
 
+    @Test func connectionsAreForwarded() throws {
+        let configuration = try TestConfigurations.read(
+            TestConfigurations.least.replacingOccurrences(of: "    routes:", with: "    mode: l4/3\n    routes:").replacingOccurrences(
+                of: "  - name: web",
+                with: "  - name: web\n    l4: { cookie: true, source: keep, idle: 3m }\n    limit: { initial: 300, maximum: 30000 }"))
+        #expect(configuration.services[0].mode == .l43)
+        let pool = configuration.pools[0]
+        #expect(pool.l4.cookie && pool.l4.source == .keep && pool.l4.idle == .seconds(180))
+        #expect(pool.queue.wait == .seconds(10), "a kernel repeats its SYN after 1, 3 and 7 s")
+        #expect(pool.servers.map(\.maximumLimit) == [30_000, 30_000] && pool.servers[0].initialLimit == 300)
+        #expect(configuration.keptServers.map(\.description) == ["10.77.2.11:8080", "10.77.2.12:8080"])
+        #expect(try TestConfigurations.read(TestConfigurations.least).keptServers.isEmpty)
+    }
+
     @Test func bothFamiliesAreRead() throws {
         let configuration = try TestConfigurations.read(
             TestConfigurations.least.replacingOccurrences(of: "10.77.1.100:80", with: "[\"10.77.1.100:80\", \"[fd77:1::100]:80\"]")

@@ -124,7 +124,6 @@ struct ConfigurationErrorTests {
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, \"fd77:2::200\", \"fd77:2::201\"]",
             said: ["@:5: not supported yet: server-side.source-addresses (fd77:2::201, a second one of IPv6)"]),
-        service("mode: l4/3", "not supported yet: services[].mode (l4/3)"),
         service("limits: { per-client-requests: 10000001 }", "services[].limits.per-client-requests: 10000001 is more than 10000000"),
         service(
             "limits: { connections: 5, per-client-connections: 6 }",
@@ -150,7 +149,43 @@ struct ConfigurationErrorTests {
             "pools[].balance: random is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""),
         pool("queue: { refuse-with: silence }", "pools[].queue.refuse-with: silence is not one of reset, answer"),
         pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
-        pool("l4: { cookie: true }", "not supported yet: pools[].l4.cookie (true)"),
+        pool("l4: { cookie: true }", "pools[].l4: no service in mode l4/3 sends to this pool; leave it out"),
+        Case(
+            replace: "  - name: files\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web",
+            with:
+                "  - name: files\n    mode: l4/3\n    listen: 10.77.1.100:80\n    routes:\n      - { pool: web, path-prefix: /a }\n      - pool: web",
+            said: [
+                "@:11: services[].routes[]: in mode l4/3 a route has no condition: nobody looks into a connection",
+                "@:12: services[].routes: a service in mode l4/3 has one route: nobody looks into its connections",
+            ]),
+        Case(
+            replace: "pools:",
+            with: "  - { name: other, mode: l4/3, listen: 10.77.1.100:81, routes: [ { pool: web } ] }\npools:",
+            said: ["@:11: services[].routes[].pool: services in mode l7/3 send to web as well; a pool serves one mode, name a second one"]),
+        Case(
+            replace: "pools:",
+            with:
+                "  - { name: other, mode: l4/3, listen: 10.77.1.100:81, routes: [ { pool: l4 } ] }\npools:\n  - { name: l4, servers: [ { address: 10.77.2.11:8080 } ] }",
+            said: [
+                "@:13: pools[].servers[].address: 10.77.2.11:8080 is a server of web too, which is not of mode l4/3; an address and port serves one mode"
+            ]),
+        Case(
+            replace: "    routes:\n      - pool: web\npools:\n  - name: web",
+            with: "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    l4: { idle: 0s }",
+            said: ["@:14: pools[].l4.idle: 0 leaves no time; it must be more"]),
+        Case(
+            replace: "    routes:\n      - pool: web\npools:\n  - name: web",
+            with: "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    limit: { maximum: 40000 }",
+            said: [
+                "@:14: pools[].limit: maximum 40000 is more than the 35056 ports of the tunnel range (server-side: from 30480 to 65535)"
+            ]),
+        Case(
+            replace: "listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web",
+            with:
+                "mode: l4/3\n    listen: [\"10.77.1.100:80\", \"[fd77:1::100]:80\"]\n    routes:\n      - pool: web\npools:\n  - name: web\n    l4: { source: keep }",
+            said: [
+                "@:9: services[].listen: web keeps the client's address (l4.source: keep), so all of its addresses and servers must be of one family"
+            ]),
 
         // Health.
         pool("health: { path: status }", "pools[].health.path: status is not a path; it begins with / and has no space"),
@@ -187,7 +222,8 @@ struct ConfigurationErrorTests {
         pool("limit: { control: { hold: request-rate, from: 0 } }", "pools[].limit.control: a band's ends must be above zero"),
         pool(
             "limit: { maximum: 4, control: { hold: average-response-time, from: 10ms, to: 14ms } }",
-            "pools[].limit.control: the band cannot hold, one connection of 4 moves the metric by more than from 10ms to 14ms; make it wider"),
+            "pools[].limit.control: the band cannot hold, one connection of 4 moves the metric by more than from 10ms to 14ms; make it wider"
+        ),
         pool(
             "limit: { control: { stored: { raise-above: 2, lower-below: 5 } } }",
             "pools[].limit.control.stored: lower-below 5 is more than raise-above 2"),

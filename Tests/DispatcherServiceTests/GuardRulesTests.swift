@@ -38,6 +38,15 @@ struct GuardRulesTests {
         #expect(try rules(Self.single, .init(v4: true)).rules.count == 2, "what the kernel owns it does not forward")
     }
 
+    @Test func whatServersSendToTheirClientsIsNotForwarded() throws {
+        let kept = TestConfigurations.least.replacingOccurrences(of: "    routes:", with: "    mode: l4/3\n    routes:")
+            .replacingOccurrences(of: "  - name: web", with: "  - name: web\n    l4: { source: keep }")
+        #expect(try rules(kept).rules.isEmpty)
+        #expect(
+            try rules(kept, .init(v4: true)).rules.map(\.match).contains(
+                "iifname \"be0\" ip saddr . tcp sport { 10.77.2.11 . 8080, 10.77.2.12 . 8080 } fib daddr type != local"))
+    }
+
     @Test func theCommandIsOneLine() throws {
         let command = try rules(Self.single).command(table: "sluice_1")
         #expect(

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import load
 import measure
 import report
 from cases import CASES
@@ -18,7 +19,11 @@ from sluicelab.paths import PROJECT
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Benchmarks of the dispatcher beside its peers, in the lab.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Benchmarks of the dispatcher beside its peers, in the lab.",
+        epilog="scripts/bench load --help: the benchmark of controlled loading",
+    )
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each case (default 7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a turn (default 5)")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the file of the downloads (default 1024)")
@@ -34,6 +39,8 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["load"]:
+        return load.main(sys.argv[2:])
     chosen = arguments()
     if chosen.list:
         for case in CASES.values():

@@ -44,15 +44,18 @@ CASES: dict[str, Case] = {
         Case(
             "small",
             "12-byte answer of nginx, 64 keep-alive connections",
-            optional=("nginx", "forwarder"),
-            wanted=(Wanted("requests_per_second", "sluice", "haproxy", at_least=0.6),),
+            optional=("nginx", "forwarder", "sluice-l43"),
+            wanted=(
+                Wanted("requests_per_second", "sluice", "haproxy", at_least=0.6),
+                Wanted("requests_per_second", "sluice-l43", "forwarder", at_least=0.9),
+            ),
         ),
         Case(
             "64k",
             "64 KiB answer, 64 keep-alive connections",
             path="/64KiB",
             contenders=("sluice", "forwarder", "haproxy"),
-            optional=("nginx",),
+            optional=("nginx", "sluice-l43"),
             wanted=(Wanted("requests_per_second", "sluice", "forwarder", at_least=0.8),),
         ),
         Case(
@@ -60,7 +63,7 @@ CASES: dict[str, Case] = {
             "1 MiB answer, 64 keep-alive connections",
             path="/1MiB",
             contenders=("sluice", "forwarder", "haproxy"),
-            optional=("nginx",),
+            optional=("nginx", "sluice-l43"),
             wanted=(Wanted("requests_per_second", "sluice", "forwarder", at_least=0.8),),
         ),
         Case(
@@ -68,7 +71,7 @@ CASES: dict[str, Case] = {
             "12-byte answer, a new connection for each request, 64 at a time",
             load="fresh",
             contenders=("sluice", "haproxy", "forwarder"),
-            optional=("nginx",),
+            optional=("nginx", "sluice-l43"),
         ),
         Case(
             "loss-keepalive",

@@ -41,6 +41,18 @@ class Sluice:
 
 
 @dataclass(frozen=True)
+class SluiceForwarding:
+    """The same program in mode l4/3: connections are forwarded, nobody looks into them."""
+
+    name: str = "sluice-l43"
+    url: str = f"http://{FILES_ADDRESS}"
+
+    def start(self, folder: Path, servers: list[str]) -> Process:
+        services = [{**service("files", f"{FILES_ADDRESS}:80", "files"), "mode": "l4/3"}]
+        return Dispatcher(folder, configuration(services, [pool("files", servers, connections=2 * CONNECTIONS)]))
+
+
+@dataclass(frozen=True)
 class HAProxy:
     """One thread, connections to servers shared among all clients, big buffers, splicing in the kernel where it helps."""
 
@@ -141,5 +153,5 @@ class Forwarder:
         return Process("dispatcher", [program, "fe0", "be0", FILES_ADDRESS, SOURCE_ADDRESS, ports[0], *hosts], folder / "forwarder.log")
 
 
-EVERYONE: tuple[Contender, ...] = (Sluice(), HAProxy(), Nginx(), Forwarder())
+EVERYONE: tuple[Contender, ...] = (Sluice(), SluiceForwarding(), HAProxy(), Nginx(), Forwarder())
 CONTENDERS: dict[str, Contender] = {contender.name: contender for contender in EVERYONE}

@@ -25,7 +25,7 @@ COLUMNS = (
 COLOURS = ("#2f6f9f", "#c97b2a", "#5b8c5a", "#8c5b7f")
 
 
-def _first_line(*command: str) -> str:
+def first_line(*command: str) -> str:
     try:
         lines = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except OSError:
@@ -39,10 +39,10 @@ def machine() -> dict[str, Any]:
         "processors": os.cpu_count(),
         "model": model[1] if model else platform.machine(),
         "kernel": platform.release(),
-        "haproxy": _first_line("haproxy", "-v"),
-        "nginx": _first_line("nginx", "-v"),
-        "wrk": _first_line("wrk", "-v"),
-        "swift": _first_line("swift", "--version"),
+        "haproxy": first_line("haproxy", "-v"),
+        "nginx": first_line("nginx", "-v"),
+        "wrk": first_line("wrk", "-v"),
+        "swift": first_line("swift", "--version"),
     }
 
 

@@ -74,16 +74,20 @@ public struct TCPSettings: Sendable {
     public init() {}
 }
 
-/// A public address:port in mode l7/3.
+/// A public address:port.
 public struct ServiceConfiguration: Sendable {
+    /// What is dispatched: requests ([0028]), or connections ([0049]).
+    public enum Mode: String, Sendable { case l73 = "l7/3", l43 = "l4/3" }
+
     public var name: String
+    public var mode = Mode.l73
     public var listen: [Endpoint]
     /// Whether the kernel owns the addresses as well: then nothing there but TCP to these ports is ours.
     public var isOwnedByKernel = false
     public var limits = ServiceLimits()
     /// What stands in for the text of our own answers.
     public var errorPages: [ErrorPage] = []
-    /// First match wins; the last usually has no condition.
+    /// First match wins; the last usually has no condition. In mode l4/3 there is exactly one, without condition.
     public var routes: [RouteConfiguration]
 
     public init(name: String, listen: [Endpoint], routes: [RouteConfiguration]) {

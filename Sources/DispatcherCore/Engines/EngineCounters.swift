@@ -18,6 +18,9 @@ struct EngineCounters: ~Copyable {
     var eventsLost: UInt64 = 0
     var answersOmitted: UInt64 = 0
     var idleEvictions: UInt64 = 0
+    var halfOpenExpired: UInt64 = 0
+    var idleExpired: UInt64 = 0
+    var closedForgotten: UInt64 = 0
 
     init() {
         cells = .allocate(capacity: Self.total)
@@ -77,6 +80,9 @@ struct EngineCounters: ~Copyable {
         out.eventsLost = eventsLost
         out.answersOmitted = answersOmitted
         out.idleEvictions = idleEvictions
+        out.halfOpenExpired = halfOpenExpired
+        out.idleExpired = idleExpired
+        out.closedForgotten = closedForgotten
         return out
     }
 }

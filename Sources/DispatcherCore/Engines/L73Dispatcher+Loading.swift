@@ -78,6 +78,7 @@ extension L73Dispatcher {
     static var slowStep: Interval { .milliseconds(250) }
 
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
+        controls[server].stored(queues[servers[server].pool].count)
         let moves = controls[server].end(
             waited: queues[servers[server].pool].waited(at: now),
             isWhole: servers[server].limit == controls[server].controller.limit, at: now)

@@ -2,9 +2,15 @@ extension L73Dispatcher {
     /// One captured frame, from its Ethernet header on.
     /// - Parameter side: the interface it came from; when both sides share one, either.
     public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
+        receive(
+            Frame.parse(frame, allowsLoopback: side == .client ? configuration.clientSideIsLoopback : configuration.serverSideIsLoopback),
+            frame, on: side, at: now, into: &egress)
+    }
+
+    /// The same with what `Frame.parse` made of it.
+    @inline(__always)
+    mutating func receive(_ parsed: Frame, _ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
         start(at: now, into: &egress)
-        let parsed = Frame.parse(
-            frame, allowsLoopback: side == .client ? configuration.clientSideIsLoopback : configuration.serverSideIsLoopback)
         let side = configuration.sidesShareInterface ? self.side(of: parsed) ?? side : side
         counters.frameIn(side)
         let outcome: FrameOutcome

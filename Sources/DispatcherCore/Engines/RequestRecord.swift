@@ -1,7 +1,7 @@
-/// What became of one request (or of one tunnel): a fixed-size record for the log and the histograms. Times are those of HAProxy's HTTP
+/// What became of one request, of one tunnel, or of one connection in mode l4/3: a fixed-size record for the log and the histograms. Times are those of HAProxy's HTTP
 /// log (its configuration manual, 8.4): nil where the phase was not reached.
 public struct RequestRecord: Sendable {
-    public enum Kind: UInt8, Sendable { case request, tunnelOpened, tunnelClosed }
+    public enum Kind: UInt8, Sendable { case request, tunnelOpened, tunnelClosed, connection }
 
     /// Bytes of the request line that are kept.
     public static let lineCapacity = 160

@@ -116,6 +116,8 @@ public enum RefusalReason: UInt8, CaseIterable, Sendable {
     case bodyMemory
     /// Requests: no server of the pool takes any; so many wait already that it could not be served in time.
     case noServer, queueHopeless
+    /// Stored SYNs (l4/3): the client repeated its SYN no more.
+    case clientGone
 
     /// The value of the metric's label `reason`.
     public var label: String { DropReason.kebab(String(describing: self)) }
@@ -153,6 +155,11 @@ public struct Counters: Sendable {
     public var answersOmitted: UInt64 = 0
     /// Connections without a request that were closed to make room for others.
     public var idleEvictions: UInt64 = 0
+    /// Connections in mode l4/3 that ran out of time half-open, and those that were idle too long: both ends were reset.
+    public var halfOpenExpired: UInt64 = 0
+    public var idleExpired: UInt64 = 0
+    /// Connections in mode l4/3 that had ended and were forgotten early, for want of room or for their port.
+    public var closedForgotten: UInt64 = 0
 
     public init() {}
 }

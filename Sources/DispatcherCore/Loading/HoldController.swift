@@ -126,12 +126,14 @@ struct HoldController: Sendable {
     private mutating func tooLow(_ value: Double, _ raiseBelow: Double, _ figures: Performance) -> Int {
         tooFew = limit
         if limit == maximum {
+            // Where only too much is bounded, all is well.
+            guard low != nil else { return stay(.inBand) }
             stuck += 1
             return stay(stuck >= Self.stuckWindows ? .atBound : .below)
         }
         stuck = 0
         if tooMany == limit + 1 { return stay(low == nil ? .inBand : .betweenLimits) }
-        if let ceiling, limit >= ceiling { return stay(.atPeak) }
+        if let ceiling, limit >= ceiling { return stay(low == nil ? .inBand : .atPeak) }
         if let peak = peakBehind(figures) {
             ceiling = peak
             forgetIn = patience

@@ -47,6 +47,8 @@ struct LoadControl {
 
     mutating func failed() { window.failed() }
     mutating func carried(_ bytes: Int) { window.carried(bytes) }
+    mutating func carried(packets: Int) { window.carried(packets: packets) }
+    mutating func stored(_ count: Int) { window.stored(count) }
     mutating func report(_ value: Double) {
         window.report(value)
         hasReport = true

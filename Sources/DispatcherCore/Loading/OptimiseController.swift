@@ -79,7 +79,8 @@ struct OptimiseController: Sendable {
 
     mutating func set(limit: Int) {
         center = clamped(Double(limit))
-        compare()
+        phase = .waiting(0)
+        setLimit()
         reason = .set
     }
 
@@ -100,7 +101,8 @@ struct OptimiseController: Sendable {
         self.minimum = minimum
         self.maximum = maximum
         center = clamped(center)
-        if case .growing = phase { setLimit() } else { compare() }
+        if case .growing = phase {} else { phase = .waiting(0) }
+        setLimit()
     }
 
     // MARK: A window

@@ -25,11 +25,27 @@ public struct PoolConfiguration: Sendable {
     public var retries = 1
     public var connectTimeout = Interval.seconds(1)
     public var responseTimeout = Interval.seconds(30)
+    /// Of services in mode l4/3.
+    public var l4 = L4Settings()
 
     public init(name: String, servers: [ServerConfiguration]) {
         self.name = name
         self.servers = servers
     }
+}
+
+/// The keys under `l4`: how connections are forwarded ([0049]-[0053]).
+public struct L4Settings: Sendable, Equatable {
+    /// Whose address a server sees: one of ours, or the client's; then its route to the client must lead through the dispatcher.
+    public enum Source: String, Sendable { case rewrite, keep }
+
+    /// Whether the dispatcher answers a SYN itself, by a SYN cookie, before it stores anything.
+    public var cookie = false
+    public var source = Source.rewrite
+    /// How long nothing may pass on a connection before both of its ends are reset.
+    public var idle = Interval.seconds(900)
+
+    public init() {}
 }
 
 /// How an idle server is chosen ([0048]).

@@ -134,14 +134,15 @@ struct RateHoldController: Sendable {
         }
         let missing = log(raiseBelow / max(rate, raiseBelow / 100))
         if slope > Self.flat {
-            guard exact < Double(maximum) else { return stay(.atBound) }
+            guard exact < Double(maximum) else { return stay(low == nil ? .inBand : .atBound) }
             return move(to: exact + max(1, exact * min(0.4, missing / slope / 2)), .below)
         }
         if slope < -Self.flat {
             guard exact > Double(minimum) else { return stay(.atBound) }
             return move(to: min(exact - 1, exact * Self.back), .pastPeak)
         }
-        return stay(.atPeak)
+        // Where only too much is bounded, the peak is as good as it gets.
+        return stay(low == nil ? .inBand : .atPeak)
     }
 
     private mutating func lower(_ rate: Double, _ high: Double) -> Int {

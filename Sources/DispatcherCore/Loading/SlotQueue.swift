@@ -28,6 +28,9 @@ struct SlotLinks: ~Copyable {
 
     deinit { links.deallocate() }
 
+    /// Bytes of memory that it has when all slots have been linked.
+    var bytes: Int { capacity * MemoryLayout<Link>.stride }
+
     func append(_ slot: Int, to queue: inout SlotQueue) {
         precondition(slot >= 0 && slot < capacity)
         (links + slot).initialize(to: Link(previous: queue.tail, next: SlotQueue.none))

@@ -21,6 +21,9 @@ struct FlowTable: ~Copyable {
 
     deinit { places.deallocate() }
 
+    /// Bytes of memory that it has.
+    var bytes: Int { (mask + 1) * MemoryLayout<Place>.stride }
+
     /// - Parameter matches: whether the connection at an index is that flow's.
     @inline(__always) func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
         let short = UInt32(truncatingIfNeeded: hash >> 32)

@@ -20,6 +20,9 @@ struct Slab<Value>: ~Copyable {
         free.deallocate()
     }
 
+    /// Bytes of memory that it has when all places have been used.
+    var bytes: Int { capacity * (MemoryLayout<Value>.stride + MemoryLayout<UInt32>.stride) }
+
     /// Takes a place for `value`; the one given back last first.
     /// - Returns: its index; nil when all are in use.
     mutating func insert(_ value: Value) -> Int? {

@@ -40,6 +40,9 @@ struct TimerWheel: ~Copyable {
         heads.deallocate()
     }
 
+    /// Bytes of memory that it has when all ids have been armed.
+    var bytes: Int { capacity * MemoryLayout<Node>.stride }
+
     private static func tick(_ deadline: Instant) -> UInt64 { UInt64(max(0, (deadline.nanoseconds - 1) >> shift)) + 1 }
 
     private mutating func touch(_ id: Int) {

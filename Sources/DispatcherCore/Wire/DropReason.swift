@@ -14,6 +14,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent,
         oldAcknowledgement
     case afterFin, receiveMemory, whileUpgrading, afterLastRequest, gapNotKept
+    // Connections that are only forwarded: of a client that waits for its server
+    case whileQueued
     // Splices
     case oldEpoch, beyondResponse, whileIdle
     // Limits

@@ -112,7 +112,7 @@ public struct Egress: ~Copyable {
     private let capacity: Int
     private let packets: UnsafeMutablePointer<Packet>
     private let packetCapacity: Int
-    private let leavesChecksums: Bool
+    let leavesChecksums: Bool
     private var used = 0
     /// How many packets wait to be sent.
     public private(set) var count = 0
@@ -169,6 +169,9 @@ public struct Egress: ~Copyable {
         used = (offset + length + 15) & ~15
         return arena + offset
     }
+
+    /// The checksum of the packet that was reserved last is left to whoever sends it.
+    mutating func leaveLastChecksum() { packets[count - 1].isChecksumPartial = true }
 
     /// Writes a TCP segment.
     /// - Returns: false when there is no room: the segment is lost, as on a full link.

@@ -12,6 +12,11 @@ public enum Frame: Sendable {
     /// Bytes of an Ethernet header.
     public static let ethernetHeaderLength = 14
 
+    /// DSCP and ECN of a frame that was parsed: the traffic class.
+    static func trafficClass(_ bytes: RawSpan, isIPv4: Bool) -> UInt8 {
+        isIPv4 ? bytes.byte(ethernetHeaderLength + 1) : UInt8(truncatingIfNeeded: bytes.uint16(ethernetHeaderLength) >> 4)
+    }
+
     /// Reads an Ethernet frame. Nothing outside `bytes` is read; trailing padding is cut off by the length that IP gives.
     /// - Parameter allowsLoopback: whether it comes from a loopback device, where hosts talk to themselves.
     public static func parse(_ bytes: RawSpan, allowsLoopback: Bool = false) -> Frame {
@@ -83,7 +88,7 @@ public enum Frame: Sendable {
                 checksumState: state,
                 payloadSum: payloadSum,
                 options: headerLength == 20 ? TCPOptions() : TCPOptions.parse(bytes, from: start + 20, to: payloadOffset),
-                payloadOffset: payloadOffset,
+                headerLength: headerLength, payloadOffset: payloadOffset,
                 payloadLength: end - payloadOffset))
     }
 }

@@ -12,17 +12,22 @@ enum IPHeader {
     static func length(for address: IPAddress) -> Int { address.isIPv4 ? lengthIPv4 : lengthIPv6 }
 
     /// Writes the header of the family of `destination`, which is that of `source` too.
-    /// - Parameter length: bytes of the whole packet, at most 65,535.
-    static func write(at packet: UnsafeMutableRawPointer, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, length: Int) {
+    /// - Parameters:
+    ///   - length: bytes of the whole packet, at most 65,535.
+    ///   - trafficClass: DSCP and ECN of what is passed on (RFC 2474, RFC 3168); 0 for what is our own.
+    static func write(
+        at packet: UnsafeMutableRawPointer, source: IPAddress, destination: IPAddress, protocolNumber: UInt8, length: Int,
+        trafficClass: UInt8 = 0
+    ) {
         if destination.isIPv4 {
-            packet.store(UInt32(0x4500_0000) | UInt32(length), at: 0)
+            packet.store(UInt32(0x4500_0000) | UInt32(trafficClass) << 16 | UInt32(length), at: 0)
             packet.store(UInt32(0x0000_4000), at: 4)
             packet.store(UInt32(64) << 24 | UInt32(protocolNumber) << 16, at: 8)
             packet.store(source.v4, at: 12)
             packet.store(destination.v4, at: 16)
             packet.store(Checksum.ofHeader(packet), at: 10)
         } else {
-            packet.store(UInt32(0x6000_0000), at: 0)
+            packet.store(UInt32(0x6000_0000) | UInt32(trafficClass) << 20, at: 0)
             packet.store(UInt32(length - lengthIPv6) << 16 | UInt32(protocolNumber) << 8 | 64, at: 4)
             packet.store(source.high, at: 8)
             packet.store(source.low, at: 16)

@@ -16,6 +16,8 @@ public struct Segment: Sendable {
     /// The folded sum of the payload when `checksumState` is `.full`.
     public var payloadSum: UInt16
     public var options: TCPOptions
+    /// Bytes of the TCP header, its options included; it ends where the payload begins.
+    public var headerLength: Int
     /// Where the payload lies in the frame; bytes.
     public var payloadOffset: Int
     public var payloadLength: Int

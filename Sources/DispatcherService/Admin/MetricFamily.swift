@@ -40,7 +40,8 @@ struct MetricFamily: Sendable {
     static let serverState = MetricFamily(
         "server_state", .gauge, ["pool", "server", "state"],
         "1 for its state: up, drain or down (by order), failed (health check), ejected (failures in a row).")
-    static let serverWeight = MetricFamily("server_weight", .gauge, ["pool", "server"], "Its part of the requests, beside those of others.")
+    static let serverWeight = MetricFamily(
+        "server_weight", .gauge, ["pool", "server"], "Its part of the requests, beside those of others.")
     static let serverFailures = MetricFamily(
         "server_failures_total", .counter, ["pool", "server"],
         "Timeouts, resets, refused connections, responses that were refused, and its own 5xx.")
@@ -54,7 +55,8 @@ struct MetricFamily: Sendable {
     static let serverBandHigh = MetricFamily(
         "server_band_high", .gauge, ["pool", "server", "metric"], "The high end of the band in which a metric is held.")
     static let serverSaturated = MetricFamily(
-        "server_saturated", .gauge, ["pool", "server"], "1 if in its last performance window the limit, not the demand, decided how much it did.")
+        "server_saturated", .gauge, ["pool", "server"],
+        "1 if in its last performance window the limit, not the demand, decided how much it did.")
     static let serverElasticity = MetricFamily(
         "server_elasticity", .gauge, ["pool", "server"],
         "How much of a change of the limit its rate follows, as measured: d ln rate / d ln limit; absent where it is not known.")

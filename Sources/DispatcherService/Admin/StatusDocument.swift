@@ -128,6 +128,10 @@ struct StatusDocument: Encodable {
     var recordsLost: UInt64
     var answersOmitted: UInt64
     var idleEvictions: UInt64
+    /// Of connections in mode l4/3.
+    var halfOpenExpired: UInt64
+    var idleExpired: UInt64
+    var closedForgotten: UInt64
     var clientsHold: Int
     var clientEvictions: UInt64
     var unwrittenLogLines: UInt64
@@ -166,6 +170,9 @@ struct StatusDocument: Encodable {
         recordsLost = snapshot.counters.recordsLost + report.recordsLost
         answersOmitted = snapshot.counters.answersOmitted
         idleEvictions = snapshot.counters.idleEvictions
+        halfOpenExpired = snapshot.counters.halfOpenExpired
+        idleExpired = snapshot.counters.idleExpired
+        closedForgotten = snapshot.counters.closedForgotten
         clientsHold = snapshot.clientsHold
         clientEvictions = snapshot.clientEvictions
         self.unwrittenLogLines = unwrittenLogLines

@@ -80,6 +80,17 @@ public struct Configuration: Sendable {
 
     public var serverEndpoints: [Endpoint] { pools.flatMap(\.servers).map(\.endpoint) }
 
+    /// The servers that see their clients' own addresses: what they send goes to those (`l4.source: keep`). Each once, in the order of the file.
+    public var keptServers: [Endpoint] {
+        var found: [Endpoint] = []
+        for service in services where service.mode == .l43 {
+            for route in service.routes where pools.indices.contains(route.pool) && pools[route.pool].l4.source == .keep {
+                for server in pools[route.pool].servers where !found.contains(server.endpoint) { found.append(server.endpoint) }
+            }
+        }
+        return found
+    }
+
     public var ownSourceAddresses: [IPAddress] { sourceIsKernels ? [] : sourceAddresses }
 
     /// The name of the device over which a host talks to itself.

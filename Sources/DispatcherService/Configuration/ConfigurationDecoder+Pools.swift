@@ -12,7 +12,8 @@ extension ConfigurationDecoder {
             }
             names[name] = names[name] ?? section.line(of: "name")
             let pool = pool(name, section)
-            servers += pool.servers.count
+            // A forwarded connection has a port of the tunnel range.
+            if !forwardedPools.contains(name) { servers += pool.servers.count }
             result.pools.append(pool)
         }
         if servers > result.ports.servers, let first = sections.first {
@@ -24,7 +25,8 @@ extension ConfigurationDecoder {
 
     private func pool(_ name: String, _ section: ConfigurationSection) -> PoolConfiguration {
         let limit = section.section("limit")
-        let usual = poolLimit(limit)
+        let most = mostConnections(name)
+        let usual = poolLimit(limit, most)
         var seen: [Endpoint: Int] = [:]
         var servers: [ServerConfiguration] = []
         for item in section.sections("servers") {
@@ -39,7 +41,7 @@ extension ConfigurationDecoder {
                 problems.report(line, "pools[].servers[].address: \(endpoint) is in this pool already, in line \(first)")
             }
             seen[endpoint] = seen[endpoint] ?? line
-            servers.append(server(endpoint, item, usual))
+            servers.append(server(endpoint, item, usual, most))
         }
 
         var pool = PoolConfiguration(name: name, servers: servers)
@@ -49,7 +51,8 @@ extension ConfigurationDecoder {
         pool.slowStart = section.interval("slow-start")
         pool.usesProxyProtocol = section.text("proxy-protocol") == "v2"
         pool.open = section.choice("open", PoolConfiguration.Open.self)
-        pool.queue = queue(section.section("queue"))
+        pool.queue = queue(section.section("queue"), isForwarded: forwardedPools.contains(name))
+        pool.l4 = l4(section.section("l4"), isForwarded: forwardedPools.contains(name))
         let tunnels = section.section("tunnels")
         pool.tunnels = self.tunnels(tunnels)
         pool.mostTunnels = tunnels.has("maximum") ? tunnels.number("maximum") : pool.tunnels
@@ -58,8 +61,10 @@ extension ConfigurationDecoder {
         for (control, owner) in [(pool.control, limit), (pool.tunnelControl, tunnels)]
         where control.metric == .reported && pool.health?.reportHeader.isEmpty ?? true {
             problems.report(
-                owner.line(of: "control"), "\(owner.path).control: what a server reports comes with its health answer; name health.report-header")
+                owner.line(of: "control"),
+                "\(owner.path).control: what a server reports comes with its health answer; name health.report-header")
         }
+        if forwardedPools.contains(name) { refuseForForwarding(section, pool) }
         pool.retries = section.number("retries")
         let timeouts = section.section("timeouts")
         pool.connectTimeout = positive(timeouts, "connect")
@@ -155,17 +160,31 @@ extension ConfigurationDecoder {
         var maximum: Int
     }
 
+    /// What a server of a pool may ever have, and what says so.
+    private typealias Most = (connections: Int, reason: String)
+
+    private func mostConnections(_ pool: String) -> Most {
+        let ports = result.ports
+        guard forwardedPools.contains(pool) else {
+            return (ports.connections, "server-side.connections-per-server (\(ports.connections))")
+        }
+        return (
+            ports.fits ? ports.tunnelPorts : .max,
+            "the \(ports.tunnelPorts) ports of the tunnel range (server-side: from \(ports.firstTunnelPort) to \(ports.last))"
+        )
+    }
+
     /// A default that the other values leave no room for gives way; what is written must fit.
-    private func poolLimit(_ section: ConfigurationSection) -> Bounds {
-        let maximum = section.has("maximum") ? section.number("maximum") : min(section.number("maximum"), result.ports.connections)
+    private func poolLimit(_ section: ConfigurationSection, _ most: Most) -> Bounds {
+        let maximum = section.has("maximum") ? section.number("maximum") : min(section.number("maximum"), most.connections)
         let minimum = section.has("minimum") ? section.number("minimum") : min(section.number("minimum"), maximum)
         let initial = section.has("initial") ? section.number("initial") : max(minimum, min(section.number("initial"), maximum))
         let bounds = Bounds(initial: initial, minimum: minimum, maximum: maximum)
-        check(bounds, section)
+        check(bounds, section, most)
         return bounds
     }
 
-    private func server(_ endpoint: Endpoint, _ section: ConfigurationSection, _ usual: Bounds) -> ServerConfiguration {
+    private func server(_ endpoint: Endpoint, _ section: ConfigurationSection, _ usual: Bounds, _ most: Most) -> ServerConfiguration {
         var server = ServerConfiguration(endpoint: endpoint)
         server.maximumLimit = section.number("maximum", otherwise: usual.maximum)
         server.minimumLimit = section.number("minimum", otherwise: min(usual.minimum, server.maximumLimit))
@@ -179,16 +198,17 @@ extension ConfigurationDecoder {
             if capacity <= max(1, server.minimumLimit) {
                 problems.report(
                     section.line(of: "capacity"),
-                    "\(section.path): the limit stays below capacity \(capacity), which leaves no room above minimum \(server.minimumLimit)")
+                    "\(section.path): the limit stays below capacity \(capacity), which leaves no room above minimum \(server.minimumLimit)"
+                )
             }
         }
         if section.has("initial") || section.has("minimum") || section.has("maximum") {
-            check(Bounds(initial: server.initialLimit, minimum: server.minimumLimit, maximum: server.maximumLimit), section)
+            check(Bounds(initial: server.initialLimit, minimum: server.minimumLimit, maximum: server.maximumLimit), section, most)
         }
         return server
     }
 
-    private func check(_ bounds: Bounds, _ section: ConfigurationSection) {
+    private func check(_ bounds: Bounds, _ section: ConfigurationSection, _ most: Most) {
         let path = section.path
         if bounds.minimum > bounds.maximum {
             problems.report(section.line(of: "minimum"), "\(path): minimum \(bounds.minimum) is more than maximum \(bounds.maximum)")
@@ -197,10 +217,8 @@ extension ConfigurationDecoder {
                 section.line(of: "initial"),
                 "\(path): initial \(bounds.initial) is not between minimum \(bounds.minimum) and maximum \(bounds.maximum)")
         }
-        if bounds.maximum > result.ports.connections {
-            problems.report(
-                section.line(of: "maximum"),
-                "\(path): maximum \(bounds.maximum) is more than server-side.connections-per-server (\(result.ports.connections))")
+        if bounds.maximum > most.connections {
+            problems.report(section.line(of: "maximum"), "\(path): maximum \(bounds.maximum) is more than \(most.reason)")
         }
     }
 
@@ -222,13 +240,16 @@ extension ConfigurationDecoder {
 
     // MARK: Queue
 
-    private func queue(_ section: ConfigurationSection) -> QueueConfiguration {
+    /// How long a stored SYN waits unless the file says otherwise: a kernel repeats it after 1, 3 and 7 s.
+    private static let usualWaitOfSYNs = Interval.seconds(10)
+
+    private func queue(_ section: ConfigurationSection, isForwarded: Bool) -> QueueConfiguration {
         var queue = QueueConfiguration()
         queue.capacity = section.number("capacity")
         queue.memory = section.number("memory")
         queue.refuseAbove = section.number("refuse-above", otherwise: max(1, queue.capacity / 2))
         queue.resumeBelow = section.number("resume-below", otherwise: max(1, queue.refuseAbove * 4 / 5))
-        queue.wait = section.interval("wait")
+        queue.wait = isForwarded && !section.has("wait") ? Self.usualWaitOfSYNs : section.interval("wait")
         queue.refuseWith = section.choice("refuse-with", QueueConfiguration.RefuseWith.self)
         queue.perClient = section.number("per-client")
         if queue.perClient == 0, section.has("per-client") {
@@ -245,5 +266,95 @@ extension ConfigurationDecoder {
                 "\(section.path): resume-below \(queue.resumeBelow) is more than refuse-above \(queue.refuseAbove)")
         }
         return queue
+    }
+
+    // MARK: Mode l4/3
+
+    /// What mode l4/3 does not have yet is refused, not passed over.
+    private func refuseForForwarding(_ section: ConfigurationSection, _ pool: PoolConfiguration) {
+        func refuse(_ key: String, _ isAsked: Bool) {
+            if isAsked { problems.report(section.line(of: key), "not supported yet in mode l4/3: \(section.path).\(key)") }
+        }
+        refuse("health", pool.health != nil)
+        refuse("balance", pool.balance != .roundRobin)
+        refuse("ejection", pool.ejection != EjectionConfiguration())
+        refuse("slow-start", pool.slowStart > .zero)
+        refuse("proxy-protocol", pool.usesProxyProtocol)
+        let queue = section.section("queue")
+        if pool.queue.refuseWith != .reset {
+            problems.report(queue.line(of: "refuse-with"), "\(queue.path).refuse-with: a SYN in mode l4/3 can only be reset")
+        }
+    }
+
+    private func l4(_ section: ConfigurationSection, isForwarded: Bool) -> L4Settings {
+        var l4 = L4Settings()
+        l4.cookie = section.flag("cookie")
+        l4.source = section.choice("source", L4Settings.Source.self)
+        l4.idle = positive(section, "idle")
+        if !isForwarded, l4 != L4Settings() {
+            problems.report(section.line, "\(section.path): no service in mode l4/3 sends to this pool; leave it out")
+        }
+        return l4
+    }
+
+    /// What mode l4/3 asks of services, pools and servers (docs/configuration.md, "What must fit together").
+    func checkModes(services: [ConfigurationSection], pools: [ConfigurationSection]) {
+        var requested: Set<String> = []
+        for section in services where section.text("mode") != ServiceConfiguration.Mode.l43.rawValue {
+            requested.formUnion(section.sections("routes").map { $0.text("pool") })
+        }
+        for (section, service) in zip(services, result.services) where service.mode == .l43 {
+            let routes = section.sections("routes")
+            if routes.count > 1 {
+                problems.report(
+                    routes[1].line, "services[].routes: a service in mode l4/3 has one route: nobody looks into its connections")
+            }
+            for route in routes {
+                if ["path-prefix", "host", "method", "header", "upgrade"].contains(where: route.has) {
+                    problems.report(
+                        route.line, "services[].routes[]: in mode l4/3 a route has no condition: nobody looks into a connection")
+                }
+                let name = route.text("pool")
+                if requested.contains(name) {
+                    problems.report(
+                        route.line(of: "pool"),
+                        "services[].routes[].pool: services in mode l7/3 send to \(name) as well; a pool serves one mode, name a second one"
+                    )
+                }
+            }
+            checkFamilies(section, service)
+        }
+        checkServersOfOneMode(pools)
+    }
+
+    /// Where the client's address is kept it is what the server sees: both are of one family.
+    private func checkFamilies(_ section: ConfigurationSection, _ service: ServiceConfiguration) {
+        guard let route = service.routes.first, result.pools.indices.contains(route.pool), result.pools[route.pool].l4.source == .keep
+        else { return }
+        let pool = result.pools[route.pool]
+        let families = Set(service.listen.map(\.address.isIPv4) + pool.servers.map(\.endpoint.address.isIPv4))
+        if families.count > 1 {
+            problems.report(
+                section.line(of: "listen"),
+                "services[].listen: \(pool.name) keeps the client's address (l4.source: keep), so all of its addresses and servers must be of one family"
+            )
+        }
+    }
+
+    /// What a server sends is told apart by its address and port: they are of one mode.
+    private func checkServersOfOneMode(_ sections: [ConfigurationSection]) {
+        var requested: [Endpoint: String] = [:]
+        for pool in result.pools where !forwardedPools.contains(pool.name) {
+            for server in pool.servers { requested[server.endpoint] = pool.name }
+        }
+        for (section, pool) in zip(sections, result.pools) where forwardedPools.contains(pool.name) {
+            for item in section.sections("servers") {
+                guard let endpoint = item.endpoint("address"), let other = requested[endpoint] else { continue }
+                problems.report(
+                    item.line(of: "address"),
+                    "pools[].servers[].address: \(endpoint) is a server of \(other) too, which is not of mode l4/3; an address and port serves one mode"
+                )
+            }
+        }
     }
 }

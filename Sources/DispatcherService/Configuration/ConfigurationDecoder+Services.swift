@@ -11,9 +11,8 @@ extension ConfigurationDecoder {
                 problems.report(section.line(of: "name"), "services: the name \(name) is taken already, in line \(first)")
             }
             names[name] = names[name] ?? section.line(of: "name")
-            // The mode is checked by the table of keys; only l7/3 is built.
-            _ = section.text("mode")
             var service = ServiceConfiguration(name: name, listen: listen(section), routes: routes(section))
+            service.mode = section.choice("mode", ServiceConfiguration.Mode.self)
             service.limits = limits(section.section("limits"))
             service.errorPages = errorPages(section)
             service.isOwnedByKernel = section.flag("owned-by-kernel")
@@ -64,7 +63,8 @@ extension ConfigurationDecoder {
                 result.headerName = Array(header.text("name").utf8)
                 result.headerValue = Array((header.optionalText("value") ?? "").utf8)
                 if !result.headerName.isEmpty, !ConfigurationDecoder.isToken(result.headerName) {
-                    problems.report(header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
+                    problems.report(
+                        header.line(of: "name"), "services[].routes[].header.name: \(header.text("name")) is not a field's name")
                 }
             }
             result.upgradesToWebSocket = route.optionalText("upgrade") == "websocket"
@@ -93,7 +93,8 @@ extension ConfigurationDecoder {
             }
             if data.count > OwnAnswer.longestPage {
                 problems.report(
-                    section.line(of: "file"), "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
+                    section.line(of: "file"),
+                    "\(section.path).file: \(file) has \(data.count) bytes; at most \(OwnAnswer.longestPage) are sent")
             }
             pages.append(ErrorPage(status: status, type: Array(type.utf8), body: Array(data.prefix(OwnAnswer.longestPage))))
         }

@@ -39,6 +39,8 @@ extension Configuration {
 struct ConfigurationDecoder {
     let problems: ConfigurationProblems
     var result = Configuration()
+    /// The names of the pools that services in mode l4/3 send to.
+    var forwardedPools: Set<String> = []
 
     init(problems: ConfigurationProblems) { self.problems = problems }
 
@@ -47,9 +49,13 @@ struct ConfigurationDecoder {
         decodeSides(top)
         decodeTCP(top.section("tcp"))
         let pools = top.sections("pools")
-        decodePools(pools)
         let services = top.sections("services")
+        forwardedPools = Set(
+            services.filter { $0.text("mode") == ServiceConfiguration.Mode.l43.rawValue }.flatMap { $0.sections("routes") }
+                .map { $0.text("pool") })
+        decodePools(pools)
         decodeServices(services)
+        checkModes(services: services, pools: pools)
         checkAddresses(
             services: services, pools: pools, clientSide: top.section("client-side"), serverSide: top.section("server-side"))
         return result

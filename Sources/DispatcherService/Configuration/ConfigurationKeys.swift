@@ -89,7 +89,7 @@ public enum ConfigurationKeys {
         key("services", .sections, required: true),
         key("services[].name", .text, required: true),
         key("services[].listen", .endpoints, required: true),
-        partly("services[].mode", .choice(["l7/3", "l4/3"]), "l7/3", built: ["l7/3"]),
+        key("services[].mode", .choice(["l7/3", "l4/3"]), "l7/3"),
         key("services[].owned-by-kernel", .boolean, "false"),
         key("services[].limits", .section),
         key("services[].limits.head", head, "16KiB"),
@@ -162,10 +162,10 @@ public enum ConfigurationKeys {
     ]
 
     private static let poolLater = [
-        later("pools[].l4", .section),
-        later("pools[].l4.cookie", .boolean, "false"),
-        later("pools[].l4.source", .choice(["rewrite", "keep"]), "rewrite"),
-        later("pools[].l4.idle", .duration, "15m"),
+        key("pools[].l4", .section),
+        key("pools[].l4.cookie", .boolean, "false"),
+        key("pools[].l4.source", .choice(["rewrite", "keep"]), "rewrite"),
+        key("pools[].l4.idle", .duration, "15m"),
     ]
 
     private static let poolStates = [

@@ -47,10 +47,9 @@ struct ConfigurationSection {
     private func judge(_ key: ConfigurationKey, _ node: Node, line: Int, isReported: Bool) {
         switch key.kind {
         case .section where key.built == .later:
-            // Of a feature that is off unless named, naming it is the departure; of one with defaults throughout, its values are.
-            let isOff = key.path != "pools[].l4"
-            if isOff && !isReported { problems.report(line, "not supported yet: \(key.path) (\(node.shown))") }
-            _ = ConfigurationSection(node, path: key.path, line: line, problems: problems, isReported: isOff || isReported)
+            // Such a feature is off unless named: naming it is the departure.
+            if !isReported { problems.report(line, "not supported yet: \(key.path) (\(node.shown))") }
+            _ = ConfigurationSection(node, path: key.path, line: line, problems: problems, isReported: true)
         case .section, .sections, .control: break
         case .anything:
             if key.built == .later && !isReported && node.shown != key.standard { reportLater(key, node, line) }

@@ -37,6 +37,8 @@ extension CaptureFilters {
         #
         # Of an address that the kernel owns too (kernel-addresses) only TCP to the dispatcher's ports and ICMP.
         #
+        # A server that sees its clients' own addresses (l4.source: keep) sends to those: what comes from its port, and what it says by ICMP.
+        #
         # Frames that this host sends are left out by the capture itself, not here: libpcap's word for it loses ARP replies on bridges.
         arp or $SOURCE_HOSTS or (icmp6 and (ip6[40] == 135 or ip6[40] == 136) and $SOURCE_GROUPS)
 

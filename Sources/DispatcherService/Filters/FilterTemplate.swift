@@ -21,11 +21,14 @@ public struct FilterTemplate: Equatable, Sendable {
         return any(configuration.ownServiceAddresses.map { "dst host \($0)" } + shared)
     }
 
-    /// What `$SOURCE_HOSTS` stands for: the same of the source addresses.
+    /// What `$SOURCE_HOSTS` stands for: the same of the source addresses, and what servers that see their clients' own addresses send.
     static func sources(_ configuration: Configuration) -> String {
         let range = "tcp dst portrange \(configuration.ports.first)-\(configuration.ports.last)"
-        return any(
-            configuration.sourceAddresses.map { configuration.sourceIsKernels ? kernels($0, [range]) : "dst host \($0)" })
+        let own = configuration.sourceAddresses.map { configuration.sourceIsKernels ? kernels($0, [range]) : "dst host \($0)" }
+        let kept = configuration.keptServers.map { server in
+            "(src host \(server.address) and (tcp src port \(server.port) or \(server.address.isIPv4 ? "icmp" : "icmp6")))"
+        }
+        return any(own + kept)
     }
 
     /// What `$SERVICE_GROUPS` and `$SOURCE_GROUPS` stand for: the IPv6 groups that our own addresses are members of; without an IPv6 address, all nodes alone, which harms nobody.

@@ -39,6 +39,10 @@ struct GuardRules: Equatable, Sendable {
             }
             guard isIPv4 ? forwards.v4 : forwards.v6 else { continue }
             if let own = list(configuration.ownServiceAddresses) { rules.append(Rule(side: .client, match: "\(client) daddr \(own)")) }
+            if let kept = list(configuration.keptServers) {
+                // What goes to clients goes through the dispatcher. The host's own connections to such a server are its own.
+                rules.append(Rule(side: .server, match: "\(server) saddr . tcp sport \(kept) fib daddr type != local"))
+            }
             if let own = list(configuration.ownSourceAddresses) { rules.append(Rule(side: .server, match: "\(server) daddr \(own)")) }
         }
     }

@@ -1,8 +1,8 @@
 import DispatcherCore
 import Glibc
 
-/// Lines of the access log in HAProxy's HTTP log format (`option httplog`; its configuration manual, 8.2.3), behind the prefix that
-/// syslog writes, so that its tools read them.
+/// Lines of the access log in HAProxy's HTTP log format (`option httplog`; its configuration manual, 8.2.3), those of connections in mode l4/3
+/// in its TCP log format, behind the prefix that syslog writes, so that its tools read them.
 struct AccessLogFormat {
     private let services: [String]
     private let pools: [(name: String, servers: [String])]
@@ -26,6 +26,7 @@ struct AccessLogFormat {
         let written = started + record.total
         let service = services.indices.contains(record.service) ? services[record.service] : "-"
         line.append(text: "\(Self.syslogTime(written)) \(host) \(process): \(record.client) [\(Self.requestTime(started))] \(service) ")
+        if record.kind == .connection { return appendConnection(record, service, to: &line) }
         line.append(text: "\(backend(record, service)) \(times(record)) \(record.status == 0 ? "-1" : String(record.status)) ")
         // The first line of a tunnel is written while it goes on: HAProxy marks such figures with +.
         let isOpen = record.kind == .tunnelOpened
@@ -38,6 +39,18 @@ struct AccessLogFormat {
         line.append(text: "\"\n")
     }
 
+    /// The rest of a line in HAProxy's TCP log format (`option tcplog`; its configuration manual, 8.2.2).
+    private func appendConnection(_ record: borrowing RequestRecord, _ service: String, to line: inout [UInt8]) {
+        let times = "\(Self.shown(record.queue))/\(Self.shown(record.connect))/\(Self.shown(record.total))"
+        line.append(text: "\(backend(record, service)) \(times) \(record.bytesToClient) ")
+        line.append(record.cause.rawValue)
+        line.append(record.phase.rawValue)
+        line.append(text: " \(record.connections)/\(record.serviceConnections)/\(record.poolActive)/\(record.serverActive)/")
+        line.append(text: "\(record.retries) 0/\(record.queuePosition)\n")
+    }
+
+    private static func shown(_ interval: Interval?) -> String { interval.map { String(max(0, $0.milliseconds)) } ?? "-1" }
+
     private func backend(_ record: borrowing RequestRecord, _ service: String) -> String {
         guard let index = record.pool, pools.indices.contains(index) else { return "\(service)/<NOSRV>" }
         let pool = pools[index]
@@ -46,9 +59,9 @@ struct AccessLogFormat {
     }
 
     private func times(_ record: borrowing RequestRecord) -> String {
-        func shown(_ interval: Interval?) -> String { interval.map { String(max(0, $0.milliseconds)) } ?? "-1" }
         let total = "\(record.kind == .tunnelOpened ? "+" : "")\(max(0, record.total.milliseconds))"
-        return "\(shown(record.receive))/\(shown(record.queue))/\(shown(record.connect))/\(shown(record.response))/\(total)"
+        let phases = [record.receive, record.queue, record.connect, record.response].map(Self.shown)
+        return (phases + [total]).joined(separator: "/")
     }
 
     /// HAProxy's encoding: what is not printable, quotes and # become #XX. A request that was never read is <BADREQ>; the end of a tunnel

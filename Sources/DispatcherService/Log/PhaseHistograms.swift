@@ -31,9 +31,15 @@ struct PhaseHistograms: Sendable, Equatable {
 
     subscript(phase: Phase) -> Histogram { histograms[Phase.allCases.firstIndex(of: phase)!] }
 
-    /// Counts the phases that the request reached. The end of a tunnel is none: its request was counted when it was opened.
+    /// Counts the phases that the request reached. The end of a tunnel is none: its request was counted when it was opened. A forwarded
+    /// connection waits and is opened, but its length says nothing of how long an answer took.
     mutating func add(_ record: borrowing RequestRecord) {
         guard record.kind != .tunnelClosed else { return }
+        if record.kind == .connection {
+            add(.queue, record.queue)
+            add(.connect, record.connect)
+            return
+        }
         add(.receive, record.receive)
         add(.queue, record.queue)
         add(.connect, record.connect)

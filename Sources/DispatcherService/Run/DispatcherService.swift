@@ -71,7 +71,9 @@ public struct DispatcherService {
         return made
     }
 
-    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError) -> LiveLoop {
+    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError)
+        -> LiveLoop
+    {
         let client = configuration.clientSide
         let server = configuration.serverSide
         let seed = try Self.randomBits()
@@ -88,7 +90,7 @@ public struct DispatcherService {
                 try joinGroups(&capture, responder.link(.server), server.interface)
                 serverCapture = consume capture
             }
-            let engine = L73Dispatcher(
+            let engine = Dispatcher(
                 configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed)
             let recorder = try recorder(seed: seed)
             if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {

@@ -26,7 +26,8 @@ public struct TopScreen {
             lines.append("")
             lines.append(
                 "service \(service.name)  \(service.listen.joined(separator: " "))  clients \(service.frontConnections)  tunnels \(service.tunnels)"
-                    + "  requests \(rate(all, oldAll))  errors \(rate(Self.errors(service.requests), old.map { Self.errors($0.requests) }))")
+                    + "  requests \(rate(all, oldAll))  errors \(rate(Self.errors(service.requests), old.map { Self.errors($0.requests) }))"
+            )
             for pool in service.pools { lines += self.lines(pool) }
         }
         if !now.otherPools.isEmpty {
@@ -108,7 +109,9 @@ public struct TopScreen {
     }
 
     private static func bytes(_ rate: Double) -> String {
-        for (unit, size) in [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] where rate >= size { return String(format: "%.1f %@/s", rate / size, unit) }
+        for (unit, size) in [("GB", 1e9), ("MB", 1e6), ("kB", 1e3)] where rate >= size {
+            return String(format: "%.1f %@/s", rate / size, unit)
+        }
         return String(format: "%.0f B/s", rate)
     }
 }

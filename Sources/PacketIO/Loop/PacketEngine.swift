@@ -18,3 +18,5 @@ public protocol PacketEngine: ~Copyable {
 }
 
 extension L73Dispatcher: PacketEngine {}
+extension L43Dispatcher: PacketEngine {}
+extension Dispatcher: PacketEngine {}

@@ -3,8 +3,8 @@ public import DispatcherCore
 /// The loop as the dispatcher runs it, by the way that packets leave. Each is compiled for its types in this module: the packet path
 /// has no witness tables.
 public enum LiveLoop: ~Copyable {
-    case raw(PollLoop<L73Dispatcher, RawTransmitter>)
-    case packet(PollLoop<L73Dispatcher, PacketTransmitter>)
+    case raw(PollLoop<Dispatcher, RawTransmitter>)
+    case packet(PollLoop<Dispatcher, PacketTransmitter>)
 
     /// Runs until the message `quit`, or until a capture fails.
     /// - Throws: `CaptureError` of the capture that failed.

@@ -99,6 +99,10 @@ struct HoldControllerTests {
         let time = model.responseTime(Double(holder.limit))
         #expect(time <= high && holder.limit >= 18, "\(holder.limit), \(holder.reason)")
 
+        var free = controller(nil, high, initial: 4, maximum: 4)
+        for _ in 0..<10 { #expect(free.take(model.window(limit: 4)) == 4 && free.reason != .atBound) }
+        #expect(free.reason == .inBand)
+
         var raised = controller(model.responseTime(10), nil, initial: 1, maximum: 64)
         for _ in 0..<30 { _ = raised.take(model.window(limit: raised.limit)) }
         #expect(model.responseTime(Double(raised.limit)) >= model.responseTime(10))
@@ -190,11 +194,11 @@ struct HoldControllerTests {
     @Test(
         """
         a band beyond the peak, on servers of 200 requests a second: it says so, and does not drive the server there but for a few windows \
-        now and then: 95 % of the peak's rate in the mean of 60, nowhere less than 65 %
+        now and then: 92 % of the peak's rate in the mean of 60, nowhere less than 65 %
         """)
     func beyondThePeak() {
         let shares = (1...60 as ClosedRange<UInt64>).map(shareBeyondThePeak)
-        #expect(shares.reduce(0, +) / 60 >= 0.95 && shares.min()! >= 0.65, "\(shares.reduce(0, +) / 60), \(shares.min()!)")
+        #expect(shares.reduce(0, +) / 60 >= 0.92 && shares.min()! >= 0.65, "\(shares.reduce(0, +) / 60), \(shares.min()!)")
     }
 
     /// What is done with such a band, as a part of the peak's rate.

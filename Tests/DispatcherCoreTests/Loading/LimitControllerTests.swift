@@ -80,4 +80,71 @@ struct LimitControllerTests {
         #expect(LimitControl.stored(raiseAbove: 2, lowerBelow: -1).fault != nil)
         #expect(LimitControl.storedHolding(raiseAbove: 5, lowerBelow: 1, .requestRate, low: 3, high: 2).fault != nil)
     }
+
+    @Test("optimised: raises, compares, holds; low demand and failures are told apart")
+    func optimised() {
+        var model = ServerModel(optimise: 3)
+        var controller = LimitController(.optimiseThroughput, initial: 1, minimum: 1, maximum: 256)
+        var states: [LimitController.State: Int] = [:]
+        for _ in 0..<300 {
+            _ = controller.take(model.countedWindow(limit: controller.limit))
+            states[controller.state, default: 0] += 1
+        }
+        #expect(states[.raise, default: 0] >= 4 && states[.probe, default: 0] >= 8 && states[.hold, default: 0] >= 100, "\(states)")
+        #expect(controller.elasticity.map { abs($0) < 0.3 } == true && controller.band == nil)
+        model.demand = 1
+        _ = controller.take(model.countedWindow(limit: controller.limit))
+        #expect(controller.state == .notSaturated)
+        var figures = model.countedWindow(limit: controller.limit)
+        figures.failures = 1
+        _ = controller.take(figures)
+        #expect(controller.state == .lower && controller.reason == .failures)
+    }
+
+    private static let controls: [LimitControl] =
+        [.fixed, .optimiseThroughput, .stored(raiseAbove: 10, lowerBelow: 2)]
+        + Metric.allCases.flatMap { metric in
+            [
+                .hold(metric, low: 0.5, high: 20), .hold(metric, low: 1, high: nil), .hold(metric, low: nil, high: 3),
+                .storedHolding(raiseAbove: 3, lowerBelow: 0, metric, low: 1, high: 5),
+            ]
+        }
+
+    @Test("whatever the figures, and whatever is ordered: the limit stays between its bounds", arguments: controls)
+    func anything(control: LimitControl) {
+        var random = SeededRandom(seed: 7)
+        func below(_ count: Int) -> Int { Int(random.next() % UInt64(count)) }
+        var (minimum, maximum) = (1, 256)
+        var controller = LimitController(control, initial: 8, minimum: minimum, maximum: maximum)
+        for _ in 0..<4_000 {
+            switch below(40) {
+            case 0: controller.setLimit(below(600) - 20)
+            case 1: controller.restart(at: below(600) - 20)
+            case 2:
+                minimum = 1 + below(40)
+                maximum = minimum + below(300)
+                controller.setBounds(minimum: minimum, maximum: maximum)
+            case 3: _ = controller.setBand(low: below(2) == 0 ? nil : Double(below(50)), high: Double(below(100)))
+            default:
+                var figures = Performance()
+                figures.length = Interval(nanoseconds: Int64(below(5)) * 500_000_000)
+                figures.limit = controller.limit
+                figures.responses = below(3) == 0 ? 0 : below(10_000)
+                figures.allResponses = figures.responses + below(100)
+                figures.bytes = UInt64(below(4)) * UInt64(below(1_000_000_000))
+                figures.packets = UInt64(below(1_000))
+                figures.responseTimes = .milliseconds(Int64(below(1_000_000)))
+                figures.longestResponseTime = .milliseconds(Int64(below(10_000)))
+                figures.failures = below(30) == 0 ? below(5) : 0
+                figures.meanOutstanding = Double(below(300))
+                figures.hadQueue = below(2) == 0
+                figures.stored = below(20)
+                figures.reported = [nil, .nan, .infinity, -1, 0, Double(below(30))][below(6)]
+                let limit = controller.take(figures)
+                #expect(limit == controller.limit)
+            }
+            #expect((minimum...maximum).contains(controller.limit), "\(control), \(controller.reason)")
+            #expect(controller.elasticity.map(\.isFinite) != false)
+        }
+    }
 }

@@ -6,7 +6,7 @@ import Testing
 @Suite("Holding a rate in its band")
 struct RateHoldControllerTests {
     private static let maximum = 256
-    private static let servers = 1...150 as ClosedRange<UInt64>
+    private static let servers = 1...100 as ClosedRange<UInt64>
 
     private func holder(_ low: Double?, _ high: Double?, from initial: Int, metric: Metric = .requestRate) -> RateHoldController {
         RateHoldController(metric: metric, low: low, high: high, initial: initial, minimum: 1, maximum: Self.maximum)
@@ -42,9 +42,9 @@ struct RateHoldControllerTests {
 
     @Test(
         """
-        150 random servers, 65 to 85 % of the peak's rate: after 40 windows from one connection and from the most the rate lies in the band \
+        100 random servers, 65 to 85 % of the peak's rate: after 40 windows from one connection and from the most the rate lies in the band \
         for 95 % of the time in the mean, left of the peak, and never far past it
-        """, arguments: [(Metric.requestRate, 1), (.requestRate, 256), (.throughput, 1), (.packetThroughput, 256)])
+        """, arguments: [(Metric.requestRate, 1), (.throughput, 256), (.packetThroughput, 256)])
     func convergence(metric: Metric, initial: Int) {
         let results = Self.servers.map { held($0, metric, initial: initial) }
         let parts = results.map(\.inBand)

@@ -8,6 +8,15 @@ final class InvariantChecker {
     private(set) var packetsOut = [UInt64](repeating: 0, count: 2)
     private let services: Set<Endpoint>
     private let servers: Set<Endpoint>
+    /// Servers to which connections are forwarded: under whose limits, and which of them show the client's address.
+    private let forwarded: [Endpoint: Int]
+    private let kept: Set<Endpoint>
+    /// Forwarded connections by the client's end as the server sees it, as far as anybody outside can tell that they go on.
+    private var census: [Endpoint: [Endpoint: (finOut: Bool, finIn: Bool)]] = [:]
+    /// What a test raised the limits by.
+    var raisedLimit = 0
+    /// The most connections that a server had at a time.
+    private(set) var mostForwarded = 0
     /// The number of the last SYN of each port to each server.
     private var opened: [TestFlow: UInt32] = [:]
     /// SYNs on a port that had a connection to that server before.
@@ -18,9 +27,41 @@ final class InvariantChecker {
         self.configuration = configuration
         services = Set(configuration.services.flatMap(\.listen))
         servers = Set(configuration.pools.flatMap { $0.servers.map(\.endpoint) })
+        var forwarded: [Endpoint: Int] = [:]
+        var kept: Set<Endpoint> = []
+        for service in configuration.services where service.mode == .l43 {
+            let pool = configuration.pools[service.routes[0].pool]
+            for server in pool.servers {
+                forwarded[server.endpoint, default: 0] += server.initialLimit
+                if pool.l4.source == .keep { kept.insert(server.endpoint) }
+            }
+        }
+        (self.forwarded, self.kept) = (forwarded, kept)
     }
 
-    func arrived(_ frame: SimulatedFrame, on side: Side) { framesIn[Int(side.rawValue)] += 1 }
+    func arrived(_ frame: SimulatedFrame, on side: Side) {
+        framesIn[Int(side.rawValue)] += 1
+        if side == .server, frame.tcpOffset != nil, let segment = try? TestSegment(frame: frame.bytes) {
+            count(segment, server: segment.source, client: segment.destination, isOut: false)
+        }
+    }
+
+    /// Forwarded connections, counted apart from the engine: from the SYN that goes to a server until a RST, or a FIN each way, was seen.
+    private func count(_ segment: TestSegment, server: Endpoint, client: Endpoint, isOut: Bool) {
+        guard let limit = forwarded[server] else { return }
+        if isOut, segment.flags.contains(.syn) {
+            if census[server, default: [:]][client] == nil { census[server]?[client] = (false, false) }
+            let count = census[server]?.count ?? 0
+            mostForwarded = max(mostForwarded, count)
+            if count > max(limit, raisedLimit) { simulation.violation("\(count) connections at \(server), the limit is \(limit)") }
+            return
+        }
+        guard var state = census[server]?[client] else { return }
+        if segment.flags.contains(.rst) { state = (true, true) }
+        if segment.flags.contains(.fin) { if isOut { state.finOut = true } else { state.finIn = true } }
+        census[server]?[client] = state.finOut && state.finIn ? nil : state
+    }
+
     func sent(on side: Side) { packetsOut[Int(side.rawValue)] += 1 }
 
     func frame(_ packet: [UInt8], from sender: HardwareAddress, to receiver: HardwareAddress) -> [UInt8] {
@@ -40,7 +81,8 @@ final class InvariantChecker {
                 simulation.violation("I5: from \(segment.source): \(segment)")
             }
         case .server:
-            if !configuration.sourceAddresses.contains(segment.source.address) {
+            count(segment, server: segment.destination, client: segment.source, isOut: true)
+            if !configuration.sourceAddresses.contains(segment.source.address), !kept.contains(segment.destination) {
                 simulation.violation("I5: from \(segment.source) to a server")
             }
             if !servers.contains(segment.destination), !segment.flags.contains(.rst) {

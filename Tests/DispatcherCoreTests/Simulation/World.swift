@@ -50,6 +50,13 @@ final class World {
     private(set) var links: [String: (up: SimulatedLink, down: SimulatedLink)] = [:]
     /// Off where segments are changed undetectably.
     var isStrict = true { didSet { for host in hosts { host.isStrict = isStrict } } }
+    /// Off where ends send options, or bits of ECN, that no end of the simulation does.
+    var readsStrictly = true {
+        didSet {
+            dispatcher.readsStrictly = readsStrictly
+            for host in hosts { host.readsStrictly = readsStrictly }
+        }
+    }
     let families: Families
     private var nextClient = 0
 
@@ -115,7 +122,7 @@ final class World {
         let gateway = side == .client ? SimulatedDispatcher.clientSideHardware : SimulatedDispatcher.serverSideHardware
         let hardware = HardwareAddress(bits: (address.isIPv4 ? 0x02_00_00_00_00_00 : 0x06_00_00_00_00_00) | UInt64(address.v4))
         let host = TestHost(simulation, name: name, address: address, hardware: hardware, gateway: gateway, mtu: mtu)
-        host.isStrict = isStrict
+        (host.isStrict, host.readsStrictly) = (isStrict, readsStrictly)
         let up = SimulatedLink(simulation, name: "\(name) up", impairments: impairments)
         var downward = impairments
         // What only a receiving kernel does; these hosts are strict about sizes and sums.

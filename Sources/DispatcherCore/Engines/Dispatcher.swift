@@ -1,0 +1,146 @@
+/// The dispatcher as it runs: the engines of both modes, and each frame to the one that it belongs to. What belongs to no service in mode
+/// l4/3 is the l7/3 engine's, which also answers for all addresses of ours (architecture.md, "What the addresses answer").
+public struct Dispatcher: ~Copyable {
+    private var requests: L73Dispatcher
+    private var connections: L43Dispatcher
+    private let configuration: EngineConfiguration
+    /// Whether there is a service in mode l4/3; without one the other engine is all that there is.
+    private let forwards: Bool
+    /// By service and pool: whether it is the l4/3 engine's.
+    private let forwardedServices: [Bool]
+    private let forwardedPools: [Bool]
+
+    /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
+    public init(configuration: EngineConfiguration, seed: UInt64) {
+        let forwardedServices = configuration.services.map { $0.mode == .l43 }
+        let forwardedPools = configuration.pools.indices.map { configuration.mode(ofPool: $0) == .l43 }
+        var random = SeededRandom(seed: seed ^ 0x6C34_2F33)
+        let requests = L73Dispatcher(configuration: configuration.withoutForwarding, seed: seed)
+        let connections = L43Dispatcher(configuration: configuration.forwardingOnly, seed: random.next())
+        self.configuration = configuration
+        self.requests = requests
+        self.connections = connections
+        forwards = forwardedServices.contains(true)
+        self.forwardedServices = forwardedServices
+        self.forwardedPools = forwardedPools
+    }
+
+    /// One captured frame, from its Ethernet header on.
+    /// - Parameter side: the interface it came from; when both sides share one, either.
+    public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
+        guard forwards else { return requests.receive(frame, on: side, at: now, into: &egress) }
+        let parsed = Frame.parse(
+            frame, allowsLoopback: side == .client ? configuration.clientSideIsLoopback : configuration.serverSideIsLoopback)
+        if connections.receiveIfOurs(parsed, frame, on: side, at: now, into: &egress) { return }
+        requests.receive(parsed, frame, on: side, at: now, into: &egress)
+    }
+
+    /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
+    public mutating func advance(to now: Instant, into egress: inout Egress) {
+        requests.advance(to: now, into: &egress)
+        if forwards { connections.advance(to: now, into: &egress) }
+    }
+
+    /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
+    public var nextDeadline: Instant {
+        forwards ? min(requests.nextDeadline, connections.nextDeadline) : requests.nextDeadline
+    }
+
+    public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
+        switch command {
+        case .setLimit(let pool, _, _), .order(let pool, _, _), .setWeight(let pool, _, _), .setBand(let pool, _, _, _):
+            guard forwardedPools.indices.contains(pool) else { return }
+            if forwardedPools[pool] {
+                connections.apply(command, at: now, into: &egress)
+            } else {
+                requests.apply(command, at: now, into: &egress)
+            }
+        case .stop, .abort:
+            requests.apply(command, at: now, into: &egress)
+            if forwards { connections.apply(command, at: now, into: &egress) }
+        }
+    }
+
+    /// After `stop`: whether no connection is left that anything is owed.
+    public var isDrained: Bool { requests.isDrained && (!forwards || connections.isDrained) }
+
+    /// Hands out the records since the last call, oldest first of each mode.
+    public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {
+        requests.drainRecords(body)
+        if forwards { connections.drainRecords(body) }
+    }
+
+    /// Hands out what happened to the servers since the last call, oldest first of each mode.
+    public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) {
+        requests.drainEvents(body)
+        if forwards { connections.drainEvents(body) }
+    }
+
+    /// The figures of both modes in one, services and pools in the order of the configuration.
+    public func snapshot(at now: Instant) -> Snapshot {
+        var snapshot = requests.snapshot(at: now)
+        guard forwards else { return snapshot }
+        let other = connections.snapshot(at: now)
+        for index in snapshot.services.indices where forwardedServices[index] { snapshot.services[index] = other.services[index] }
+        for index in snapshot.pools.indices where forwardedPools[index] { snapshot.pools[index] = other.pools[index] }
+        snapshot.counters.add(other.counters)
+        snapshot.timeWaits += other.timeWaits
+        snapshot.timers += other.timers
+        snapshot.clientsHold += other.clientsHold
+        snapshot.clientEvictions += other.clientEvictions
+        return snapshot
+    }
+}
+
+extension EngineConfiguration {
+    /// As the engine for requests has it: it knows every address, but no server of a pool whose connections are forwarded.
+    fileprivate var withoutForwarding: EngineConfiguration {
+        var result = self
+        for index in pools.indices where mode(ofPool: index) == .l43 {
+            result.pools[index].servers = []
+            (result.pools[index].health, result.pools[index].balance) = (nil, .roundRobin)
+            result.pools[index].queue.capacity = 1
+            result.pools[index].queue.perClient = 100
+        }
+        for index in services.indices where services[index].mode == .l43 {
+            result.services[index].limits = ServiceLimits()
+            result.services[index].limits.connections = 0
+        }
+        return result
+    }
+
+    /// As the engine for connections has it: without the records of another's.
+    fileprivate var forwardingOnly: EngineConfiguration {
+        var result = self
+        if !services.contains(where: { $0.mode == .l43 }) { result.recordCapacity = 1 }
+        return result
+    }
+}
+
+extension Counters {
+    /// Adds another engine's.
+    mutating func add(_ other: Counters) {
+        func sum(_ a: [UInt64], _ b: [UInt64]) -> [UInt64] { zip(a, b).map { $0 &+ $1 } }
+        framesIn = sum(framesIn, other.framesIn)
+        consumed = sum(consumed, other.consumed)
+        forwarded = sum(forwarded, other.forwarded)
+        dropped = zip(dropped, other.dropped).map(sum)
+        emitted = zip(emitted, other.emitted).map(sum)
+        retransmitted = zip(retransmitted, other.retransmitted).map(sum)
+        egressLost = sum(egressLost, other.egressLost)
+        refused = sum(refused, other.refused)
+        requestFaults = zip(requestFaults, other.requestFaults).map { ($0.label, $0.count &+ $1.count) }
+        responseFaults = zip(responseFaults, other.responseFaults).map { ($0.label, $0.count &+ $1.count) }
+        deliveries = sum(deliveries, other.deliveries)
+        repeatedRequests &+= other.repeatedRequests
+        streamedRequests &+= other.streamedRequests
+        overLimit &+= other.overLimit
+        recordsLost &+= other.recordsLost
+        eventsLost &+= other.eventsLost
+        answersOmitted &+= other.answersOmitted
+        idleEvictions &+= other.idleEvictions
+        halfOpenExpired &+= other.halfOpenExpired
+        idleExpired &+= other.idleExpired
+        closedForgotten &+= other.closedForgotten
+    }
+}

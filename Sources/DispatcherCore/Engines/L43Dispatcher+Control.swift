@@ -1,0 +1,125 @@
+extension L43Dispatcher {
+    public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
+        switch command {
+        case .setLimit(let pool, let place, let limit):
+            guard let server = server(pool, place) else { return }
+            servers[server].control.controller.setLimit(limit)
+            enforceLimit(server, at: now)
+            serveQueue(pool, at: now, into: &egress)
+        case .order(let pool, let place, let order):
+            guard let server = server(pool, place) else { return }
+            self.order(server: server, order, at: now, into: &egress)
+        case .setWeight(let pool, let place, let weight):
+            guard let server = server(pool, place) else { return }
+            servers[server].weight = max(1, weight)
+        case .setBand(let pool, let place, let low, let high):
+            guard let server = server(pool, place) else { return }
+            servers[server].control.controller.setBand(low: low, high: high)
+        case .stop: stop(at: now, into: &egress)
+        case .abort: abort(at: now, into: &egress)
+        }
+    }
+
+    /// A server's index in the table; nil = there is none such.
+    private func server(_ pool: Int, _ place: Int) -> Int? {
+        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
+        return pools[pool].servers.lowerBound + place
+    }
+
+    /// No new connections: stored SYNs are refused, those that are open go on.
+    private mutating func stop(at now: Instant, into egress: inout Egress) {
+        isStopping = true
+        for pool in 0..<poolCount {
+            while !egress.isNearlyFull, let index = pools[pool].queue.first {
+                let connection = connections.pointer(index)
+                counters.refused(.stopping)
+                resetClient(connection, into: &egress)
+                abandon(connection, index, cause: .down, at: now, into: &egress)
+            }
+        }
+    }
+
+    /// Resets both ends of all that is left, as far as there is room to say so.
+    private mutating func abort(at now: Instant, into egress: inout Egress) {
+        isStopping = true
+        for pool in 0..<poolCount {
+            while !egress.isNearlyFull, let index = pools[pool].queue.first {
+                resetClient(connections.pointer(index), into: &egress)
+                abandon(connections.pointer(index), index, cause: .down, at: now, into: &egress)
+            }
+        }
+        for index in 0..<connections.touched {
+            let connection = connections.pointer(index)
+            guard connection.pointee.counts, !egress.isNearlyFull else { continue }
+            resetClient(connection, into: &egress)
+            resetServer(connection, into: &egress)
+            abandon(connection, index, cause: .down, at: now, into: &egress)
+        }
+    }
+
+    /// The figures of the services and pools of this mode; those of others are empty.
+    public func snapshot(at now: Instant) -> Snapshot {
+        var snapshot = Snapshot()
+        for (index, settings) in configuration.services.enumerated() {
+            var service = Snapshot.Service(name: settings.name)
+            service.frontConnections = services[index].connections
+            service.phases = [Int](repeating: 0, count: FrontPhase.allCases.count)
+            service.connectionsTotal = services[index].connectionsTotal
+            snapshot.services.append(service)
+        }
+        for pool in 0..<poolCount {
+            var shown = Snapshot.Pool(name: pools[pool].settings.name)
+            shown.queueLength = pools[pool].queue.count
+            shown.queueHigh = pools[pool].queueHigh
+            if let first = pools[pool].queue.first { shown.queueOldest = now - connections.pointer(first).pointee.began }
+            for server in pools[pool].servers {
+                let load = servers[server]
+                var row = Snapshot.Server(endpoint: load.endpoint)
+                row.limit = load.limit
+                row.active = load.active
+                row.connects = load.connects
+                row.connectFailures = load.connectFailures
+                row.requests = load.exchanges
+                row.isReachable = load.isUp
+                row.state = load.condition.state
+                row.weight = load.weight
+                row.isBackup = load.isBackup
+                row.failures = load.failures
+                row.control = load.control.controller.state
+                row.reason = load.control.controller.reason
+                row.elasticity = load.control.controller.elasticity
+                row.held = load.control.controller.control.metric
+                row.bandLow = load.control.controller.band?.low
+                row.bandHigh = load.control.controller.band?.high
+                row.performance = load.control.last
+                row.isSettling = load.control.window.isSettling
+                shown.servers.append(row)
+            }
+            snapshot.pools.append(shown)
+        }
+        for index in 0..<connections.touched {
+            let connection = connections.pointer(index).pointee
+            if let phase = Self.phase(connection) { snapshot.services[Int(connection.service)].phases[Int(phase.rawValue)] += 1 }
+        }
+        snapshot.counters = counters.export()
+        snapshot.timeWaits = closed.count
+        snapshot.timers = timers.count
+        snapshot.clientsHold = clients.held
+        snapshot.clientEvictions = clients.evictions
+        snapshot.isStopping = isStopping
+        return snapshot
+    }
+
+    /// Bytes of memory that tracked connections take: all tables, the free places of the records included.
+    var trackingBytes: Int { connections.bytes + links.bytes + timers.bytes + clientTable.bytes + serverTable.bytes }
+
+    /// What a connection is doing, in the words of mode l7/3; nil = it has ended.
+    private static func phase(_ connection: ForwardedConnection) -> FrontPhase? {
+        switch connection.state {
+        case .queued: .queued
+        case .opening: .connecting
+        case .open: connection.up.hasFin || connection.down.hasFin ? .closing : .tunnel
+        case .closed: nil
+        }
+    }
+}

@@ -1,0 +1,131 @@
+/// The queue of SYNs, and the choice of a server ([0052], [0053]).
+extension L43Dispatcher {
+    /// A connection waits behind all others of its pool.
+    mutating func enqueue(_ index: Int, at now: Instant) {
+        let connection = connections.pointer(index)
+        let pool = Int(connection.pointee.pool)
+        connection.pointee.queuePosition = UInt32(pools[pool].queue.count)
+        links.append(index, to: &pools[pool].queue)
+        pools[pool].noteQueueLength(at: now)
+        if pools[pool].clientShare != nil { clients.hold(queueing(connection), at: now) }
+    }
+
+    mutating func dequeue(_ index: Int, at now: Instant) {
+        let connection = connections.pointer(index)
+        let pool = Int(connection.pointee.pool)
+        links.remove(index, from: &pools[pool].queue)
+        pools[pool].noteQueueLength(at: now)
+        if pools[pool].clientShare != nil { clients.release(queueing(connection)) }
+    }
+
+    private func queueing(_ connection: Ref) -> ClientTable.Client {
+        ClientTable.Client(connection.pointee.client.address, scope: configuration.services.count + Int(connection.pointee.pool))
+    }
+
+    /// Forwards stored SYNs, oldest first, as long as a server has room.
+    mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
+        while !egress.isNearlyFull, let index = pools[pool].queue.first {
+            guard let server = pools[pool].nextServer(servers, at: now) else { return }
+            let connection = connections.pointer(index)
+            dequeue(index, at: now)
+            connection.pointee.queueTime = now - connection.pointee.began
+            if forward(connection, index, to: server, at: now, into: &egress) {
+                arm(connection, index)
+            } else {
+                // No port is left, or the same two ends have a connection already.
+                counters.refused(.serverUnavailable)
+                refuseClient(connection, at: now, into: &egress)
+                finish(connection, cause: .resource, phase: .queue, at: now)
+                forget(index)
+            }
+        }
+        // What had no room on the way out goes on after that has left.
+        if !pools[pool].queue.isEmpty, let server = pools[pool].servers.first { timers.arm(serverTimer(server), by: now) }
+    }
+
+    /// Sends a connection's SYN to a server that has room.
+    /// - Returns: false when there is no address and port to send it from.
+    mutating func forward(_ connection: Ref, _ index: Int, to server: Int, at now: Instant, into egress: inout Egress) -> Bool {
+        guard let local = local(for: connection, at: server, now) else { return false }
+        begin(connection, index, at: server, from: local, now, into: &egress)
+        return true
+    }
+
+    private mutating func begin(
+        _ connection: Ref, _ index: Int, at server: Int, from local: Endpoint, _ now: Instant, into egress: inout Egress
+    ) {
+        // The one rule that nothing may break ([0052]).
+        if !servers[server].hasRoom { counters.overLimit &+= 1 }
+        connection.pointee.state = .opening
+        connection.pointee.server = UInt16(server)
+        connection.pointee.local = local
+        connection.pointee.dispatched = now
+        connection.pointee.seen = now
+        connection.pointee.answerBy = now + pools[servers[server].pool].settings.connectTimeout
+        connection.pointee.repeatAfter = Self.firstRepetition
+        connection.pointee.repeatAt = connection.pointee.isAnswered ? now + Self.firstRepetition : .distantFuture
+        let rested = !servers[server].control.isMeasuring
+        connection.pointee.era = servers[server].begin(waited: pools[servers[server].pool].waited(at: now), at: now)
+        if rested { armServer(server, at: now) }
+        insertAtServers(index)
+        sendSYN(connection, again: false, into: &egress)
+    }
+
+    /// The end of a connection that a server will see. Ports go round, so that each rests as long as the range allows: a server may still
+    /// have its last connection in TIME_WAIT.
+    private mutating func local(for connection: Ref, at server: Int, _ now: Instant) -> Endpoint? {
+        let remote = servers[server].endpoint
+        if pools[servers[server].pool].settings.l4.source == .keep {
+            let local = connection.pointee.client
+            guard let taken = findServers(local: local, server: remote) else { return local }
+            guard connections.pointer(taken).pointee.state == .closed else { return nil }
+            forgetEarly(taken)
+            return local
+        }
+        let ports = configuration.ports
+        var local = Endpoint(address: servers[server].source, port: 0)
+        for _ in 0..<ports.tunnelPorts {
+            local.port = UInt16(servers[server].nextPort)
+            servers[server].nextPort = servers[server].nextPort < ports.last ? servers[server].nextPort + 1 : ports.firstTunnelPort
+            guard let taken = findServers(local: local, server: remote) else { return local }
+            if connections.pointer(taken).pointee.state == .closed {
+                forgetEarly(taken)
+                return local
+            }
+        }
+        return nil
+    }
+
+    /// The largest MSS that either end may be told: both links must take its segments with the headers of both families.
+    func largestMSS(_ connection: Ref) -> UInt16 {
+        let client = configuration.clientSideMTU - PathMTU.headers(to: connection.pointee.client.address)
+        let server = configuration.serverSideMTU - PathMTU.headers(to: connection.pointee.local.address)
+        return UInt16(clamping: min(client, server))
+    }
+
+    mutating func sendSYN(_ connection: Ref, again: Bool, into egress: inout Egress) {
+        let isSent = egress.append(
+            connection.pointee.syn, side: .server, source: connection.pointee.local,
+            destination: servers[Int(connection.pointee.server)].endpoint, nextHop: .route, largestMSS: largestMSS(connection))
+        guard isSent else { return counters.lostInEgress(.server) }
+        if again { counters.retransmitted(.connect, .server) } else { counters.emitted(.connect, .server) }
+    }
+
+    /// A server does not take a connection. Another one is asked, once.
+    /// - Returns: whether there is one.
+    mutating func offerAnother(_ connection: Ref, _ index: Int, at now: Instant, into egress: inout Egress) -> Bool {
+        let failed = Int(connection.pointee.server)
+        servers[failed].noteFailure(at: now)
+        armServer(failed, at: now)
+        guard connection.pointee.retries == 0,
+            let server = pools[Int(connection.pointee.pool)].nextServer(servers, excluding: failed, at: now),
+            let local = local(for: connection, at: server, now)
+        else { return false }
+        removeAtServers(index)
+        leave(connection, failed: true, at: now)
+        connection.pointee.retries = 1
+        counters.repeatedRequests &+= 1
+        begin(connection, index, at: server, from: local, now, into: &egress)
+        return true
+    }
+}

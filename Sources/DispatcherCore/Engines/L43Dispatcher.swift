@@ -1,0 +1,196 @@
+/// The dispatcher in mode l4/3: a value driven by frames, instants and commands, with one seed as its only randomness ([0049]-[0053], claims
+/// 39-66).
+///
+/// It forwards the packets of connections between clients and servers and rewrites their addresses; the connections are theirs. A SYN for
+/// which no server of the pool has room waits ([0052]); each server's performance is measured ([0051]).
+///
+/// Its parts: `+Receive` takes frames apart, `+Open` admits SYNs, `+Queue` finds each a server, `+Forward` passes segments on, `+Handshake`
+/// follows a connection until it is open, `+End` ends things, `+ICMP` passes errors on, `+Timers` lets time pass, `+Control` obeys and tells.
+public struct L43Dispatcher: ~Copyable {
+    typealias Ref = UnsafeMutablePointer<ForwardedConnection>
+
+    /// A public address:port, and what leads from there.
+    struct Listener {
+        var endpoint: Endpoint
+        var service: Int
+        var pool: Int
+        /// The MSS that clients are told in a SYN cookie, bytes.
+        var segmentSize: Int
+        /// Whether the kernel owns the address as well.
+        var isKernels: Bool
+    }
+
+    /// What a service has besides its settings.
+    struct ServiceState {
+        /// Connections that wait or count.
+        var connections = 0
+        var connectionsTotal: UInt64 = 0
+    }
+
+    let configuration: EngineConfiguration
+    let listeners: UnsafeMutablePointer<Listener>
+    let listenerCount: Int
+    let sources: UnsafeMutablePointer<IPAddress>
+    let sourceCount: Int
+    /// By index of the configuration; those of another mode are never looked at, and its pools are empty here.
+    let services: UnsafeMutablePointer<ServiceState>
+    let limits: UnsafeMutablePointer<ServiceLimits>
+    let pools: UnsafeMutablePointer<ForwardedPool>
+    let poolCount: Int
+    let servers: UnsafeMutablePointer<ForwardedServer>
+    let serverCount: Int
+
+    var connections: Slab<ForwardedConnection>
+    /// By client and listener, and by server and its peer.
+    var clientTable = FlowTable()
+    var serverTable = FlowTable()
+    /// Links the queues of the pools, and `closed`: a connection is in one of them at most.
+    var links: SlotLinks
+    /// Connections that have ended, those that ended first in front.
+    var closed = SlotQueue()
+    var clients: ClientTable
+    var paths: PathTable
+    /// Of the connections, and behind them of the servers.
+    var timers: TimerWheel
+    var counters: EngineCounters
+    var records: RecordRing<RequestRecord>
+    var events: RecordRing<EngineEvent>
+    var earlySegments = EarlySegments()
+    var resetLimit = RateLimit(perSecond: 1_000)
+
+    let hashKey: SipKey
+    let cookie: SYNCookie
+    var isStopping = false
+
+    /// How long a SYN waits, or a half-open connection is kept, after its client's last sign of life.
+    static let patience = Interval.seconds(5)
+    /// When the SYN of a client that will not repeat it is repeated; doubled each time (RFC 6298 2.1).
+    static let firstRepetition = Interval.seconds(1)
+
+    /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
+    public init(configuration: EngineConfiguration, seed: UInt64) {
+        let (ends, capacity) = Self.ends(configuration)
+        var forwarded: [ForwardedServer] = []
+        var groups: [ForwardedPool] = []
+        for (pool, settings) in configuration.pools.enumerated() {
+            let first = forwarded.count
+            if configuration.mode(ofPool: pool) == .l43 {
+                for (place, server) in settings.servers.enumerated() {
+                    guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
+                        preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
+                    }
+                    forwarded.append(
+                        ForwardedServer(
+                            endpoint: server.endpoint, source: source, pool: pool, index: place, settings: server,
+                            control: settings.control,
+                            firstPort: configuration.ports.firstTunnelPort))
+                }
+            }
+            groups.append(ForwardedPool(servers: first..<forwarded.count, settings: settings))
+        }
+        var random = SeededRandom(seed: seed)
+        let hashKey = SipKey(random.next(), random.next())
+        let links = SlotLinks(capacity: capacity)
+        let table = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
+
+        self.configuration = configuration
+        self.hashKey = hashKey
+        cookie = SYNCookie(key: SipKey(random.next(), random.next()))
+        listeners = Self.table(ends)
+        listenerCount = ends.count
+        sources = Self.table(configuration.sourceAddresses)
+        sourceCount = configuration.sourceAddresses.count
+        services = Self.table([ServiceState](repeating: ServiceState(), count: configuration.services.count))
+        limits = Self.table(configuration.services.map(\.limits))
+        poolCount = groups.count
+        pools = Self.table(groups)
+        serverCount = forwarded.count
+        servers = Self.table(forwarded)
+        connections = Slab(capacity: capacity)
+        self.links = links
+        clients = table
+        paths = PathTable(key: hashKey)
+        timers = TimerWheel(capacity: capacity + forwarded.count)
+        counters = EngineCounters()
+        records = RecordRing(capacity: configuration.recordCapacity)
+        events = RecordRing(capacity: 1_024)
+    }
+
+    /// The endpoints of the services in this mode, and how many connections there can be.
+    private static func ends(_ configuration: EngineConfiguration) -> ([Listener], Int) {
+        var ends: [Listener] = []
+        var capacity = 0
+        for (index, service) in configuration.services.enumerated() where service.mode == .l43 {
+            guard let pool = service.routes.first?.pool else {
+                preconditionFailure("the service \(service.name) has no route: the configuration was not checked")
+            }
+            capacity += service.limits.connections
+            for endpoint in service.listen {
+                let size = configuration.forwardedSegmentSize(pool: pool, listener: endpoint.address)
+                ends.append(
+                    Listener(
+                        endpoint: endpoint, service: index, pool: pool, segmentSize: size, isKernels: service.isOwnedByKernel))
+            }
+        }
+        return (ends, capacity)
+    }
+
+    private static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
+        var count = 0
+        for service in configuration.services where service.mode == .l43 {
+            if service.limits.perClientConnections > 0 || service.limits.perClientNewConnections > 0 {
+                count += 2 * service.limits.connections
+            }
+            for route in service.routes where configuration.pools[route.pool].queue.clientShare != nil {
+                count += 2 * configuration.pools[route.pool].queue.capacity
+            }
+        }
+        return count
+    }
+
+    /// A table of plain values that never grows.
+    private static func table<Value>(_ values: [Value]) -> UnsafeMutablePointer<Value> {
+        let table = UnsafeMutablePointer<Value>.allocate(capacity: max(values.count, 1))
+        for (index, value) in values.enumerated() { (table + index).initialize(to: value) }
+        return table
+    }
+
+    deinit {
+        pools.deinitialize(count: poolCount)
+        listeners.deallocate()
+        sources.deallocate()
+        services.deallocate()
+        limits.deallocate()
+        pools.deallocate()
+        servers.deallocate()
+    }
+
+    /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
+    public var nextDeadline: Instant { timers.deadline }
+
+    /// After `stop`: whether no connection is left that both ends have not closed.
+    public var isDrained: Bool {
+        for service in 0..<configuration.services.count where services[service].connections > 0 { return false }
+        return true
+    }
+
+    /// Hands out the records since the last call, oldest first.
+    public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) { records.drain(body) }
+
+    /// Hands out what happened to the servers since the last call, oldest first.
+    public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) { events.drain(body) }
+}
+
+extension EngineConfiguration {
+    /// The mode of the services that send to a pool; one that none sends to counts as l7/3.
+    func mode(ofPool pool: Int) -> ServiceConfiguration.Mode {
+        services.contains { $0.mode == .l43 && $0.routes.contains { $0.pool == pool } } ? .l43 : .l73
+    }
+
+    /// The payload that a segment between a client of `listener` and any server of a pool may have, beside no option; bytes.
+    func forwardedSegmentSize(pool: Int, listener: IPAddress) -> Int {
+        var least = clientSideMTU - PathMTU.headers(to: listener)
+        for server in pools[pool].servers { least = min(least, serverSideMTU - PathMTU.headers(to: server.endpoint.address)) }
+        return least
+    }
+}
