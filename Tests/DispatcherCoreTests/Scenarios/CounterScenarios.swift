@@ -91,7 +91,7 @@ struct CounterScenarios {
     @Test("without memory a request is not taken, and its refusal is left out: the client sees the end of its connection")
     func noMemory() {
         let (world, client, _) = World.raw {
-            ($0.requestMemory, $0.tcp.stagingMemory) = (2_048, 0)
+            ($0.requestMemory, $0.tcp.stagingMemory) = (512, 0)
             $0.services[0].limits.headTime = .seconds(2)
         }
         client.open()
