@@ -143,7 +143,7 @@ struct ConfigurationErrorTests {
             said: ["@:14: pools[].servers[].weight: 0 is less than 1"]),
         Case(
             replace: "address: 10.77.2.11:8080", with: "{ address: 10.77.2.11:8080, capacity: 1 }",
-            said: ["@:14: pools[].servers[].capacity: the limit stays below capacity 1, which leaves no room above minimum 1"]),
+            said: ["@:14: pools[].servers[]: the limit stays below capacity 1, which leaves no room above minimum 1"]),
         pool(
             "balance: random",
             "pools[].balance: random is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""),

@@ -132,7 +132,16 @@ struct HoldController: Sendable {
             return stay(stuck >= Self.stuckWindows ? .atBound : .below)
         }
         stuck = 0
-        if tooMany == limit + 1 { return stay(low == nil ? .inBand : .betweenLimits) }
+        if tooMany == limit + 1 {
+            // A response time rises at most as the square of the limit, also past the peak: so far below the band one connection more would
+            // not be too many. The server is faster than it was then.
+            let next = Double(limit + 1) / Double(limit)
+            if value * next * next > raiseBelow {
+                if forgetIn <= .zero { forgetIn = Self.memory }
+                return stay(low == nil ? .inBand : .betweenLimits)
+            }
+            tooMany = nil
+        }
         if let ceiling, limit >= ceiling { return stay(low == nil ? .inBand : .atPeak) }
         if let peak = peakBehind(figures) {
             ceiling = peak

@@ -29,7 +29,7 @@ struct AdminAnswers: Sendable {
         case .change(let pool, let server, let change):
             // The report comes after the commands and shows what became of them: a limit is kept within the server's bounds.
             return .figures(after: change.commands(pool: pool, server: server)) { report in
-                .json(200, ServerChange.Outcome(report.snapshot.pools[pool].servers[server]))
+                .encoding(200, ServerChange.Outcome(report.snapshot.pools[pool].servers[server]))
             }
         }
     }

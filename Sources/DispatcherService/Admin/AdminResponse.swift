@@ -16,7 +16,7 @@ struct AdminResponse: Equatable {
     }
 
     /// A value as one line of JSON, keys sorted.
-    static func json(_ status: Int, _ value: some Encodable) -> AdminResponse {
+    static func encoding(_ status: Int, _ value: some Encodable) -> AdminResponse {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         return json(status, Array((try? encoder.encode(value)) ?? Data("{}".utf8)) + [0x0A])
@@ -24,7 +24,7 @@ struct AdminResponse: Equatable {
 
     /// `{"error": REASON}`.
     static func error(_ status: Int, _ reason: String) -> AdminResponse {
-        json(status, ["error": reason])
+        encoding(status, ["error": reason])
     }
 
     static func notAllowed(_ method: String) -> AdminResponse {

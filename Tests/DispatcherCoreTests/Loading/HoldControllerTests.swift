@@ -223,4 +223,30 @@ struct HoldControllerTests {
         #expect(said >= 200, "seed \(seed): \(said)")
         return done / seconds / best
     }
+
+    @Test("a server that was slow for a while: what was too many then is not too many for ever")
+    func fasterAgain() {
+        func window(_ limit: Int, _ seconds: Double) -> Performance {
+            var figures = Performance()
+            figures.length = .seconds(1)
+            figures.limit = limit
+            (figures.responses, figures.allResponses) = (100, 100)
+            figures.responseTimes = Interval(nanoseconds: Int64(seconds * 1e9)) * 100
+            figures.hadQueue = true
+            return figures
+        }
+        var holder = HoldController(metric: .averageResponseTime, low: 0.031, high: 0.048, initial: 11, minimum: 1, maximum: 64)
+        #expect(holder.take(window(11, 0.049)) == 10)
+        // It has its whole speed again: 10 connections are far below the band, and so would 11 be.
+        _ = holder.take(window(10, 0.023))
+        #expect(holder.take(window(10, 0.023)) > 10)
+
+        // A little below it one more may be too many: that is believed for a while, not for ever.
+        var other = HoldController(metric: .averageResponseTime, low: 0.031, high: 0.032, initial: 11, minimum: 1, maximum: 64)
+        #expect(other.take(window(11, 0.033)) == 10)
+        for _ in 0..<20 { #expect(other.take(window(10, 0.0305)) == 10) }
+        #expect(other.reason == .betweenLimits)
+        for _ in 0..<5 { _ = other.take(window(other.limit, 0.0305)) }
+        #expect(other.limit > 10)
+    }
 }
