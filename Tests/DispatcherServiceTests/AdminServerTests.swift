@@ -90,9 +90,9 @@ private final class RunningService {
         let service = try RunningService()
         let path = "/pools/web/servers/10.77.2.11:8080"
         let set = try service.ask("POST", path, body: "{\"limit\": 5}")
-        #expect(set.status == 200 && set.body == "{\"limit\": 5}\n")
+        #expect(set.status == 200 && set.body == "{\"limit\":5,\"state\":\"up\",\"weight\":1}\n")
         #expect(try service.ask("GET", "/metrics").body.contains("sluice_server_limit{pool=\"web\",server=\"10.77.2.11:8080\"} 5\n"))
-        #expect(try service.ask("POST", path, body: "{\"limit\": 9999}").body == "{\"limit\": 256}\n")
+        #expect(try service.ask("POST", path, body: "{\"limit\": 9999}").body == "{\"limit\":256,\"state\":\"up\",\"weight\":1}\n")
     }
 
     @Test func refusalsHaveTheirStatus() throws {
