@@ -21,7 +21,9 @@ extension L73Dispatcher {
         let server = Int(back.pointee.server)
         switch (back.pointee.state, back.pointee.use) {
         case (.closing, _): servers[server].closing -= 1
-        case (_, .tunnel): servers[server].tunnels -= 1
+        case (_, .tunnel):
+            servers[server].tunnels -= 1
+            if servers[server].tunnels == 0, isStopping || servers[server].tunnelsEndAfter != .distantFuture { planDrain(at: now) }
         case (_, .check): if checks[server].place == place { checks[server].place = nil }
         case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back, at: now)
         case (.opening, .none): slotLinks.remove(place, from: &servers[server].opening)

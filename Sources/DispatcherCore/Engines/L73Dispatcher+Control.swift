@@ -32,6 +32,7 @@ extension L73Dispatcher {
         changeState(of: server, because: .order, at: now) { $0.order = order }
         if order == .ready {
             servers[server].tunnelsEndAfter = .distantFuture
+            planDrain(at: now)
         } else if servers[server].tunnelsEndAfter == .distantFuture {
             servers[server].tunnelsEndAfter = now + configuration.drain
             planDrain(at: now)

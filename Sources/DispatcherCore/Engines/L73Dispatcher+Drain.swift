@@ -5,9 +5,10 @@ extension L73Dispatcher {
     var drainTimer: Int { fronts.capacity + backs.capacity + serverCount }
     private static var drainStep: Interval { .milliseconds(100) }
 
-    /// A server's order changed, or the dispatcher stops.
+    /// A server's order changed, its last tunnel ended, or the dispatcher stops.
     mutating func planDrain(at now: Instant) {
         guard configuration.tunnelsPerSecond > 0 else { return }
+        timers.disarm(drainTimer)
         var first = isStopping ? now : Instant.distantFuture
         for server in 0..<serverCount where servers[server].tunnels > 0 { first = min(first, servers[server].tunnelsEndAfter) }
         if first != .distantFuture { timers.arm(drainTimer, by: max(first, now)) }

@@ -136,6 +136,8 @@ final class ForwardVisitor {
         self.random = random
         host = world.nextClientHost()
         options.retransmissionLimit = 40
+        // The dispatcher's port may have had a connection that the server still knows: its challenge comes to the client, whose RST ends it.
+        options.reusesPort = true
         options.maximumSegmentSize = [1_460, 1_460, 1_460, 536, 1_220, 300, 8_960][self.random.below(7)]
         if self.random.chance(0.7) { options.windowScale = [0, 1, 7, 9, 14][self.random.below(5)] }
         if options.windowScale != nil, self.random.chance(0.5) { options.receiveBuffer = self.random.within(65_536...1_000_000) }

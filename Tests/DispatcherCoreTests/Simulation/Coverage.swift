@@ -22,6 +22,7 @@ enum Coverage {
         ]
         for (kind, reason) in single { rows["retransmitted \(kind)"] = reason }
         rows["responseFaults \(ResponseFault.incompleteHead.label)"] = "a head is parsed when its end was found"
+        rows["eventsLost"] = "1,024 of them would have to happen in one turn"
         rows["state cause \(ServerStateCause.configuration.label)"] = "only an engine that is given another configuration has it"
         return rows
     }()
