@@ -103,6 +103,8 @@ final class TestTCPEndpoint {
     // Receiving.
     var initialReceive: UInt32 = 0
     var receiveNext = 0
+    /// When the SYN of the other end came.
+    var synTakenAt = Instant.distantPast
     /// Every byte that came in order, kept so that a repetition can be compared.
     var received: [UInt8] = []
     var consumed = 0
