@@ -113,14 +113,14 @@ MUTANTS = [
     Mutant(
         "slot-not-freed",
         "Engines/L73Dispatcher+Close.swift",
-        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back)",
-        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): if !{on} { leaveSlot(back) }",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back, at: now)",
+        "case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): if !{on} { leaveSlot(back, at: now) }",
     ),
     Mutant(
         "place-in-the-queue-not-left",
         "Engines/L73Dispatcher+Close.swift",
-        "        let phase = front.pointee.phase\n        leaveQueue(front)",
-        "        let phase = front.pointee.phase\n        if !{on} { leaveQueue(front) }",
+        "        let phase = front.pointee.phase\n        leaveQueue(front, at: now)",
+        "        let phase = front.pointee.phase\n        if !{on} { leaveQueue(front, at: now) }",
     ),
     # Windows, acknowledgements, SACK
     Mutant(
