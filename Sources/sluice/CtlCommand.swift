@@ -4,10 +4,9 @@ import Lab
 /// `sluice ctl`: changes a running dispatcher.
 struct CtlCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ctl", abstract: "Change a running dispatcher: its servers, or all that its configuration file says.",
+        commandName: "ctl", abstract: "Change the servers of a running dispatcher.",
         subcommands: [
             DrainCommand.self, ReadyCommand.self, DownCommand.self, LimitCommand.self, WeightCommand.self, BandCommand.self,
-            ReloadCommand.self,
         ])
 }
 
@@ -100,11 +99,4 @@ struct BandCommand: AsyncParsableCommand {
         band["to"] = to
         try await server.change(["band": band])
     }
-}
-
-struct ReloadCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Read the configuration file again; it takes effect whole, or not at all.")
-    @OptionGroup var admin: AdminOptions
-    func run() async throws { Output.line(try await admin.client().reload()) }
 }

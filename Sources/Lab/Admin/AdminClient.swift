@@ -30,12 +30,6 @@ public struct AdminClient: Sendable {
         return answer.text.trimmingCharacters(in: .newlines)
     }
 
-    /// Has the dispatcher read its configuration file again.
-    /// - Returns: what has changed, a line each.
-    public func reload() async throws -> String {
-        try await request(.POST, "/reload", body: []).text.trimmingCharacters(in: .newlines)
-    }
-
     private func request(_ method: HTTPMethod, _ path: String, body: [UInt8]? = nil) async throws -> HTTPClientAnswer {
         let connection = try await HTTPClientConnection.connect(to: url)
         do {
