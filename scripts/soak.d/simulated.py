@@ -39,6 +39,7 @@ let package = Package(
 TEST_SOURCES = [
     "Simulation",
     "Scenarios/WideRun.swift",
+    "Scenarios/WideRun+Loading.swift",
     "Scenarios/Visitor.swift",
     "Scenarios/Stranger.swift",
     "Scenarios/WideScenarios.swift",
