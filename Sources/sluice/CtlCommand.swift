@@ -4,9 +4,10 @@ import Lab
 /// `sluice ctl`: changes a running dispatcher.
 struct CtlCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ctl", abstract: "Change the servers of a running dispatcher.",
+        commandName: "ctl", abstract: "Change a running dispatcher.",
         subcommands: [
             DrainCommand.self, ReadyCommand.self, DownCommand.self, LimitCommand.self, WeightCommand.self, BandCommand.self,
+            ReloadCommand.self,
         ])
 }
 
@@ -39,7 +40,7 @@ struct ServerOptions: ParsableArguments {
 
 struct DrainCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Give a server nothing new; what it has is finished, its tunnels stay.")
+        commandName: "drain", abstract: "Give a server nothing new; what it has is finished, its tunnels have stop.drain to end.")
     @OptionGroup var server: ServerOptions
     func run() async throws { try await server.change(["state": "drain"]) }
 }
@@ -80,6 +81,13 @@ struct WeightCommand: AsyncParsableCommand {
     }
 
     func run() async throws { try await server.change(["weight": weight]) }
+}
+
+struct ReloadCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload", abstract: "Load the configuration file again; no connection is lost. What is wrong with it changes nothing.")
+    @OptionGroup var admin: AdminOptions
+    func run() async throws { Output.line(try await admin.client().reload()) }
 }
 
 struct BandCommand: AsyncParsableCommand {

@@ -8,7 +8,7 @@ struct AccessLogFormatTests {
     private func line(_ change: (inout RequestRecord) -> Void) throws -> String {
         var record = RequestRecord()
         record.pool = 0
-        record.server = 1
+        record.server = Endpoint(address: IPAddress("10.77.2.12")!, port: 8_080)
         record.client = Endpoint(address: IPAddress("10.0.1.2")!, port: 33_317)
         record.started = Instant(nanoseconds: 5_655_000_000)
         record.receive = .milliseconds(10)

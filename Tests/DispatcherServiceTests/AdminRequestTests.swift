@@ -1,3 +1,4 @@
+import DispatcherCore
 import Testing
 
 @testable import DispatcherService
@@ -13,6 +14,7 @@ struct AdminRequestTests {
         return (response.status, String(decoding: response.body, as: UTF8.self))
     }
 
+    private static let second = Endpoint(address: IPAddress(v4: 0x0A4D_020C), port: 8_080)
     private static let server = "/pools/web/servers/10.77.2.12:8080"
 
     @Test func pagesAreFound() throws {
@@ -20,19 +22,21 @@ struct AdminRequestTests {
         #expect(try request("HEAD", "/metrics?x=1") == .metrics)
         #expect(try request("GET", "/status.json") == .status)
         #expect(try request("GET", "/healthz") == .health)
+        #expect(try request("POST", "/reload") == .reload)
+        #expect(try refusal("GET", "/reload").status == 405)
     }
 
     @Test func aLimitIsSet() throws {
-        #expect(try request("POST", Self.server, "{\"limit\": 12}") == .change(pool: 0, server: 1, ServerChange(limit: 12)))
+        #expect(try request("POST", Self.server, "{\"limit\": 12}") == .change(pool: 0, server: Self.second, ServerChange(limit: 12)))
         #expect(
             try request("POST", "/pools/web/servers/10.77.2.12%3A8080", "{\"limit\": 0}")
-                == .change(pool: 0, server: 1, ServerChange(limit: 0)))
+                == .change(pool: 0, server: Self.second, ServerChange(limit: 0)))
     }
 
     @Test func stateWeightAndBandAreSet() throws {
         #expect(
             try request("POST", Self.server, "{\"state\": \"drain\", \"weight\": 3}")
-                == .change(pool: 0, server: 1, ServerChange(order: .drain, weight: 3)))
+                == .change(pool: 0, server: Self.second, ServerChange(order: .drain, weight: 3)))
         let held = TestConfigurations.least.replacingOccurrences(
             of: "  - name: web", with: "  - name: web\n    limit: { control: { hold: average-response-time, to: 20ms } }")
         let configuration = try TestConfigurations.read(held)
@@ -41,8 +45,8 @@ struct AdminRequestTests {
         }
         #expect(
             band("{\"from\": \"5ms\", \"to\": \"30ms\"}")
-                == .change(pool: 0, server: 1, ServerChange(band: .init(low: 0.005, high: 0.03))))
-        #expect(band("{\"to\": \"1s\"}") == .change(pool: 0, server: 1, ServerChange(band: .init(low: nil, high: 1))))
+                == .change(pool: 0, server: Self.second, ServerChange(band: .init(low: 0.005, high: 0.03))))
+        #expect(band("{\"to\": \"1s\"}") == .change(pool: 0, server: Self.second, ServerChange(band: .init(low: nil, high: 1))))
         for wrong in ["{}", "5", "{\"from\": 5}", "{\"from\": \"9ms\", \"to\": \"8ms\"}", "{\"low\": \"9ms\"}"] {
             guard case .refused(let response) = band(wrong) else {
                 Issue.record("taken: \(wrong)")

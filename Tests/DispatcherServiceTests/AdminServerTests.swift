@@ -13,11 +13,14 @@ private final class RunningService {
     let mailbox = Mailbox()
     let packets: PacketThread
     let server: AdminServer
+    let reloader: Reloader
     private let peers: [Int32]
 
     init(limit: Int = 8) throws {
         directory = try TemporaryDirectory()
-        let configuration = try TestConfigurations.read(TestConfigurations.least)
+        try Data(TestConfigurations.least.utf8).write(to: URL(fileURLWithPath: directory.path + "/c.yaml"))
+        let prepared = try PreparedService(file: directory.path + "/c.yaml", filterDirectory: nil, executable: "/usr/bin/sluice-dispatcher")
+        let configuration = prepared.configuration
         let path = directory.path + "/empty.pcap"
         try CaptureFileWriter(path: path).flush()
         let interface = NetworkInterface(name: "x0", mtu: 1_500, hardwareAddress: HardwareAddress(bits: 1))
@@ -31,9 +34,18 @@ private final class RunningService {
             sink: RawTransmitter(clientSocket: pairs[0], serverSocket: pairs[2], areAddressed: false), client: try Capture(file: path),
             server: nil, responder: configuration.responder(client: interface, server: interface), mailbox: mailbox, records: relay)
         packets = PacketThread(mailbox: mailbox)
-        let answers = AdminAnswers(configuration: configuration, durations: { PhaseHistograms() }, unwrittenLogLines: { 3 })
+        let format = AccessLogFormat(configuration: configuration, host: "h", process: "p[1]")
+        let host = HostCheck(
+            clientInterface: interface, serverInterface: interface, kernelAddresses: [], forwards: .init(), localPorts: nil, ports: [])
+        let reloader = Reloader(
+            prepared, host: host, mailbox: mailbox,
+            records: RecordThread(relay: relay, format: format, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
+        self.reloader = reloader
+        let answers = AdminAnswers(
+            configuration: { reloader.configuration }, durations: { PhaseHistograms() }, unwrittenLogLines: { 3 })
         server = try AdminServer(
-            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailbox: mailbox)
+            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailbox: mailbox,
+            reloader: reloader)
         try packets.start(.raw(loop))
     }
 
@@ -43,6 +55,9 @@ private final class RunningService {
         server.stop()
         for peer in peers { close(peer) }
     }
+
+    /// The configuration file from now on.
+    func write(_ yaml: String) throws { try Data(yaml.utf8).write(to: URL(fileURLWithPath: directory.path + "/c.yaml")) }
 
     /// Sends a request as it stands and reads until the other end closes.
     func ask(_ method: String, _ target: String, body: String = "") throws -> (status: Int, head: String, body: String) {
@@ -93,6 +108,59 @@ private final class RunningService {
         #expect(set.status == 200 && set.body == "{\"limit\":5,\"state\":\"up\",\"weight\":1}\n")
         #expect(try service.ask("GET", "/metrics").body.contains("sluice_server_limit{pool=\"web\",server=\"10.77.2.11:8080\"} 5\n"))
         #expect(try service.ask("POST", path, body: "{\"limit\": 9999}").body == "{\"limit\":256,\"state\":\"up\",\"weight\":1}\n")
+    }
+
+    @Test func anotherConfigurationIsTakenWholeOrNotAtAll() throws {
+        let service = try RunningService()
+        let third = TestConfigurations.least.replacingOccurrences(of: "10.77.2.12", with: "10.77.2.13")
+        try service.write(third + "\n        weight: 4")
+        #expect(
+            service.reloader.reload()
+                == .loaded("1 pools with 2 servers; new servers: web/10.77.2.13:8080; removed servers: web/10.77.2.12:8080"))
+        let metrics = try service.ask("GET", "/metrics").body
+        #expect(metrics.contains("sluice_server_weight{pool=\"web\",server=\"10.77.2.13:8080\"} 4\n"))
+        #expect(!metrics.contains("10.77.2.12"))
+        #expect(try service.ask("POST", "/pools/web/servers/10.77.2.13:8080", body: "{\"limit\": 5}").status == 200)
+        #expect(try service.ask("POST", "/pools/web/servers/10.77.2.12:8080", body: "{\"limit\": 5}").status == 404)
+
+        try service.write(third.replacingOccurrences(of: "be0", with: "be1") + "\n        weight: 9")
+        #expect(service.reloader.reload() == .refused("only a restart changes server-side.interface (be0 now, be1 in the file)"))
+        try service.write("user: [")
+        let reason = try #require(Self.refusal(service.reloader.reload()))
+        #expect(reason.contains("c.yaml"))
+        try service.write(third + "\nlog: { access: /nowhere/access.log }")
+        let log = try #require(Self.refusal(service.reloader.reload()))
+        #expect(log.hasPrefix("log.access: cannot open /nowhere/access.log"))
+        let many = (20..<40).map { "\n      - address: 10.77.2.\($0):8080" }.joined()
+        try service.write(third + many)
+        let places = try #require(Self.refusal(service.reloader.reload()))
+        #expect(places.contains("server-side.servers"))
+        #expect(try service.ask("GET", "/metrics").body.contains("sluice_server_weight{pool=\"web\",server=\"10.77.2.13:8080\"} 4\n"))
+        #expect(service.reloader.configuration.pools[0].servers[1].weight == 4)
+    }
+
+    private static func refusal(_ outcome: ReloadOutcome) -> String? {
+        guard case .refused(let reason) = outcome else { return nil }
+        return reason
+    }
+
+    @Test func aReloadIsAskedForAndAnswered() throws {
+        let service = try RunningService()
+        let supervisor = Thread { [reloader = service.reloader] in
+            for outcome in [ReloadOutcome.loaded("all"), .refused("no")] {
+                var asking: [@Sendable (ReloadOutcome) -> Void] = []
+                for _ in 0..<500 where asking.isEmpty {
+                    var descriptor = pollfd(fd: reloader.descriptor, events: Int16(POLLIN), revents: 0)
+                    if poll(&descriptor, 1, 10) > 0 { asking = reloader.takeRequests() }
+                }
+                for tell in asking { tell(outcome) }
+            }
+        }
+        supervisor.start()
+        let good = try service.ask("POST", "/reload")
+        #expect(good.status == 200 && good.body == "{\"loaded\":\"all\"}\n")
+        let bad = try service.ask("POST", "/reload")
+        #expect(bad.status == 409 && bad.body == "{\"error\":\"no\"}\n")
     }
 
     @Test func refusalsHaveTheirStatus() throws {

@@ -177,7 +177,15 @@ struct ConfigurationErrorTests {
             replace: "    routes:\n      - pool: web\npools:\n  - name: web",
             with: "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    limit: { maximum: 40000 }",
             said: [
-                "@:14: pools[].limit: maximum 40000 is more than the 35056 ports of the tunnel range (server-side: from 30480 to 65535)"
+                "@:14: pools[].limit: maximum 40000 is more than the 34992 ports for mode l4/3 (server-side: from 30544 to 65535)"
+            ]),
+        Case(
+            replace: "    routes:\n      - pool: web\npools:\n  - name: web",
+            with:
+                "    mode: l4/3\n    routes:\n      - pool: web\npools:\n  - name: web\n    balance: \"hash: path\"\n    proxy-protocol: v2",
+            said: [
+                "@:14: pools[].balance: mode l4/3 sees no requests; it has round-robin, least-connections and \"hash: source\"",
+                "@:15: pools[].proxy-protocol: mode l4/3 adds nothing to a connection; with l4: { source: keep } servers see their clients",
             ]),
         Case(
             replace: "listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web",

@@ -30,7 +30,11 @@ struct PreparedServiceTests {
             _ = try PreparedService(file: "/nowhere/c.yaml", filterDirectory: nil, executable: "x")
         }
         #expect(
-            missing == ServiceError(.failed, "cannot read the configuration file /nowhere/c.yaml: it must exist, be readable and be UTF-8"))
+            missing
+                == ServiceError(
+                    .failed,
+                    "cannot read the configuration file /nowhere/c.yaml: it must exist, be readable (by the user of the key `user`, when it is loaded again) and be UTF-8"
+                ))
         let wrong = #expect(throws: ServiceError.self) { _ = try prepare("user: [") }
         #expect(wrong?.code == .failed)
         let filters = #expect(throws: ServiceError.self) { _ = try prepare(TestConfigurations.least, filters: "/nowhere") }

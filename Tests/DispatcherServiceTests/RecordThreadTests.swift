@@ -46,6 +46,26 @@ struct RecordThreadTests {
         #expect(try lines(path) == 1)
     }
 
+    @Test func anotherFileAndOtherNamesAreTaken() throws {
+        let directory = try TemporaryDirectory()
+        let relay = RecordRelay(capacity: 8)
+        let records = try thread(relay)
+        var file = try LogFile(.file(directory.path + "/one.log"), owner: nil)
+        var record = RequestRecord()
+        record.pool = 1
+        relay.push(record)
+        records.turn(&file)
+        #expect(try String(contentsOfFile: directory.path + "/one.log", encoding: .utf8).contains("files/<NOSRV>"))
+        let more = TestConfigurations.least + "\n  - name: more\n    servers:\n      - address: 10.77.2.13:80"
+        records.take(names: try TestConfigurations.read(more))
+        records.take(Handover(try LogFile(.file(directory.path + "/two.log"), owner: nil)))
+        record.server = Endpoint(address: IPAddress("10.77.2.13")!, port: 80)
+        relay.push(record)
+        records.turn(&file)
+        #expect(try lines(directory.path + "/one.log") == 1)
+        #expect(try String(contentsOfFile: directory.path + "/two.log", encoding: .utf8).contains(" more/10.77.2.13:80 "))
+    }
+
     @Test func keepsTheOldFileWhenItCannotBeOpenedAgain() throws {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/logs/access.log"

@@ -24,9 +24,9 @@ from sluicelab.network import CLIENT1, FILES_ADDRESS, server_address
 from sluicelab.paths import binary
 
 PORT = 8000
-FIXED, HELD, CHECKED, TOLD, PAGES = 80, 81, 82, 83, 84
+FIXED, HELD, CHECKED, TOLD, PAGES, FORWARDED = 80, 81, 82, 83, 84, 85
 ONE, TWO = (f"{server_address(number)}:{PORT}" for number in (1, 2))
-PROXY_PORT = 8010
+PROXY_PORT, FORWARDED_PORT = 8010, 8030
 PAGE = "<h1>closed for today</h1>" * 100
 
 
@@ -35,14 +35,16 @@ def configure(folder: Path) -> Configuration:
     page.write_text(PAGE)
     page.chmod(0o644)
     held = {"initial": 16, "maximum": 32, "control": {"hold": "average-response-time", "from": "20ms", "to": "60ms"}}
+    forwarded = pool("forwarded", [f"{server_address(number)}:{FORWARDED_PORT}" for number in (1, 2)])
     health = {"path": "/health", "every": "200ms", "timeout": "150ms", "rise": 2, "fall": 2, "report-header": "X-Load"}
-    return configuration(
+    made = configuration(
         [
             service("fixed", f"{FILES_ADDRESS}:{FIXED}", "fixed"),
             service("held", f"{FILES_ADDRESS}:{HELD}", "held"),
             service("checked", f"{FILES_ADDRESS}:{CHECKED}", "checked"),
             service("told", f"{FILES_ADDRESS}:{TOLD}", "told"),
             service("pages", f"{FILES_ADDRESS}:{PAGES}", "pages", **{"error-pages": [{"status": 503, "file": str(page)}]}),
+            {**service("forwarded", f"{FILES_ADDRESS}:{FORWARDED}", "forwarded"), "mode": "l4/3"},
         ],
         [
             pool("fixed", [ONE, TWO], connections=4),
@@ -50,9 +52,12 @@ def configure(folder: Path) -> Configuration:
             {**pool("checked", [ONE, TWO]), "health": health},
             {**pool("told", [f"{server_address(1)}:{PROXY_PORT}"]), "proxy-protocol": "v2"},
             pool("pages", [f"{server_address(1)}:9"]),
+            {**forwarded, "health": {key: health[key] for key in health if key != "report-header"}, "balance": "hash: source"},
         ],
         log={"level": "debug", "access": "none"},
     )
+    made["server-side"]["servers"] = 16
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -330,3 +335,46 @@ def test_forty_clients_at_once_after_a_low_limit(dispatcher: Dispatcher, backend
         assert most == 4
     finally:
         assert tool("ctl", "ready", f"fixed/{TWO}").returncode == 0
+
+
+def test_forwarded_connections_go_by_health_and_hash(dispatcher: Dispatcher) -> None:
+    """Mode l4/3: a client has its server as long as that one's checks are good, and no connection is made while none are."""
+    servers = [Backend(f"server{number}", server_address(number), FORWARDED_PORT) for number in (1, 2)]
+    names = [f"{server_address(number)}:{FORWARDED_PORT}" for number in (1, 2)]
+    bad = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+    def until(place: int, state: str) -> None:
+        dispatcher.until_true(
+            lambda: server(dispatcher, "forwarded", names[place])["state"] == state,
+            lambda: f"{names[place]} is {state}\n{dispatcher.log_end()}",
+            5,
+        )
+
+    try:
+        until(0, "up")
+        until(1, "up")
+        assert {ask(FORWARDED).status for _ in range(6)} == {200}
+        counts = [asked(one) for one in servers]
+        assert sorted(counts) == [0, 6], "one client, one server"
+        mine = counts.index(6)
+        with Conversation(FILES_ADDRESS, FORWARDED) as kept:
+            kept.request("/")
+            assert kept.answer().status == 200
+            servers[mine].says("/health", bad, then_close=True)
+            until(mine, "failed")
+            kept.request("/")
+            assert kept.answer().status == 200, "what is open goes on"
+        assert ask(FORWARDED).status == 200
+        assert [asked(one) for one in servers] == ([8, 1] if mine == 0 else [1, 8])
+        servers[1 - mine].says("/health", bad, then_close=True)
+        until(1 - mine, "failed")
+        refused = dispatcher.metrics.total("refused_total", reason="no-server")
+        with pytest.raises(ConnectionRefusedError):
+            ask(FORWARDED)
+        assert dispatcher.metrics.total("refused_total", reason="no-server") > refused
+        servers[mine].forget()
+        until(mine, "up")
+        assert ask(FORWARDED).status == 200
+    finally:
+        for one in servers:
+            one.stop()

@@ -142,9 +142,22 @@ struct PollLoopTests {
         let journal = ScriptedEngine.Journal()
         let report = try run(
             client: [], server: [], engine: ScriptedEngine(journal), journal: journal,
-            before: [.command(.stop), .command(.setLimit(pool: 1, server: 2, limit: 3))])
-        #expect(journal.all == ["stop", "setLimit(pool: 1, server: 2, limit: 3)"])
+            before: [.command(.stop), .command(.setLimit(pool: 1, server: TestFrames.server, limit: 3))])
+        #expect(journal.all == ["stop", "setLimit(pool: 1, server: \(TestFrames.server), limit: 3)"])
         #expect(report.isDrained)
+    }
+
+    @Test func anotherConfigurationReachesTheEngineAndItsAnswerTheOther() throws {
+        let journal = ScriptedEngine.Journal()
+        let answers = Mutex<[String]>([])
+        var other = EngineConfiguration()
+        other.pools = [PoolConfiguration(name: "web", servers: [])]
+        let note: @Sendable (String?) -> Void = { answer in answers.withLock { $0.append(answer ?? "taken") } }
+        _ = try run(
+            client: [], server: [], engine: ScriptedEngine(journal), journal: journal,
+            before: [.reconfigure(EngineConfiguration(), note), .reconfigure(other, note)])
+        #expect(journal.all == ["reconfigure []", "reconfigure [\"web\"]", "sent server 42"])
+        #expect(answers.withLock { $0 } == ["no pool", "taken"])
     }
 
     @Test func recordsComeOutOfTheRelay() throws {

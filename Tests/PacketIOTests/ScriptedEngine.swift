@@ -49,6 +49,14 @@ struct ScriptedEngine: PacketEngine, ~Copyable {
         toReset -= min(toReset, 1_500)
     }
 
+    /// Says that it cannot be when there is no pool.
+    mutating func reconfigure(_ other: EngineConfiguration, at now: Instant, into egress: inout Egress) -> String? {
+        journal.note("reconfigure \(other.pools.map(\.name))")
+        if other.pools.isEmpty { return "no pool" }
+        TestFrames.append(.server, 2, 0, 1_460, &egress)
+        return nil
+    }
+
     mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {
         for record in pending { body(record) }
         pending = []

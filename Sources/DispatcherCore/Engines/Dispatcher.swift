@@ -3,12 +3,12 @@
 public struct Dispatcher: ~Copyable {
     private var requests: L73Dispatcher
     private var connections: L43Dispatcher
-    private let configuration: EngineConfiguration
+    private var configuration: EngineConfiguration
     /// Whether there is a service in mode l4/3; without one the other engine is all that there is.
     private let forwards: Bool
     /// By service and pool: whether it is the l4/3 engine's.
     private let forwardedServices: [Bool]
-    private let forwardedPools: [Bool]
+    private var forwardedPools: [Bool]
 
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     public init(configuration: EngineConfiguration, seed: UInt64) {
@@ -33,12 +33,22 @@ public struct Dispatcher: ~Copyable {
             frame, allowsLoopback: side == .client ? configuration.clientSideIsLoopback : configuration.serverSideIsLoopback)
         if connections.receiveIfOurs(parsed, frame, on: side, at: now, into: &egress) { return }
         requests.receive(parsed, frame, on: side, at: now, into: &egress)
+        if !requests.findings.isEmpty { takeFindings(at: now, into: &egress) }
+    }
+
+    /// What checks have found of servers in mode l4/3 goes to the engine that forwards to them.
+    private mutating func takeFindings(at now: Instant, into egress: inout Egress) {
+        let findings = requests.findings
+        requests.findings.removeAll(keepingCapacity: true)
+        for finding in findings { connections.take(finding, at: now, into: &egress) }
     }
 
     /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
     public mutating func advance(to now: Instant, into egress: inout Egress) {
         requests.advance(to: now, into: &egress)
-        if forwards { connections.advance(to: now, into: &egress) }
+        guard forwards else { return }
+        if !requests.findings.isEmpty { takeFindings(at: now, into: &egress) }
+        connections.advance(to: now, into: &egress)
     }
 
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.
@@ -52,6 +62,8 @@ public struct Dispatcher: ~Copyable {
             guard forwardedPools.indices.contains(pool) else { return }
             if forwardedPools[pool] {
                 connections.apply(command, at: now, into: &egress)
+                // It makes the checks.
+                if case .order = command { requests.apply(command, at: now, into: &egress) }
             } else {
                 requests.apply(command, at: now, into: &egress)
             }
@@ -59,6 +71,29 @@ public struct Dispatcher: ~Copyable {
             requests.apply(command, at: now, into: &egress)
             if forwards { connections.apply(command, at: now, into: &egress) }
         }
+    }
+
+    /// Another configuration while it runs: servers, pools, routes and limits change, and no connection is lost by that. The services must be
+    /// the same, in the same order, at the same addresses; pools keep their places, also those that are retired.
+    /// - Returns: why it cannot be; then nothing has changed.
+    public mutating func reconfigure(_ other: EngineConfiguration, at now: Instant, into egress: inout Egress) -> String? {
+        let requesting = other.withoutForwarding
+        let forwarding = other.forwardingOnly
+        // A port toward a server is one engine's: a server that changes its mode must be empty first.
+        for (index, pool) in other.pools.enumerated() where !pool.isRetired {
+            let isForwarded = other.mode(ofPool: index) == .l43
+            for server in pool.servers where isForwarded ? requests.hasServer(server.endpoint) : connections.hasServer(server.endpoint) {
+                return
+                    "pools[].servers: \(server.endpoint) still has connections in mode \(isForwarded ? "l7/3" : "l4/3"); it can serve the other mode when they have ended"
+            }
+        }
+        if let fault = requests.fault(of: requesting) { return fault }
+        if forwards, let fault = connections.fault(of: forwarding) { return fault }
+        requests.take(requesting, at: now, into: &egress)
+        if forwards { connections.take(forwarding, at: now, into: &egress) }
+        configuration = other
+        forwardedPools = other.pools.indices.map { other.mode(ofPool: $0) == .l43 }
+        return nil
     }
 
     /// After `stop`: whether no connection is left that anything is owed.
@@ -72,7 +107,8 @@ public struct Dispatcher: ~Copyable {
 
     /// Hands out what happened to the servers since the last call, oldest first of each mode.
     public mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void) {
-        requests.drainEvents(body)
+        // Of servers in mode l4/3 the engine that forwards to them tells.
+        requests.drainEvents { if !forwards || !forwardedPools[$0.pool] { body($0) } }
         if forwards { connections.drainEvents(body) }
     }
 
@@ -82,7 +118,17 @@ public struct Dispatcher: ~Copyable {
         guard forwards else { return snapshot }
         let other = connections.snapshot(at: now)
         for index in snapshot.services.indices where forwardedServices[index] { snapshot.services[index] = other.services[index] }
-        for index in snapshot.pools.indices where forwardedPools[index] { snapshot.pools[index] = other.pools[index] }
+        for index in snapshot.pools.indices where forwardedPools[index] {
+            let checked = snapshot.pools[index].servers
+            snapshot.pools[index] = other.pools[index]
+            for place in snapshot.pools[index].servers.indices {
+                let endpoint = snapshot.pools[index].servers[place].endpoint
+                guard let row = checked.first(where: { $0.endpoint == endpoint }) else { continue }
+                (snapshot.pools[index].servers[place].checks, snapshot.pools[index].servers[place].reportsInvalid) = (
+                    row.checks, row.reportsInvalid
+                )
+            }
+        }
         snapshot.counters.add(other.counters)
         snapshot.timeWaits += other.timeWaits
         snapshot.timers += other.timers
@@ -93,14 +139,21 @@ public struct Dispatcher: ~Copyable {
 }
 
 extension EngineConfiguration {
-    /// As the engine for requests has it: it knows every address, but no server of a pool whose connections are forwarded.
+    /// As the engine for requests has it: it knows every address, but of the pools whose connections are forwarded only the servers that it
+    /// must check.
     fileprivate var withoutForwarding: EngineConfiguration {
         var result = self
         for index in pools.indices where mode(ofPool: index) == .l43 {
-            result.pools[index].servers = []
-            (result.pools[index].health, result.pools[index].balance) = (nil, .roundRobin)
-            result.pools[index].queue.capacity = 1
-            result.pools[index].queue.perClient = 100
+            var pool = PoolConfiguration(name: pools[index].name, servers: pools[index].health == nil ? [] : pools[index].servers)
+            (pool.retired, pool.health, pool.open) = (pools[index].retired, pools[index].health, .onRequest)
+            pool.connectTimeout = pools[index].connectTimeout
+            pool.queue.capacity = 1
+            for place in pool.servers.indices {
+                var checked = ServerConfiguration(endpoint: pool.servers[place].endpoint)
+                (checked.initialLimit, checked.minimumLimit, checked.maximumLimit) = (0, 0, 1)
+                pool.servers[place] = checked
+            }
+            result.pools[index] = pool
         }
         for index in services.indices where services[index].mode == .l43 {
             result.services[index].limits = ServiceLimits()

@@ -76,8 +76,7 @@ public struct TCPSettings: Sendable {
 
 /// A public address:port.
 public struct ServiceConfiguration: Sendable {
-    /// What is dispatched: requests ([0028]), or connections ([0049]).
-    public enum Mode: String, Sendable { case l73 = "l7/3", l43 = "l4/3" }
+    public typealias Mode = DispatchMode
 
     public var name: String
     public var mode = Mode.l73
@@ -94,6 +93,14 @@ public struct ServiceConfiguration: Sendable {
         self.name = name
         self.listen = listen
         self.routes = routes
+    }
+}
+
+extension [ServiceConfiguration] {
+    /// The mode of the services that send to a pool; one that none sends to counts as l7/3, one that is retired as what it was.
+    public func mode(ofPool pool: Int, in pools: [PoolConfiguration]) -> ServiceConfiguration.Mode {
+        if let retired = pools[pool].retired { return retired }
+        return contains { $0.mode == .l43 && $0.routes.contains { $0.pool == pool } } ? .l43 : .l73
     }
 }
 

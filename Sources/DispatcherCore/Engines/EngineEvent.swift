@@ -10,12 +10,12 @@ public struct EngineEvent: Sendable {
     }
 
     public var at: Instant
-    /// Index into `EngineConfiguration.pools`, and within the pool.
+    /// Index into `EngineConfiguration.pools`.
     public var pool: Int
-    public var server: Int
+    public var server: Endpoint
     public var what: What
 
-    public init(at: Instant, pool: Int, server: Int, what: What) {
+    public init(at: Instant, pool: Int, server: Endpoint, what: What) {
         self.at = at
         self.pool = pool
         self.server = server

@@ -1,19 +1,22 @@
 extension L43Dispatcher {
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         switch command {
-        case .setLimit(let pool, let place, let limit):
-            guard let server = server(pool, place) else { return }
+        case .setLimit(let pool, let endpoint, let limit):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             servers[server].control.controller.setLimit(limit)
             enforceLimit(server, at: now)
             serveQueue(pool, at: now, into: &egress)
-        case .order(let pool, let place, let order):
-            guard let server = server(pool, place) else { return }
+        case .order(let pool, let endpoint, let order):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             self.order(server: server, order, at: now, into: &egress)
-        case .setWeight(let pool, let place, let weight):
-            guard let server = server(pool, place) else { return }
+        case .setWeight(let pool, let endpoint, let weight):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             servers[server].weight = max(1, weight)
-        case .setBand(let pool, let place, let low, let high):
-            guard let server = server(pool, place) else { return }
+            // With a hashed balance some SYNs belong to another server now.
+            reorderQueue(pool)
+            serveQueue(pool, at: now, into: &egress)
+        case .setBand(let pool, let endpoint, let low, let high):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             servers[server].control.controller.setBand(low: low, high: high)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
@@ -21,16 +24,16 @@ extension L43Dispatcher {
     }
 
     /// A server's index in the table; nil = there is none such.
-    private func server(_ pool: Int, _ place: Int) -> Int? {
-        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
-        return pools[pool].servers.lowerBound + place
+    func server(_ endpoint: Endpoint, ofPool pool: Int) -> Int? {
+        guard pool >= 0, pool < poolCount else { return nil }
+        return pools[pool].servers.first { servers[$0].endpoint == endpoint }
     }
 
     /// No new connections: stored SYNs are refused, those that are open go on.
     private mutating func stop(at now: Instant, into egress: inout Egress) {
         isStopping = true
         for pool in 0..<poolCount {
-            while !egress.isNearlyFull, let index = pools[pool].queue.first {
+            while !egress.isNearlyFull, let index = pools[pool].someQueued {
                 let connection = connections.pointer(index)
                 counters.refused(.stopping)
                 resetClient(connection, into: &egress)
@@ -43,7 +46,7 @@ extension L43Dispatcher {
     private mutating func abort(at now: Instant, into egress: inout Egress) {
         isStopping = true
         for pool in 0..<poolCount {
-            while !egress.isNearlyFull, let index = pools[pool].queue.first {
+            while !egress.isNearlyFull, let index = pools[pool].someQueued {
                 resetClient(connections.pointer(index), into: &egress)
                 abandon(connections.pointer(index), index, cause: .down, at: now, into: &egress)
             }
@@ -69,31 +72,16 @@ extension L43Dispatcher {
         }
         for pool in 0..<poolCount {
             var shown = Snapshot.Pool(name: pools[pool].settings.name)
-            shown.queueLength = pools[pool].queue.count
+            shown.isRetired = pools[pool].settings.isRetired
+            shown.queueLength = pools[pool].queueLength
             shown.queueHigh = pools[pool].queueHigh
-            if let first = pools[pool].queue.first { shown.queueOldest = now - connections.pointer(first).pointee.began }
-            for server in pools[pool].servers {
-                let load = servers[server]
-                var row = Snapshot.Server(endpoint: load.endpoint)
-                row.limit = load.limit
-                row.active = load.active
-                row.connects = load.connects
-                row.connectFailures = load.connectFailures
-                row.requests = load.exchanges
-                row.isReachable = load.isUp
-                row.state = load.condition.state
-                row.weight = load.weight
-                row.isBackup = load.isBackup
-                row.failures = load.failures
-                row.control = load.control.controller.state
-                row.reason = load.control.controller.reason
-                row.elasticity = load.control.controller.elasticity
-                row.held = load.control.controller.control.metric
-                row.bandLow = load.control.controller.band?.low
-                row.bandHigh = load.control.controller.band?.high
-                row.performance = load.control.last
-                row.isSettling = load.control.window.isSettling
-                shown.servers.append(row)
+            for lane in 0..<pools[pool].laneCount {
+                guard let first = pools[pool].lanes[lane].first else { continue }
+                shown.queueOldest = max(shown.queueOldest, now - connections.pointer(first).pointee.began)
+            }
+            for server in pools[pool].servers { shown.servers.append(row(server)) }
+            for server in 0..<serverCount where servers[server].pool == pool && servers[server].condition.isRemoved {
+                if servers[server].active > 0 { shown.servers.append(row(server)) }
             }
             snapshot.pools.append(shown)
         }
@@ -108,6 +96,31 @@ extension L43Dispatcher {
         snapshot.clientEvictions = clients.evictions
         snapshot.isStopping = isStopping
         return snapshot
+    }
+
+    private func row(_ server: Int) -> Snapshot.Server {
+        let load = servers[server]
+        var row = Snapshot.Server(endpoint: load.endpoint)
+        row.limit = load.limit
+        row.active = load.active
+        row.connects = load.connects
+        row.connectFailures = load.connectFailures
+        row.requests = load.exchanges
+        row.isReachable = load.isUp
+        row.state = load.condition.state
+        row.weight = load.weight
+        row.isBackup = load.isBackup
+        row.failures = load.failures
+        row.ejections = load.condition.ejections
+        row.control = load.control.controller.state
+        row.reason = load.control.controller.reason
+        row.elasticity = load.control.controller.elasticity
+        row.held = load.control.controller.control.metric
+        row.bandLow = load.control.controller.band?.low
+        row.bandHigh = load.control.controller.band?.high
+        row.performance = load.control.last
+        row.isSettling = load.control.window.isSettling
+        return row
     }
 
     /// Bytes of memory that tracked connections take: all tables, the free places of the records included.

@@ -60,7 +60,7 @@ extension L43Dispatcher {
         record.started = connection.pointee.began
         if connection.pointee.server != ForwardedConnection.noServer {
             let server = servers[Int(connection.pointee.server)]
-            record.server = server.index
+            record.server = server.endpoint
             record.serverActive = server.active
             record.queue = connection.pointee.queueTime
             record.poolActive = pools[server.pool].servers.reduce(0) { $0 + servers[$1].active }

@@ -179,7 +179,7 @@ extension L43Dispatcher {
 
     private mutating func takeServerNumbers(_ segment: Segment, _ connection: Ref, at now: Instant) {
         let server = Int(connection.pointee.server)
-        servers[server].noteAnswer()
+        servers[server].noteAnswer(at: now)
         let offered = connection.pointee.syn.hasWindowScale
         connection.pointee.serverScales = offered && segment.options.windowScale != 255
         connection.pointee.usesSACK = segment.options.sackPermitted

@@ -94,7 +94,7 @@ extension L43Dispatcher {
         let place = listeners[listener]
         let client = segment.source
         let queueing = ClientTable.Client(client.address, scope: configuration.services.count + place.pool)
-        if pools[place.pool].queue.count >= pools[place.pool].settings.queue.capacity {
+        if pools[place.pool].queueLength >= pools[place.pool].settings.queue.capacity {
             return refuse(segment, .queueFull, .refusedQueueFull, at: now, into: &egress)
         }
         if let share = pools[place.pool].clientShare, clients.held(by: queueing) >= share {
@@ -146,6 +146,7 @@ extension L43Dispatcher {
             return (.clientConnectionRate, .refusedClientLimit)
         }
         if services[place.service].connections >= limits.connections { return (.connectionLimit, .refusedTableFull) }
+        if !pools[place.pool].takesNew(servers) { return (.noServer, .refusedNoServer) }
         return pools[place.pool].refuses ? (.queueThreshold, .refusedQueueFull) : nil
     }
 }

@@ -4,29 +4,69 @@ extension L43Dispatcher {
     mutating func enqueue(_ index: Int, at now: Instant) {
         let connection = connections.pointer(index)
         let pool = Int(connection.pointee.pool)
-        connection.pointee.queuePosition = UInt32(pools[pool].queue.count)
-        links.append(index, to: &pools[pool].queue)
-        pools[pool].noteQueueLength(at: now)
+        connection.pointee.queuePosition = UInt32(pools[pool].queueLength)
+        connection.pointee.lane = UInt16(pools[pool].lane(servers, hash: balanceHash(connection)))
+        links.append(index, to: &pools[pool].lanes[Int(connection.pointee.lane)])
+        pools[pool].noteQueueLength(1, at: now)
         if pools[pool].clientShare != nil { clients.hold(queueing(connection), at: now) }
     }
 
     mutating func dequeue(_ index: Int, at now: Instant) {
         let connection = connections.pointer(index)
         let pool = Int(connection.pointee.pool)
-        links.remove(index, from: &pools[pool].queue)
-        pools[pool].noteQueueLength(at: now)
+        links.remove(index, from: &pools[pool].lanes[Int(connection.pointee.lane)])
+        pools[pool].noteQueueLength(-1, at: now)
         if pools[pool].clientShare != nil { clients.release(queueing(connection)) }
     }
 
-    private func queueing(_ connection: Ref) -> ClientTable.Client {
+    func queueing(_ connection: Ref) -> ClientTable.Client {
         ClientTable.Client(connection.pointee.client.address, scope: configuration.services.count + Int(connection.pointee.pool))
     }
 
-    /// Forwards stored SYNs, oldest first, as long as a server has room.
-    mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        while !egress.isNearlyFull, let index = pools[pool].queue.first {
-            guard let server = pools[pool].nextServer(servers, at: now) else { return }
+    /// What a hashed balance goes by: the client's address.
+    private func balanceHash(_ connection: Ref) -> UInt64 {
+        L73Dispatcher.balanceHash(of: connection.pointee.client.address)
+    }
+
+    /// Servers have come, gone, or changed their state: each SYN that waits goes to the lane where it belongs now.
+    mutating func reorderQueue(_ pool: Int) {
+        guard pools[pool].laneCount > 1, pools[pool].queueLength > 0 else { return }
+        refillQueue(pool, with: emptyQueue(pool))
+    }
+
+    /// Takes everything out of a queue's lanes for a moment; it counts as waiting all the same.
+    /// - Returns: what was in it, in the order in which it came.
+    mutating func emptyQueue(_ pool: Int) -> [Int] {
+        var waiting: [Int] = []
+        for lane in 0..<pools[pool].laneCount {
+            while let index = links.popFirst(from: &pools[pool].lanes[lane]) { waiting.append(index) }
+        }
+        guard pools[pool].laneCount > 1, waiting.count > 1 else { return waiting }
+        let slab = connections.pointer(0)
+        return waiting.enumerated().sorted { (slab[$0.element].began, $0.offset) < (slab[$1.element].began, $1.offset) }.map(\.element)
+    }
+
+    mutating func refillQueue(_ pool: Int, with waiting: [Int]) {
+        for index in waiting {
             let connection = connections.pointer(index)
+            connection.pointee.lane = UInt16(pools[pool].lane(servers, hash: balanceHash(connection)))
+            links.append(index, to: &pools[pool].lanes[Int(connection.pointee.lane)])
+        }
+    }
+
+    /// Forwards stored SYNs, the oldest of each lane first, as long as a server has room.
+    mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
+        for lane in 0..<pools[pool].laneCount { serve(lane, of: pool, at: now, into: &egress) }
+        // What had no room on the way out goes on after that has left.
+        if egress.isNearlyFull, pools[pool].queueLength > 0, let server = pools[pool].servers.first {
+            timers.arm(serverTimer(server), by: now)
+        }
+    }
+
+    private mutating func serve(_ lane: Int, of pool: Int, at now: Instant, into egress: inout Egress) {
+        while !egress.isNearlyFull, let index = pools[pool].lanes[lane].first {
+            let connection = connections.pointer(index)
+            guard let server = pools[pool].nextServer(servers, hash: balanceHash(connection), at: now) else { return }
             dequeue(index, at: now)
             connection.pointee.queueTime = now - connection.pointee.began
             if forward(connection, index, to: server, at: now, into: &egress) {
@@ -39,8 +79,6 @@ extension L43Dispatcher {
                 forget(index)
             }
         }
-        // What had no room on the way out goes on after that has left.
-        if !pools[pool].queue.isEmpty, let server = pools[pool].servers.first { timers.arm(serverTimer(server), by: now) }
     }
 
     /// Sends a connection's SYN to a server that has room.
@@ -84,9 +122,9 @@ extension L43Dispatcher {
         }
         let ports = configuration.ports
         var local = Endpoint(address: servers[server].source, port: 0)
-        for _ in 0..<ports.tunnelPorts {
+        for _ in 0..<ports.forwardedPorts {
             local.port = UInt16(servers[server].nextPort)
-            servers[server].nextPort = servers[server].nextPort < ports.last ? servers[server].nextPort + 1 : ports.firstTunnelPort
+            servers[server].nextPort = servers[server].nextPort < ports.last ? servers[server].nextPort + 1 : ports.firstForwardedPort
             guard let taken = findServers(local: local, server: remote) else { return local }
             if connections.pointer(taken).pointee.state == .closed {
                 forgetEarly(taken)
@@ -115,10 +153,10 @@ extension L43Dispatcher {
     /// - Returns: whether there is one.
     mutating func offerAnother(_ connection: Ref, _ index: Int, at now: Instant, into egress: inout Egress) -> Bool {
         let failed = Int(connection.pointee.server)
-        servers[failed].noteFailure(at: now)
-        armServer(failed, at: now)
+        noteFailure(failed, at: now)
         guard connection.pointee.retries == 0,
-            let server = pools[Int(connection.pointee.pool)].nextServer(servers, excluding: failed, at: now),
+            let server = pools[Int(connection.pointee.pool)].nextServer(
+                servers, hash: balanceHash(connection), excluding: failed, at: now),
             let local = local(for: connection, at: server, now)
         else { return false }
         removeAtServers(index)

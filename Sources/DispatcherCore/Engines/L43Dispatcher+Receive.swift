@@ -46,6 +46,12 @@ extension L43Dispatcher {
             return true
         }
         guard let server = server(at: segment.source) else { return false }
+        // Health checks are the other engine's.
+        let ports = configuration.ports
+        if (ports.firstTunnelPort..<ports.firstForwardedPort).contains(Int(segment.destination.port)), isSource(segment.destination.address)
+        {
+            return false
+        }
         note(receiveStray(segment, fromServer: server, on: side, at: now, into: &egress), .server, side)
         return true
     }

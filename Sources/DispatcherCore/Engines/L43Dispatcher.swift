@@ -27,7 +27,7 @@ public struct L43Dispatcher: ~Copyable {
         var connectionsTotal: UInt64 = 0
     }
 
-    let configuration: EngineConfiguration
+    var configuration: EngineConfiguration
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
     let sources: UnsafeMutablePointer<IPAddress>
@@ -35,10 +35,12 @@ public struct L43Dispatcher: ~Copyable {
     /// By index of the configuration; those of another mode are never looked at, and its pools are empty here.
     let services: UnsafeMutablePointer<ServiceState>
     let limits: UnsafeMutablePointer<ServiceLimits>
-    let pools: UnsafeMutablePointer<ForwardedPool>
-    let poolCount: Int
+    var pools: UnsafeMutablePointer<ForwardedPool>
+    var poolCount: Int
+    /// A table of `serverCapacity` places, of which the first `serverCount` have been used.
     let servers: UnsafeMutablePointer<ForwardedServer>
-    let serverCount: Int
+    var serverCount: Int
+    let serverCapacity: Int
 
     var connections: Slab<ForwardedConnection>
     /// By client and listener, and by server and its peer.
@@ -70,28 +72,27 @@ public struct L43Dispatcher: ~Copyable {
     /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
     public init(configuration: EngineConfiguration, seed: UInt64) {
         let (ends, capacity) = Self.ends(configuration)
-        var forwarded: [ForwardedServer] = []
-        var groups: [ForwardedPool] = []
-        for (pool, settings) in configuration.pools.enumerated() {
-            let first = forwarded.count
-            if configuration.mode(ofPool: pool) == .l43 {
-                for (place, server) in settings.servers.enumerated() {
-                    guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
-                        preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
-                    }
-                    forwarded.append(
-                        ForwardedServer(
-                            endpoint: server.endpoint, source: source, pool: pool, index: place, settings: server,
-                            control: settings.control,
-                            firstPort: configuration.ports.firstTunnelPort))
-                }
-            }
-            groups.append(ForwardedPool(servers: first..<forwarded.count, settings: settings))
+        let forwarded = configuration.forwardedPools
+        let lists: [[Int]]
+        do throws(ServerPlan.Shortage) {
+            lists = try ServerPlan(forwarded, seats: [], capacity: .max).lists
+        } catch {
+            preconditionFailure("\(error): the configuration was not checked")
         }
+        let count = lists.reduce(0) { $0 + $1.count }
+        // Nothing is laid out by their number: there is room for those that come with another configuration.
+        let capacityOfServers = max(256, 2 * count)
+        let table = UnsafeMutablePointer<ForwardedServer>.allocate(capacity: capacityOfServers)
+        for (pool, list) in lists.enumerated() {
+            for (place, index) in list.enumerated() {
+                (table + index).initialize(to: Self.server(forwarded[pool].servers[place], index: place, pool: pool, configuration))
+            }
+        }
+        let groups = zip(lists, forwarded).map { ForwardedPool(servers: ServerList($0), settings: $1) }
         var random = SeededRandom(seed: seed)
         let hashKey = SipKey(random.next(), random.next())
         let links = SlotLinks(capacity: capacity)
-        let table = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
+        let clientTable = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
 
         self.configuration = configuration
         self.hashKey = hashKey
@@ -104,20 +105,21 @@ public struct L43Dispatcher: ~Copyable {
         limits = Self.table(configuration.services.map(\.limits))
         poolCount = groups.count
         pools = Self.table(groups)
-        serverCount = forwarded.count
-        servers = Self.table(forwarded)
+        serverCount = count
+        serverCapacity = capacityOfServers
+        servers = table
         connections = Slab(capacity: capacity)
         self.links = links
-        clients = table
+        clients = clientTable
         paths = PathTable(key: hashKey)
-        timers = TimerWheel(capacity: capacity + forwarded.count)
+        timers = TimerWheel(capacity: capacity + capacityOfServers)
         counters = EngineCounters()
         records = RecordRing(capacity: configuration.recordCapacity)
         events = RecordRing(capacity: 1_024)
     }
 
     /// The endpoints of the services in this mode, and how many connections there can be.
-    private static func ends(_ configuration: EngineConfiguration) -> ([Listener], Int) {
+    static func ends(_ configuration: EngineConfiguration) -> ([Listener], Int) {
         var ends: [Listener] = []
         var capacity = 0
         for (index, service) in configuration.services.enumerated() where service.mode == .l43 {
@@ -135,7 +137,7 @@ public struct L43Dispatcher: ~Copyable {
         return (ends, capacity)
     }
 
-    private static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
+    static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
         var count = 0
         for service in configuration.services where service.mode == .l43 {
             if service.limits.perClientConnections > 0 || service.limits.perClientNewConnections > 0 {
@@ -156,7 +158,9 @@ public struct L43Dispatcher: ~Copyable {
     }
 
     deinit {
+        for pool in 0..<poolCount { pools[pool].free() }
         pools.deinitialize(count: poolCount)
+        servers.deinitialize(count: serverCount)
         listeners.deallocate()
         sources.deallocate()
         services.deallocate()
@@ -182,9 +186,15 @@ public struct L43Dispatcher: ~Copyable {
 }
 
 extension EngineConfiguration {
-    /// The mode of the services that send to a pool; one that none sends to counts as l7/3.
-    func mode(ofPool pool: Int) -> ServiceConfiguration.Mode {
-        services.contains { $0.mode == .l43 && $0.routes.contains { $0.pool == pool } } ? .l43 : .l73
+    func mode(ofPool pool: Int) -> ServiceConfiguration.Mode { services.mode(ofPool: pool, in: pools) }
+
+    /// The pools; those of another mode than l4/3 have no servers.
+    var forwardedPools: [PoolConfiguration] {
+        pools.enumerated().map { index, pool in
+            var pool = pool
+            if mode(ofPool: index) != .l43 { pool.servers = [] }
+            return pool
+        }
     }
 
     /// The payload that a segment between a client of `listener` and any server of a pool may have, beside no option; bytes.

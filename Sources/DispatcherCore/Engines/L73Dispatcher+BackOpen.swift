@@ -4,13 +4,18 @@ extension L73Dispatcher {
         guard wantsStart else { return }
         wantsStart = false
         startChecks(at: now)
-        for pool in 0..<poolCount where pools[pool].settings.open == .atStart && !pools[pool].settings.usesProxyProtocol {
-            for server in pools[pool].servers {
-                while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
-                    slotLinks.append(slot, to: &servers[server].opening)
-                    open(slot, at: now, into: &egress)
-                }
-            }
+        for pool in 0..<poolCount {
+            for server in pools[pool].servers { openAtStart(server, at: now, into: &egress) }
+        }
+    }
+
+    /// The connections that a server's pool wants at the start, if it wants any.
+    mutating func openAtStart(_ server: Int, at now: Instant, into egress: inout Egress) {
+        let settings = pools[servers[server].pool].settings
+        guard settings.open == .atStart, !settings.usesProxyProtocol else { return }
+        while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
+            slotLinks.append(slot, to: &servers[server].opening)
+            open(slot, at: now, into: &egress)
         }
     }
 
@@ -19,7 +24,7 @@ extension L73Dispatcher {
         guard !pools[pool].settings.usesProxyProtocol else { return }
         for server in pools[pool].servers where !servers[server].idle.isEmpty || !servers[server].opening.isEmpty { return }
         // The turn stays whose it is: the request takes it.
-        let next = pools[pool].choose(servers, hash: 0, excluding: nil, now: now, isTurn: false) { $0.pointee.isIdle }
+        let next = pools[pool].chooser.choose(servers, hash: 0, excluding: nil, now: now, isTurn: false) { $0.pointee.isIdle }
         guard let server = next, servers[server].mayOpen,
             let slot = slotLinks.popFirst(from: &servers[server].notInUse)
         else { return }
@@ -96,12 +101,14 @@ extension L73Dispatcher {
     /// A connection of the tunnel range for an upgrade; nil when the server has no free port there or the table is full.
     mutating func takeTunnelPort(server: Int, at now: Instant) -> Int? {
         let ports = configuration.ports
-        guard ports.tunnelPorts > 0 else { return nil }
+        let last = isForwarded(server) ? ports.firstForwardedPort - 1 : ports.last
+        let count = last - ports.firstTunnelPort + 1
+        guard count > 0 else { return nil }
         var connection = BackConnection(server: UInt16(server))
         connection.isOwn = true
-        for _ in 0..<min(ports.tunnelPorts, 64) {
+        for _ in 0..<min(count, 64) {
             let port = nextTunnelPort[server]
-            nextTunnelPort[server] = port >= ports.last ? ports.firstTunnelPort : port + 1
+            nextTunnelPort[server] = port >= last ? ports.firstTunnelPort : port + 1
             let hash = tunnelHash(server: server, port: UInt16(port))
             let isTaken =
                 tunnelTable.find(hash) { index in
@@ -201,7 +208,7 @@ extension L73Dispatcher {
         back.pointee.use = .none
         back.pointee.front = BackConnection.noIndex
         back.pointee.phaseDeadline = .distantFuture
-        if isStopping || servers[server].condition.order == .down {
+        if isStopping || servers[server].condition.isShut {
             closeIdle(back, place, at: now, into: &egress)
         } else {
             slotLinks.append(place, to: &servers[server].idle)

@@ -1,29 +1,23 @@
 extension L73Dispatcher {
     public mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress) {
         switch command {
-        case .setLimit(let pool, let place, let limit):
-            guard let server = server(pool, place) else { return }
+        case .setLimit(let pool, let endpoint, let limit):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             setLimit(server: server, to: limit, at: now, into: &egress)
-        case .order(let pool, let place, let order):
-            guard let server = server(pool, place) else { return }
+        case .order(let pool, let endpoint, let order):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             self.order(server: server, order, at: now, into: &egress)
-        case .setWeight(let pool, let place, let weight):
-            guard let server = server(pool, place) else { return }
+        case .setWeight(let pool, let endpoint, let weight):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             servers[server].weight = max(1, weight)
             // With a hashed balance some requests belong to another server now.
             reorderQueue(pool, at: now, into: &egress)
-        case .setBand(let pool, let place, let low, let high):
-            guard let server = server(pool, place) else { return }
+        case .setBand(let pool, let endpoint, let low, let high):
+            guard let server = server(endpoint, ofPool: pool) else { return }
             controls[server].controller.setBand(low: low, high: high)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }
-    }
-
-    /// A server's index in the table; nil = there is none such.
-    private func server(_ pool: Int, _ place: Int) -> Int? {
-        guard pool >= 0, pool < poolCount, place >= 0, place < pools[pool].servers.count else { return nil }
-        return pools[pool].servers.lowerBound + place
     }
 
     /// An operator's order: what a server has is finished in any case; one that is down loses its idle connections too.
@@ -38,9 +32,7 @@ extension L73Dispatcher {
             planDrain(at: now)
         }
         if order == .down {
-            while let slot = slotLinks.popFirst(from: &servers[server].idle) {
-                closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
-            }
+            closeAllIdle(server, at: now, into: &egress)
         } else if wasDown, pools[servers[server].pool].settings.health != nil {
             checks[server].next = now
             armServer(server, at: now)
@@ -68,11 +60,7 @@ extension L73Dispatcher {
                 front.pointee.keepAlive = front.pointee.keepAlive && front.pointee.phase == .reading
             }
         }
-        for server in 0..<serverCount {
-            while let slot = slotLinks.popFirst(from: &servers[server].idle) {
-                closeIdle(backs.pointer(slot), slot, at: now, into: &egress)
-            }
-        }
+        for server in 0..<serverCount { closeAllIdle(server, at: now, into: &egress) }
     }
 
     private mutating func abort(at now: Instant, into egress: inout Egress) {
@@ -114,43 +102,13 @@ extension L73Dispatcher {
         }
         for pool in 0..<poolCount {
             var shown = Snapshot.Pool(name: pools[pool].settings.name)
+            shown.isRetired = pools[pool].settings.isRetired
             shown.queueLength = queues[pool].count
             shown.queueHigh = queues[pool].high
             if let oldest = queues[pool].oldest { shown.queueOldest = now - oldest }
-            for server in pools[pool].servers {
-                let load = servers[server]
-                var row = Snapshot.Server(endpoint: load.endpoint)
-                row.limit = load.limit
-                row.active = load.active
-                row.streamed = load.streamed
-                row.idle = load.idle.count
-                row.opening = load.opening.count
-                row.closing = load.closing
-                row.tunnels = load.tunnels
-                row.connects = load.connects
-                row.connectFailures = load.connectFailures
-                row.requests = load.requests
-                row.isReachable = load.isReachable
-                row.state = load.condition.state
-                row.weight = load.weight
-                row.isBackup = load.isBackup
-                row.failures = load.failures
-                row.ejections = load.condition.ejections
-                let control = controls[server]
-                row.control = control.controller.state
-                row.reason = control.controller.reason
-                row.elasticity = control.controller.elasticity
-                row.held = control.controller.control.metric
-                row.bandLow = control.controller.band?.low
-                row.bandHigh = control.controller.band?.high
-                row.performance = control.last
-                row.isSettling = control.window.isSettling
-                row.tunnelLimit = load.tunnelLimit
-                for result in CheckResult.allCases {
-                    row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]
-                }
-                row.reportsInvalid = checks[server].reportsInvalid
-                shown.servers.append(row)
+            for server in pools[pool].servers { shown.servers.append(row(server)) }
+            for server in 0..<serverCount where servers[server].pool == pool && servers[server].condition.isRemoved {
+                if !isVacant(server) { shown.servers.append(row(server)) }
             }
             snapshot.pools.append(shown)
         }
@@ -164,5 +122,41 @@ extension L73Dispatcher {
         snapshot.clientEvictions = clients.evictions
         snapshot.isStopping = isStopping
         return snapshot
+    }
+
+    private func row(_ server: Int) -> Snapshot.Server {
+        let load = servers[server]
+        var row = Snapshot.Server(endpoint: load.endpoint)
+        row.limit = load.limit
+        row.active = load.active
+        row.streamed = load.streamed
+        row.idle = load.idle.count
+        row.opening = load.opening.count
+        row.closing = load.closing
+        row.tunnels = load.tunnels
+        row.connects = load.connects
+        row.connectFailures = load.connectFailures
+        row.requests = load.requests
+        row.isReachable = load.isReachable
+        row.state = load.condition.state
+        row.weight = load.weight
+        row.isBackup = load.isBackup
+        row.failures = load.failures
+        row.ejections = load.condition.ejections
+        let control = controls[server]
+        row.control = control.controller.state
+        row.reason = control.controller.reason
+        row.elasticity = control.controller.elasticity
+        row.held = control.controller.control.metric
+        row.bandLow = control.controller.band?.low
+        row.bandHigh = control.controller.band?.high
+        row.performance = control.last
+        row.isSettling = control.window.isSettling
+        row.tunnelLimit = load.tunnelLimit
+        for result in CheckResult.allCases {
+            row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]
+        }
+        row.reportsInvalid = checks[server].reportsInvalid
+        return row
     }
 }

@@ -11,15 +11,16 @@ extension L73Dispatcher {
 
     /// With a hashed balance the lane of the server that the request belongs to; behind those is the lane of what has nothing to be
     /// hashed by. Else there is one lane.
-    private func lane(of front: FrontRef) -> Int {
+    func lane(of front: FrontRef) -> Int {
         let pool = Int(front.pointee.pool)
         guard queues[pool].laneCount > 1 else { return 0 }
         let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
-        guard front.pointee.balanceHash != 0, let owner = pools[pool].owner(servers, hash: front.pointee.balanceHash, excluding: failed)
+        guard front.pointee.balanceHash != 0,
+            let owner = pools[pool].chooser.owner(servers, hash: front.pointee.balanceHash, excluding: failed)
         else {
             return pools[pool].servers.count
         }
-        return owner - pools[pool].servers.lowerBound
+        return servers[owner].index
     }
 
     /// Puts the request into its pool's queue.
@@ -27,7 +28,7 @@ extension L73Dispatcher {
         _ front: FrontRef, _ index: Int, lane: Int, atFront: Bool, at now: Instant, into egress: inout Egress
     ) {
         let pool = Int(front.pointee.pool)
-        guard pools[pool].takesNew(servers) else {
+        guard pools[pool].chooser.takesNew(servers) else {
             refuse(front, index, status: 503, .noServer, at: now, into: &egress)
             return
         }
@@ -67,10 +68,10 @@ extension L73Dispatcher {
     private func mayBeServedInTime(_ pool: Int, behind others: Int, lane: Int) -> Bool {
         guard others > 0 else { return true }
         var rate = 0.0
-        let own = pools[pool].servers.lowerBound + lane
         let isOne = queues[pool].laneCount > 1 && lane < pools[pool].servers.count
-        let backups = pools[pool].usesBackups(servers)
-        for server in isOne ? own..<own + 1 : pools[pool].servers where servers[server].takesNew && servers[server].isBackup == backups {
+        let backups = pools[pool].chooser.usesBackups(servers)
+        for server in pools[pool].servers where servers[server].takesNew && servers[server].isBackup == backups {
+            if isOne, servers[server].index != lane { continue }
             // Of a server that has not been measured under load nothing is known.
             guard let last = controls[server].last, last.isSaturated, last.responses > 0 else { return true }
             rate += last.requestRate
@@ -151,7 +152,7 @@ extension L73Dispatcher {
     /// server is left for it.
     mutating func reorderQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
         guard queues[pool].count > 0 else { return }
-        guard pools[pool].takesNew(servers) else {
+        guard pools[pool].chooser.takesNew(servers) else {
             for lane in 0..<queues[pool].laneCount {
                 while let entry = queues[pool].first(in: lane) {
                     let index = Int(queues[pool][entry].front)
@@ -163,24 +164,35 @@ extension L73Dispatcher {
             }
             return
         }
-        if queues[pool].laneCount > 1 {
-            var waiting: [RequestQueue.Entry] = []
-            for lane in 0..<queues[pool].laneCount {
-                while let entry = queues[pool].first(in: lane) {
-                    waiting.append(queues[pool][entry])
-                    queues[pool].remove(entry, at: now)
-                }
-            }
-            // Of one lane those that came at the same instant stay in their order.
-            for (_, entry) in waiting.enumerated().sorted(by: { ($0.element.since, $0.offset) < ($1.element.since, $1.offset) }) {
-                let front = fronts.pointer(Int(entry.front))
-                let place = queues[pool].insert(
-                    front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), at: now, since: entry.since)
-                guard let place else { preconditionFailure("no room in a queue for what was in it") }
-                front.pointee.queueEntry = place
+        if queues[pool].laneCount > 1 { refillQueue(pool, with: emptyQueue(pool, at: now), at: now) }
+        serveQueue(pool, at: now, into: &egress)
+    }
+
+    /// Takes everything out of a queue for a moment.
+    /// - Returns: what was in it, in the order in which it came.
+    mutating func emptyQueue(_ pool: Int, at now: Instant) -> [RequestQueue.Entry] {
+        var waiting: [RequestQueue.Entry] = []
+        for lane in 0..<queues[pool].laneCount {
+            while let entry = queues[pool].first(in: lane) {
+                waiting.append(queues[pool][entry])
+                queues[pool].remove(entry, at: now)
             }
         }
-        serveQueue(pool, at: now, into: &egress)
+        guard queues[pool].laneCount > 1 else { return waiting }
+        // Of one lane those that came at the same instant stay in their order.
+        return waiting.enumerated().sorted { ($0.element.since, $0.offset) < ($1.element.since, $1.offset) }.map(\.element)
+    }
+
+    /// Puts back what was in a queue, each in the lane where it belongs now.
+    mutating func refillQueue(_ pool: Int, with waiting: [RequestQueue.Entry], at now: Instant) {
+        for entry in waiting {
+            let front = fronts.pointer(Int(entry.front))
+            let place = queues[pool].insert(
+                front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), at: now, since: entry.since,
+                isKept: true)
+            guard let place else { preconditionFailure("no room in a queue for what was in it") }
+            front.pointee.queueEntry = place
+        }
     }
 
     private func hasIdleServer(_ pool: Int) -> Bool {
@@ -200,7 +212,7 @@ extension L73Dispatcher {
         let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
         let hash = front.pointee.balanceHash
         if front.pointee.answered.upgraded {
-            let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+            let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
                 load.pointee.mayTakeRequest && load.pointee.mayTunnel
             }
             guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
@@ -211,7 +223,7 @@ extension L73Dispatcher {
         }
         let streams = front.pointee.stream.isActive
         if pools[pool].settings.usesProxyProtocol {
-            let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+            let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
                 load.pointee.mayTakeRequest && (!streams || load.pointee.mayStream)
             }
             guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
@@ -220,7 +232,7 @@ extension L73Dispatcher {
             open(place, at: now, into: &egress)
             return true
         }
-        let chosen = pools[pool].choose(servers, hash: hash, excluding: failed, now: now) { load in
+        let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
             load.pointee.isIdle && (!streams || load.pointee.mayStream)
         }
         guard let server = chosen else { return false }

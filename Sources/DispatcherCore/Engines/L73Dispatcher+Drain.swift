@@ -2,7 +2,7 @@
 /// when the dispatcher stops. They are reset at a set rate, so that their clients do not come back all at once; nothing is written into a
 /// stream that is not parsed (controlled-loading.md "Choosing").
 extension L73Dispatcher {
-    var drainTimer: Int { fronts.capacity + backs.capacity + serverCount }
+    var drainTimer: Int { fronts.capacity + backs.capacity + serverCapacity }
     private static var drainStep: Interval { .milliseconds(100) }
 
     /// A server's order changed, its last tunnel ended, or the dispatcher stops.

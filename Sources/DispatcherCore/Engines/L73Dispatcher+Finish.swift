@@ -138,7 +138,7 @@ extension L73Dispatcher {
         }
         if front.pointee.pool != .max, front.pointee.lastServer != .max {
             let server = Int(front.pointee.lastServer)
-            record.server = servers[server].index
+            record.server = servers[server].endpoint
             record.serverActive = servers[server].active
         }
         if front.pointee.outputCount > 0 {

@@ -4,12 +4,16 @@ extension L73Dispatcher {
     /// The first checks: spread over the time between two, so that they do not all come at once.
     mutating func startChecks(at now: Instant) {
         for pool in 0..<poolCount {
-            guard let health = pools[pool].settings.health else { continue }
-            for (place, server) in pools[pool].servers.enumerated() {
-                checks[server].next = now + health.every * Int64(place) / Int64(pools[pool].servers.count)
-                armServer(server, at: now)
-            }
+            for server in pools[pool].servers { planCheck(server, at: now) }
         }
+    }
+
+    /// The first check of a server, where its pool is checked.
+    mutating func planCheck(_ server: Int, at now: Instant) {
+        let pool = pools[servers[server].pool]
+        guard let health = pool.settings.health else { return }
+        checks[server].next = now + health.every * Int64(servers[server].index) / Int64(pool.servers.count)
+        armServer(server, at: now)
     }
 
     /// A check is due.
@@ -17,7 +21,7 @@ extension L73Dispatcher {
         guard let health = pools[servers[server].pool].settings.health, checks[server].next <= now else { return }
         checks[server].next = now + health.every
         // One that is still under way has its own time; nobody is checked who was ordered down.
-        guard checks[server].place == nil, servers[server].condition.order != .down, !isStopping else { return }
+        guard checks[server].place == nil, !servers[server].condition.isShut, !isStopping else { return }
         guard let place = takeTunnelPort(server: server, at: now) else {
             finishCheck(server, .noPort, at: now, into: &egress)
             return
@@ -130,6 +134,10 @@ extension L73Dispatcher {
             checks[server].reportsInvalid &+= 1
             return false
         }
+        if isForwarded(server) {
+            findings.append(CheckFinding(pool: servers[server].pool, server: servers[server].endpoint, isHealthy: nil, report: reported))
+            return false
+        }
         controls[server].report(reported)
         guard pools[servers[server].pool].settings.tunnelControl != .fixed else { return false }
         var figures = Performance()
@@ -175,18 +183,14 @@ extension L73Dispatcher {
         armServer(server, at: now)
     }
 
-    /// The requests of HTTP checks, by server; nil = opening a connection is enough, or there are none.
-    static func checkRequests(_ configuration: EngineConfiguration) -> [UnsafeRawBufferPointer?] {
-        configuration.pools.flatMap { pool in
-            pool.servers.map { server in
-                guard let health = pool.health, !health.path.isEmpty else { return nil }
-                let head = "HTTP/1.1\r\nHost: \(server.endpoint)\r\nUser-Agent: sluice\r\nAccept: */*\r\nConnection: close\r\n\r\n"
-                let lead = pool.usesProxyProtocol ? ProxyHeader.own : []
-                let request = lead + Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
-                let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: request.count, alignment: 1)
-                memory.copyBytes(from: request)
-                return UnsafeRawBufferPointer(memory)
-            }
-        }
+    /// The request of a server's HTTP checks; nil = opening a connection is enough, or there are none.
+    static func checkRequest(to server: Endpoint, _ pool: PoolConfiguration) -> UnsafeRawBufferPointer? {
+        guard let health = pool.health, !health.path.isEmpty else { return nil }
+        let head = "HTTP/1.1\r\nHost: \(server)\r\nUser-Agent: sluice\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        let lead = pool.usesProxyProtocol ? ProxyHeader.own : []
+        let request = lead + Array("GET ".utf8) + health.path + Array(" ".utf8) + Array(head.utf8)
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: request.count, alignment: 1)
+        memory.copyBytes(from: request)
+        return UnsafeRawBufferPointer(memory)
     }
 }

@@ -7,7 +7,7 @@ extension L73Dispatcher {
     }
 
     /// A pool's queue has a number behind those of the services.
-    private func queueing(_ front: FrontRef, pool: Int) -> ClientTable.Client {
+    func queueing(_ front: FrontRef, pool: Int) -> ClientTable.Client {
         ClientTable.Client(front.pointee.client.address, scope: configuration.services.count + pool)
     }
 

@@ -64,7 +64,7 @@ extension L73Dispatcher {
         deadline = min(deadline, servers[server].excessSince + Self.excessTime)
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
-        if !isStopping, servers[server].condition.order != .down { deadline = min(deadline, checks[server].next) }
+        if !isStopping, !servers[server].condition.isShut { deadline = min(deadline, checks[server].next) }
         return deadline
     }
 
@@ -92,6 +92,7 @@ extension L73Dispatcher {
             servers[server].wantsReorder = false
             reorderQueue(servers[server].pool, at: now, into: &egress)
         }
+        if pools[servers[server].pool].settings.isRetired { finishRetired(servers[server].pool, at: now, into: &egress) }
         closeExcess(server, at: now, into: &egress)
         check(server, at: now, into: &egress)
         armServer(server, at: now)
@@ -122,7 +123,7 @@ extension L73Dispatcher {
     /// The limit that is enforced: while a server starts slowly a part of the controller's, unless the controller begins anew itself.
     private func slowLimit(_ server: Int, at now: Instant) -> Int {
         let limit = controls[server].controller.limit
-        let part = pools[servers[server].pool].slowPart(servers + server, at: now)
+        let part = pools[servers[server].pool].chooser.slowPart(servers + server, at: now)
         return part >= 1 || beginsAnew(server) ? limit : max(min(1, limit), Int(Double(limit) * part))
     }
 
@@ -131,7 +132,7 @@ extension L73Dispatcher {
 
     private mutating func goOnSlowly(_ server: Int, at now: Instant, into egress: inout Egress) {
         enforceLimit(server, at: now, into: &egress)
-        if pools[servers[server].pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
+        if pools[servers[server].pool].chooser.slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
     }
 
     /// Follows how many idle connections a server has beyond its limit: those that were so for the whole of a time are closed after it.
@@ -170,6 +171,10 @@ extension L73Dispatcher {
         change(&servers[server].condition)
         let after = servers[server].condition.state
         guard before != after else { return }
+        if isForwarded(server) {
+            let isHealthy = servers[server].condition.isHealthy
+            findings.append(CheckFinding(pool: servers[server].pool, server: servers[server].endpoint, isHealthy: isHealthy, report: nil))
+        }
         note(server, .state(from: before, to: after, cause: cause), at: now)
         servers[server].credit = 0
         if after == .up { comesBack(server, at: now) }
@@ -177,14 +182,14 @@ extension L73Dispatcher {
     }
 
     /// A server takes requests again: what its controller knew of it may be wrong, and it gets its part little by little.
-    private mutating func comesBack(_ server: Int, at now: Instant) {
+    mutating func comesBack(_ server: Int, at now: Instant) {
         if pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
         if beginsAnew(server) { controls[server].controller.restart(at: servers[server].minimum) }
         setLimit(server, because: .restarted, at: now)
     }
 
     mutating func note(_ server: Int, _ what: EngineEvent.What, at now: Instant) {
-        let event = EngineEvent(at: now, pool: servers[server].pool, server: servers[server].index, what: what)
+        let event = EngineEvent(at: now, pool: servers[server].pool, server: servers[server].endpoint, what: what)
         if !events.append(event) { counters.eventsLost &+= 1 }
     }
 }

@@ -57,14 +57,15 @@ extension L73Dispatcher {
     /// The same for every dispatcher and every run, so that a client keeps its server across a restart.
     static let balanceKey = SipKey(0x736c_7569_6365_2062, 0x616c_616e_6365_2031)
 
+    /// What the balance by source goes by, in both modes.
+    static func balanceHash(of client: IPAddress) -> UInt64 { max(1, balanceKey.hash13(client.high, client.low, 0)) }
+
     /// 0 = the balance of the pool is not hashed, or the request has nothing to go by.
     func balanceHash(_ front: FrontRef, pool: Int) -> UInt64 {
         let key = Self.balanceKey
         switch pools[pool].settings.balance {
         case .roundRobin, .leastConnections: return 0
-        case .hashOfSource:
-            let address = front.pointee.client.address
-            return max(1, key.hash13(address.high, address.low, 0))
+        case .hashOfSource: return Self.balanceHash(of: front.pointee.client.address)
         case .hashOfPath:
             let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
             return Line(head).map { max(1, key.hash13($0.path)) } ?? 0

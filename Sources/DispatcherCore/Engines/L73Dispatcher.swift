@@ -29,7 +29,7 @@ public struct L73Dispatcher: ~Copyable {
         var connectionsTotal: UInt64 = 0
     }
 
-    let configuration: EngineConfiguration
+    var configuration: EngineConfiguration
     let listeners: UnsafeMutablePointer<Listener>
     let listenerCount: Int
     /// Our addresses toward the servers.
@@ -40,17 +40,20 @@ public struct L73Dispatcher: ~Copyable {
     let services: UnsafeMutablePointer<ServiceState>
     /// By service: plain values, so that the packet path counts no references.
     let limits: UnsafeMutablePointer<ServiceLimits>
+    /// A table of `configuration.ports.servers` places, of which the first `serverCount` have been used.
     let servers: UnsafeMutablePointer<ServerLoad>
-    let serverCount: Int
+    var serverCount: Int
+    let serverCapacity: Int
     /// By server: its performance windows, and what moves its limit.
     let controls: UnsafeMutablePointer<LoadControl>
     let tunnelControls: UnsafeMutablePointer<LimitController>
     /// By server: its health checks, and what they ask.
     let checks: UnsafeMutablePointer<HealthCheck>
     let checkRequests: UnsafeMutablePointer<UnsafeRawBufferPointer?>
-    let pools: UnsafeMutablePointer<ServerPool>
-    let queues: UnsafeMutablePointer<RequestQueue>
-    let poolCount: Int
+    /// By index of `configuration.pools`; a configuration that is loaded later may have more of them.
+    var pools: UnsafeMutablePointer<ServerPool>
+    var queues: UnsafeMutablePointer<RequestQueue>
+    var poolCount: Int
     /// Requests by service and status.
     let statuses: UnsafeMutablePointer<UInt64>
 
@@ -82,6 +85,8 @@ public struct L73Dispatcher: ~Copyable {
     var counters: EngineCounters
     var records: RecordRing<RequestRecord>
     var events: RecordRing<EngineEvent>
+    /// What checks have found of servers in mode l4/3, for the other engine.
+    var findings: [CheckFinding] = []
     var earlySegments = EarlySegments()
     var resetLimit = RateLimit(perSecond: 1_000)
     var echoLimit = RateLimit(perSecond: 100)
@@ -107,11 +112,16 @@ public struct L73Dispatcher: ~Copyable {
     /// property that cannot be copied before it is first set when the initializer uses `self` in between.
     public init(configuration: EngineConfiguration, seed: UInt64) {
         let ports = configuration.ports
-        let serverCount = configuration.pools.reduce(0) { $0 + $1.servers.count }
+        let serverCapacity = ports.servers
         let poolCount = configuration.pools.count
         let serviceCount = configuration.services.count
         precondition(ports.fits, "the port ranges do not fit: the configuration was not checked")
-        precondition(serverCount <= ports.servers, "more servers than server-side.servers: the configuration was not checked")
+        let lists: [[Int]]
+        do throws(ServerPlan.Shortage) {
+            lists = try ServerPlan(configuration.pools, seats: [], capacity: serverCapacity).lists
+        } catch {
+            preconditionFailure("\(error): the configuration was not checked")
+        }
 
         let ends = configuration.services.enumerated().flatMap { index, service in
             service.listen.map {
@@ -125,58 +135,41 @@ public struct L73Dispatcher: ~Copyable {
         let statuses = Self.table([UInt64](repeating: 0, count: serviceCount * 600))
 
         let links = SlotLinks(capacity: ports.slots)
-        let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: max(serverCount, 1))
-        let controls = UnsafeMutablePointer<LoadControl>.allocate(capacity: max(serverCount, 1))
-        let tunnelControls = UnsafeMutablePointer<LimitController>.allocate(capacity: max(serverCount, 1))
+        let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: serverCapacity)
+        let controls = UnsafeMutablePointer<LoadControl>.allocate(capacity: serverCapacity)
+        let tunnelControls = UnsafeMutablePointer<LimitController>.allocate(capacity: serverCapacity)
+        let checkRequests = UnsafeMutablePointer<UnsafeRawBufferPointer?>.allocate(capacity: serverCapacity)
         let pools = UnsafeMutablePointer<ServerPool>.allocate(capacity: max(poolCount, 1))
         let queues = UnsafeMutablePointer<RequestQueue>.allocate(capacity: max(poolCount, 1))
-        var index = 0
         for (pool, settings) in configuration.pools.enumerated() {
-            (pools + pool).initialize(to: ServerPool(servers: index..<index + settings.servers.count, settings: settings))
+            (pools + pool).initialize(
+                to: ServerPool(
+                    servers: ServerList(lists[pool]), settings: settings, isForwarded: configuration.mode(ofPool: pool) == .l43))
             (queues + pool).initialize(
-                to:
-                    RequestQueue(
-                        capacity: settings.queue.capacity, memory: settings.queue.memory,
-                        lanes: settings.balance.isHashed ? settings.servers.count + 1 : 1))
-            for (place, server) in settings.servers.enumerated() {
-                guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
-                    preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
-                }
-                var load = ServerLoad(
-                    endpoint: server.endpoint, source: source,
-                    segmentSize: configuration.serverSideMTU - PathMTU.headers(to: server.endpoint.address),
-                    toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place,
-                    limit: server.initialLimit, minimum: server.minimumLimit,
-                    maximum: min(server.maximumLimit, ports.connections, server.capacity.map { max(1, $0 - 1) } ?? .max),
-                    tunnelLimit: settings.tunnels)
-                load.setLimit(server.initialLimit)
-                load.weight = server.weight
-                load.isBackup = server.isBackup
-                (controls + index).initialize(
-                    to: LoadControl(settings.control, initial: load.limit, minimum: load.minimum, maximum: load.maximum))
+                to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory, lanes: settings.lanes))
+            for (place, index) in lists[pool].enumerated() {
+                var load = Self.load(of: place, pool: pool, configuration)
                 for connection in 0..<ports.connections {
                     links.append(index * ports.connections + connection, to: &load.notInUse)
                 }
-                (tunnelControls + index).initialize(
-                    to: LimitController(settings.tunnelControl, initial: settings.tunnels, minimum: 0, maximum: settings.mostTunnels))
                 (servers + index).initialize(to: load)
-                index += 1
+                (controls + index).initialize(to: Self.control(of: load, settings))
+                (tunnelControls + index).initialize(to: Self.tunnelControl(settings))
+                (checkRequests + index).initialize(to: Self.checkRequest(to: load.endpoint, settings))
             }
         }
 
         let frontCapacity = configuration.services.reduce(0) { $0 + $1.limits.connections }
-        // A health check takes a place as a tunnel does, and so does a request with the header of the PROXY protocol.
-        let ownConnections = configuration.pools.reduce(0) { sum, pool in
-            let requests = pool.usesProxyProtocol ? pool.servers.reduce(0) { $0 + $1.maximumLimit } : 0
-            return sum + max(pool.tunnels, pool.mostTunnels) * pool.servers.count + 2 * requests
-        }
-        let tunnelCapacity = min(frontCapacity, ownConnections) + 2 * serverCount
+        // A health check takes a place as a tunnel does, and so does a request with the header of the PROXY protocol, whose connection closes
+        // behind it. Memory is taken as far as it is used.
+        let tunnelCapacity = frontCapacity + ports.slots + 2 * serverCapacity
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
         for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
         var random = SeededRandom(seed: seed)
         let hashKey = SipKey(random.next(), random.next())
         let idles = SlotLinks(capacity: frontCapacity)
         let table = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
+        let serverCount = lists.reduce(0) { $0 + $1.count }
 
         self.hashKey = hashKey
         cookie = SYNCookie(key: SipKey(random.next(), random.next()))
@@ -192,16 +185,17 @@ public struct L73Dispatcher: ~Copyable {
         limits = Self.table(configuration.services.map(\.limits))
         self.statuses = statuses
         self.serverCount = serverCount
+        self.serverCapacity = serverCapacity
         self.poolCount = poolCount
         self.servers = servers
         self.controls = controls
         self.tunnelControls = tunnelControls
-        checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCount))
-        checkRequests = Self.table(Self.checkRequests(configuration))
+        checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCapacity))
+        self.checkRequests = checkRequests
         self.pools = pools
         self.queues = queues
         portFloor = Self.table([(number: UInt32, closed: Int64)](repeating: (0, 0), count: ports.layers * ports.slots))
-        nextTunnelPort = Self.table([Int](repeating: ports.firstTunnelPort, count: serverCount))
+        nextTunnelPort = Self.table([Int](repeating: ports.firstTunnelPort, count: serverCapacity))
         slotLinks = links
         fronts = Slab(capacity: frontCapacity)
         self.backs = backs
@@ -211,7 +205,7 @@ public struct L73Dispatcher: ~Copyable {
         tunnelTable = FlowTable()
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
-        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCount + 1)
+        timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCapacity + 1)
         owing = DueList(capacity: ports.slots + tunnelCapacity)
         owingLater = DueList(capacity: ports.slots + tunnelCapacity)
         buffers = BufferPool(limit: configuration.requestMemory + configuration.tcp.stagingMemory)
@@ -221,7 +215,7 @@ public struct L73Dispatcher: ~Copyable {
     }
 
     /// Room for twice as many clients as there can be connections and places in queues, where these are limited for each client.
-    private static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
+    static func clientCapacity(_ configuration: EngineConfiguration) -> Int {
         var count = 0
         for service in configuration.services {
             let limits = service.limits
@@ -249,8 +243,11 @@ public struct L73Dispatcher: ~Copyable {
             let back = backs.pointer(index).pointee
             for buffer in [back.held, back.gap, back.custody] { BufferPool.free(buffer) }
         }
-        for pool in 0..<poolCount { (queues + pool).deinitialize(count: 1) }
-        (pools).deinitialize(count: poolCount)
+        for pool in 0..<poolCount {
+            pools[pool].servers.free()
+            (queues + pool).deinitialize(count: 1)
+        }
+        pools.deinitialize(count: poolCount)
         listeners.deallocate()
         sources.deallocate()
         services.deallocate()

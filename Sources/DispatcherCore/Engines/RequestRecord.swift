@@ -10,8 +10,8 @@ public struct RequestRecord: Sendable {
     public var service = 0
     /// nil: no route was taken.
     public var pool: Int?
-    /// Index within the pool; nil: no server was reached.
-    public var server: Int?
+    /// nil: no server was reached.
+    public var server: Endpoint?
     public var client = Endpoint(address: IPAddress(v4: 0), port: 0)
     /// When the first byte of the request came.
     public var started = Instant.distantPast

@@ -15,6 +15,10 @@ public struct Snapshot: Sendable {
 
     public struct Pool: Sendable {
         public var name: String
+        /// Whether it is in the configuration no longer.
+        public var isRetired = false
+        /// Whether it is, and nothing is left of it.
+        public var isGone: Bool { isRetired && servers.isEmpty && queueLength == 0 }
         public var queueLength = 0
         /// The most entries that the queue has had.
         public var queueHigh = 0

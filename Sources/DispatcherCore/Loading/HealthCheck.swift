@@ -12,6 +12,16 @@ public enum CheckResult: UInt8, CaseIterable, Sendable {
     public var label: String { DropReason.kebab(String(describing: self)) }
 }
 
+/// What a health check has found of a server whose connections another engine forwards.
+struct CheckFinding {
+    var pool: Int
+    var server: Endpoint
+    /// nil = that is as it was.
+    var isHealthy: Bool?
+    /// The figure that the server reports of itself; nil = none.
+    var report: Double?
+}
+
 /// The health checks of one server: when the next is due, and what those that were made say.
 struct HealthCheck {
     /// When the next check begins; `distantFuture` = there are none.
@@ -24,6 +34,9 @@ struct HealthCheck {
     private(set) var results = InlineArray<8, UInt64>(repeating: 0)
     /// Reports that were no number.
     var reportsInvalid: UInt64 = 0
+
+    /// Checks begin, or something else is asked: what was found before says nothing about that.
+    mutating func begin() { (good, bad) = (0, 0) }
 
     /// Takes the result of a check.
     /// - Returns: whether the server is healthy now; nil when that is as it was.

@@ -21,7 +21,7 @@ public struct LimitController: Sendable {
         case noMeasurement = "no-measurement"
     }
 
-    public let control: LimitControl
+    public private(set) var control: LimitControl
     private var minimum: Int
     private var maximum: Int
     private var fixed: Int
@@ -139,6 +139,27 @@ public struct LimitController: Sendable {
         rateHolder?.restart(at: fixed)
         optimiser?.restart(at: fixed)
         storer?.restart(at: fixed)
+    }
+
+    /// Another configuration: it begins anew at the limit that it had, unless only the band or the bounds are others.
+    mutating func change(_ control: LimitControl, minimum: Int, maximum: Int) {
+        if control != self.control, !takeBand(of: control) {
+            self = LimitController(control, initial: limit, minimum: minimum, maximum: maximum)
+        } else {
+            setBounds(minimum: minimum, maximum: maximum)
+        }
+    }
+
+    /// - Returns: false when the other control is more than another band of the same metric: nothing has changed then.
+    private mutating func takeBand(of other: LimitControl) -> Bool {
+        switch (control, other) {
+        case (.hold(let metric, _, _), .hold(let same, let low, let high)) where metric == same:
+            setBand(low: low, high: high)
+            control = other
+            return true
+        default:
+            return false
+        }
     }
 
     public mutating func setBounds(minimum: Int, maximum: Int) {

@@ -16,6 +16,12 @@ struct LoadControl {
         controller = LimitController(control, initial: initial, minimum: minimum, maximum: maximum)
     }
 
+    /// Another configuration: what moves the limit begins anew at the limit that it had, unless only the band or the bounds are others.
+    mutating func change(_ control: LimitControl, minimum: Int, maximum: Int) {
+        controller.change(control, minimum: minimum, maximum: maximum)
+        hasReport = false
+    }
+
     // MARK: Requests
 
     /// A request is dispatched.

@@ -1,10 +1,17 @@
+/// What is dispatched: requests ([0028]), or connections ([0049]).
+public enum DispatchMode: String, Sendable { case l73 = "l7/3", l43 = "l4/3" }
+
 /// The servers that can answer a class of requests, and the queue before them.
 public struct PoolConfiguration: Sendable {
     /// When back-end connections are opened: when a client connects and none is idle ([0060]), for a request, or at the start ([0032]).
     public enum Open: String, Sendable { case onConnection = "on-connection", onRequest = "on-request", atStart = "at-start" }
 
     public var name: String
+    /// Of a pool that is retired: those that it had last.
     public var servers: [ServerConfiguration]
+    /// Whether it is in the configuration file no longer, and the mode in which it was: its queue is emptied, then its servers drain. It keeps
+    /// its index.
+    public var retired: DispatchMode?
     public var balance = Balance.roundRobin
     public var open = Open.onConnection
     public var queue = QueueConfiguration()
@@ -32,6 +39,11 @@ public struct PoolConfiguration: Sendable {
         self.name = name
         self.servers = servers
     }
+
+    public var isRetired: Bool { retired != nil }
+
+    /// FIFOs of its queue: with a hashed balance one for each server, and one for what has nothing to be hashed by.
+    var lanes: Int { balance.isHashed ? servers.count + 1 : 1 }
 }
 
 /// The keys under `l4`: how connections are forwarded ([0049]-[0053]).

@@ -24,6 +24,10 @@ public struct PortPlan: Equatable, Sendable {
     public var firstTunnelPort: Int { first + layers * slots }
     /// Ports of the tunnel range; each may be in use to every server at once.
     public var tunnelPorts: Int { max(0, last - firstTunnelPort + 1) }
+    /// The first ports of the tunnel range: from there servers in mode l4/3 are checked. Their clients' connections have the others.
+    public var checkPorts: Int { min(64, tunnelPorts / 8) }
+    public var firstForwardedPort: Int { firstTunnelPort + checkPorts }
+    public var forwardedPorts: Int { tunnelPorts - checkPorts }
     /// Whether the pooled ports lie between `first` and `last`.
     public var fits: Bool {
         first >= 1 && last <= 65_535 && layers >= 1 && servers >= 1 && connections >= 1 && firstTunnelPort - 1 <= last

@@ -45,13 +45,28 @@ struct RequestQueue: ~Copyable {
     /// - Parameters:
     ///   - capacity: entries.
     ///   - memory: bytes of requests.
-    init(capacity: Int, memory: Int, lanes laneCount: Int = 1) {
+    ///   - count: entries that there is room for although they are more.
+    init(capacity: Int, memory: Int, lanes laneCount: Int = 1, holding count: Int = 0) {
         self.capacity = capacity
         self.memory = memory
         self.laneCount = laneCount
-        entries = .allocate(capacity: max(capacity, 1))
+        entries = .allocate(capacity: max(capacity, count, 1))
         lanes = .allocate(capacity: laneCount)
         lanes.initialize(repeating: Lane(), count: laneCount)
+    }
+
+    /// Another one with other bounds in the place of one that was emptied for it: its figures go on.
+    /// - Parameter count: entries that there is room for in any case.
+    init(insteadOf queue: consuming RequestQueue, _ settings: QueueConfiguration, lanes: Int, holding count: Int) {
+        precondition(queue.count == 0)
+        self.init(capacity: settings.capacity, memory: settings.memory, lanes: lanes, holding: count)
+        high = queue.high
+        busyTime = queue.busyTime
+    }
+
+    /// Whether it has these bounds.
+    func fits(_ settings: QueueConfiguration, lanes: Int) -> Bool {
+        capacity == settings.capacity && memory == settings.memory && laneCount == lanes
     }
 
     deinit {
@@ -91,11 +106,13 @@ struct RequestQueue: ~Copyable {
     /// - Parameters:
     ///   - since: when it began to wait, where that is not now.
     ///   - atFront: for a request that is repeated: it has waited its turn already.
+    ///   - isKept: for one that was in the queue already: it has its place although there are fewer now.
     /// - Returns: the entry's index; nil when the queue is full.
     mutating func insert(
-        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, at now: Instant, since: Instant? = nil, atFront: Bool = false
+        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, at now: Instant, since: Instant? = nil, atFront: Bool = false,
+        isKept: Bool = false
     ) -> UInt32? {
-        guard count < capacity, bytes + size <= memory else { return nil }
+        guard isKept || (count < capacity && bytes + size <= memory) else { return nil }
         let index: UInt32
         if freeHead != Self.none {
             index = freeHead

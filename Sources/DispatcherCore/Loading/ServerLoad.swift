@@ -2,20 +2,20 @@
 ///
 /// A slot of the server is in exactly one place: the not-in-use queue, the opening queue (a connection being opened that no request
 /// waits for), the idle queue, or none of them (active, or being closed).
-struct ServerLoad {
+struct ServerLoad: ChosenServer {
     let endpoint: Endpoint
     /// The dispatcher's address that it sees, of its own family.
     let source: IPAddress
     /// The most payload that a segment to it may have, and the MSS that it is told; bytes.
     let segmentSize: Int
-    let toldMSS: Int
+    var toldMSS: Int
     let pool: Int
-    /// Index within its pool.
-    let index: Int
+    /// Its place in the list of its pool.
+    var index: Int
     /// The number of permissible connections now.
     var limit: Int
-    let minimum: Int
-    let maximum: Int
+    var minimum: Int
+    var maximum: Int
     var tunnelLimit: Int
     var weight = 1
     var isBackup = false
@@ -52,8 +52,8 @@ struct ServerLoad {
     /// Whether the last attempt to open a connection succeeded; true before the first.
     var isReachable = true
 
-    /// Whether it is given anything new.
-    var takesNew: Bool { condition.state == .up }
+    var outstanding: Int { active + tunnels }
+    var isResting: Bool { false }
     /// Whether one more request keeps it within its limit ([0034]).
     var hasRoom: Bool { active < limit }
     /// Whether another request may be outstanding.
@@ -68,6 +68,11 @@ struct ServerLoad {
     var mayOpen: Bool { takesNew && connections < limit && !notInUse.isEmpty }
     /// An idle server has an idle connection or room to open one under its limit ([0046]).
     var isIdle: Bool { mayTakeRequest && (!idle.isEmpty || !opening.isEmpty || mayOpen) }
+
+    /// What the limit may be at most: below what the server could hold, where that is known (claims 1, 12).
+    static func maximum(_ server: ServerConfiguration, _ ports: PortPlan) -> Int {
+        min(server.maximumLimit, ports.connections, server.capacity.map { max(1, $0 - 1) } ?? .max)
+    }
 
     mutating func setLimit(_ wanted: Int) { limit = min(max(wanted, minimum), maximum) }
 }

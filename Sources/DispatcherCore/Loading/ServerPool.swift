@@ -1,150 +1,30 @@
-import Glibc
-
-/// The servers that can answer a class of requests: chooses among those that have room ([0048]).
+/// The servers that can answer a class of requests.
 struct ServerPool {
-    typealias Table = UnsafeMutablePointer<ServerLoad>
-
-    /// Indices of its servers in the engine's table: a contiguous range.
-    let servers: Range<Int>
-    let settings: PoolConfiguration
+    var chooser: ServerChooser
+    private(set) var settings: PoolConfiguration
     /// How many places of the queue one client may fill; nil = any number.
-    let clientShare: Int?
-    /// The server after the one chosen last.
-    private var turn = 0
+    private(set) var clientShare: Int?
     /// Whether new client connections are refused ([0037]); with hysteresis.
     private(set) var refuses = false
 
-    init(servers: Range<Int>, settings: PoolConfiguration) {
-        self.servers = servers
+    /// Whether its servers are only checked here, for the engine of mode l4/3.
+    let isForwarded: Bool
+
+    init(servers: ServerList, settings: PoolConfiguration, isForwarded: Bool = false) {
+        self.isForwarded = isForwarded
+        chooser = ServerChooser(servers, settings)
         self.settings = settings
         clientShare = settings.queue.clientShare
     }
 
-    /// Whether the backup servers take part: no other server takes anything.
-    func usesBackups(_ table: Table) -> Bool {
-        for server in servers where !table[server].isBackup && table[server].takesNew { return false }
-        return true
+    /// Another configuration: the list that it has had is freed.
+    mutating func change(servers: ServerList, settings: PoolConfiguration) {
+        chooser.change(servers, settings)
+        self.settings = settings
+        clientShare = settings.queue.clientShare
     }
 
-    /// Whether any server takes new requests, backup servers among them.
-    func takesNew(_ table: Table) -> Bool {
-        for server in servers where table[server].takesNew { return true }
-        return false
-    }
-
-    // MARK: Choosing
-
-    /// A server for a request.
-    /// - Parameters:
-    ///   - hash: what a hashed balance goes by; 0 = nothing: then in turn.
-    ///   - excluding: a server that just failed this request; taken only when no other has room.
-    ///   - isTurn: whether the one chosen has had its turn; else it is only asked who comes next.
-    ///   - fits: whether a server has room for what is wanted.
-    /// - Returns: its index in the engine's table; nil when none has room, or the one that the hash names has none.
-    mutating func choose(
-        _ table: Table, hash: UInt64, excluding: Int?, now: Instant, isTurn: Bool = true, where fits: (Table) -> Bool
-    ) -> Int? {
-        if hash != 0, settings.balance.isHashed {
-            guard let owner = owner(table, hash: hash, excluding: excluding), fits(table + owner) else { return nil }
-            return owner
-        }
-        let backups = usesBackups(table)
-        func isOffered(_ server: Int) -> Bool {
-            table[server].takesNew && table[server].isBackup == backups && server != excluding && fits(table + server)
-        }
-        let chosen: Int?
-        if settings.balance == .leastConnections {
-            chosen = leastLoaded(table, now: now, where: isOffered)
-        } else {
-            chosen = isUniform(table) ? nextInTurn(where: isOffered) : nextByWeight(table, now: now, isTurn: isTurn, where: isOffered)
-        }
-        if let chosen {
-            if isTurn { turn = (chosen - servers.lowerBound + 1) % servers.count }
-            return chosen
-        }
-        guard let excluding, table[excluding].takesNew, table[excluding].isBackup == backups, fits(table + excluding) else { return nil }
-        return excluding
-    }
-
-    private func isUniform(_ table: Table) -> Bool {
-        let weight = table[servers.lowerBound].weight
-        for server in servers where table[server].weight != weight || table[server].slowSince != .distantPast { return false }
-        return true
-    }
-
-    /// Each of its servers once, the one whose turn it is first.
-    private func inTurn(_ body: (Int) -> Bool) {
-        for step in 0..<servers.count {
-            let place = turn + step
-            guard body(servers.lowerBound + (place < servers.count ? place : place - servers.count)) else { return }
-        }
-    }
-
-    private func nextInTurn(where isOffered: (Int) -> Bool) -> Int? {
-        var found: Int?
-        inTurn { server in
-            if isOffered(server) { found = server }
-            return found == nil
-        }
-        return found
-    }
-
-    /// Smooth weighted round robin: everybody who is offered gains its weight, the richest is taken and pays for all.
-    private func nextByWeight(_ table: Table, now: Instant, isTurn: Bool, where isOffered: (Int) -> Bool) -> Int? {
-        var found: Int?
-        var most = 0.0
-        var total = 0.0
-        inTurn { server in
-            guard isOffered(server) else { return true }
-            let weight = weight(table + server, now: now)
-            let credit = table[server].credit + weight
-            if isTurn { table[server].credit = credit }
-            total += weight
-            if found == nil || credit > most { (found, most) = (server, credit) }
-            return true
-        }
-        if isTurn, let found { table[found].credit -= total }
-        return found
-    }
-
-    private func leastLoaded(_ table: Table, now: Instant, where isOffered: (Int) -> Bool) -> Int? {
-        var found: Int?
-        var least = 0.0
-        inTurn { server in
-            guard isOffered(server) else { return true }
-            let load = Double(table[server].active + table[server].tunnels) / weight(table + server, now: now)
-            if found == nil || load < least { (found, least) = (server, load) }
-            return true
-        }
-        return found
-    }
-
-    /// Its weight, less while it starts slowly.
-    private func weight(_ load: Table, now: Instant) -> Double {
-        Double(load.pointee.weight) * max(0.01, slowPart(load, at: now))
-    }
-
-    /// How much of its limit and weight a server has, from 0 to 1.
-    func slowPart(_ load: Table, at now: Instant) -> Double {
-        guard load.pointee.slowSince != .distantPast, settings.slowStart > .zero else { return 1 }
-        return min(1, Double((now - load.pointee.slowSince).nanoseconds) / Double(settings.slowStart.nanoseconds))
-    }
-
-    /// The server that a hash belongs to: weighted rendezvous hashing, so that a server that goes takes only its own along.
-    func owner(_ table: Table, hash: UInt64, excluding: Int? = nil) -> Int? {
-        let backups = usesBackups(table)
-        var found: Int?
-        var highest = -Double.infinity
-        for server in servers where table[server].takesNew && table[server].isBackup == backups && server != excluding {
-            let endpoint = table[server].endpoint
-            let drawn = SipKey(hash, endpoint.address.low ^ endpoint.address.high).hash13(UInt64(endpoint.port), endpoint.address.low, hash)
-            // A number from 0 to 1, both excluded: -w / ln(u) is the higher the heavier.
-            let uniform = (Double(drawn >> 11) + 0.5) / Double(1 << 53)
-            let score = -Double(table[server].weight) / log(uniform)
-            if score > highest { (found, highest) = (server, score) }
-        }
-        return found ?? excluding.flatMap { table[$0].takesNew ? $0 : nil }
-    }
+    var servers: ServerList { chooser.servers }
 
     /// Follows the length of the queue across the two thresholds of [0037].
     mutating func noteQueueLength(_ length: Int) {

@@ -9,6 +9,8 @@ public enum ServerState: UInt8, CaseIterable, Sendable {
     case failed
     /// Its answers failed so often in a row as `ejection.failures` says; for a time.
     case ejected
+    /// It is in the configuration no longer: what it has is finished, then it is gone.
+    case removed
 
     /// As in the metrics, the log and the admin interface.
     public var label: String { "\(self)" }
@@ -27,6 +29,8 @@ public enum ServerOrder: String, CaseIterable, Sendable { case ready, drain, dow
 /// What is known of a server's health, and what was ordered.
 struct ServerCondition {
     var order = ServerOrder.ready
+    /// Whether it is in the configuration no longer.
+    var isRemoved = false
     /// By the health check; true where there is none.
     var isHealthy = true
     /// Until when it gets nothing; `distantPast` = it was not ejected, or that is over.
@@ -38,8 +42,12 @@ struct ServerCondition {
     /// When it will have worked for as long as it was ejected last.
     private var forgivenAt = Instant.distantFuture
 
+    /// Whether its idle connections are closed, and it is not checked.
+    var isShut: Bool { isRemoved || order == .down }
+
     var state: ServerState {
-        switch order {
+        if isRemoved { return .removed }
+        return switch order {
         case .drain: .drain
         case .down: .down
         case .ready: !isHealthy ? .failed : ejectedUntil != .distantPast ? .ejected : .up

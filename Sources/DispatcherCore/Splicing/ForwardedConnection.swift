@@ -81,6 +81,8 @@ struct ForwardedConnection {
     let service: UInt16
     let pool: UInt16
     var server = ForwardedConnection.noServer
+    /// Of its pool's queue, while it waits.
+    var lane: UInt16 = 0
     /// The server's end of it that is not the server: an address and port of ours, or the client's.
     var local = Endpoint(address: IPAddress(v4: 0), port: 0)
     let syn: StoredSYN

@@ -8,7 +8,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     // that there is to absorb
     case icmpNotOurs, icmpNotInFlight, icmpSoft, icmpAbsorbed
     // Front end
-    case serviceUnknown, refusedQueueFull, refusedTableFull, refusedStopping, refusedClientLimit, cookieInvalid, cookieEarlySegment
+    case serviceUnknown, refusedQueueFull, refusedNoServer, refusedTableFull, refusedStopping, refusedClientLimit, cookieInvalid,
+        cookieEarlySegment
     case timeWait
     // Connections
     case noConnection, noAcknowledgement, outOfWindow, resetOutOfWindow, resetInexact, synInConnection, acknowledgesUnsent,

@@ -7,9 +7,12 @@ struct AdminAnswers: Sendable {
         case immediate(AdminResponse)
         /// Post the commands, then ask for a report and render it; not on the packet thread.
         case figures(after: [EngineCommand], render: @Sendable (LoopReport) -> AdminResponse)
+        /// Load the configuration again, and tell what became of it.
+        case reload(render: @Sendable (ReloadOutcome) -> AdminResponse)
     }
 
-    let configuration: Configuration
+    /// The one that runs.
+    let configuration: @Sendable () -> Configuration
     /// What the log thread has counted.
     let durations: @Sendable () -> PhaseHistograms
     let unwrittenLogLines: @Sendable () -> UInt64
@@ -24,12 +27,22 @@ struct AdminAnswers: Sendable {
             }
         case .status:
             return .figures(after: []) { [configuration, unwrittenLogLines] report in
-                .json(200, StatusDocument(report, configuration: configuration, unwrittenLogLines: unwrittenLogLines()).encoded())
+                .json(200, StatusDocument(report, configuration: configuration(), unwrittenLogLines: unwrittenLogLines()).encoded())
             }
         case .change(let pool, let server, let change):
             // The report comes after the commands and shows what became of them: a limit is kept within the server's bounds.
             return .figures(after: change.commands(pool: pool, server: server)) { report in
-                .encoding(200, ServerChange.Outcome(report.snapshot.pools[pool].servers[server]))
+                guard let row = report.snapshot.pools[pool].servers.first(where: { $0.endpoint == server && $0.state != .removed }) else {
+                    return .error(404, "the server \(server) was just removed")
+                }
+                return .encoding(200, ServerChange.Outcome(row))
+            }
+        case .reload:
+            return .reload { outcome in
+                switch outcome {
+                case .loaded(let changes): .encoding(200, ["loaded": changes])
+                case .refused(let reason): .error(409, reason)
+                }
             }
         }
     }

@@ -1,10 +1,13 @@
+import DispatcherCore
 import Foundation
 
 /// What somebody asks of the admin listener.
 enum AdminRequest: Equatable {
     case metrics, status, health
+    /// The configuration file is to be loaded again.
+    case reload
     /// What is to change at a server.
-    case change(pool: Int, server: Int, ServerChange)
+    case change(pool: Int, server: Endpoint, ServerChange)
     /// An answer that needs no figures.
     case refused(AdminResponse)
 
@@ -20,6 +23,7 @@ enum AdminRequest: Equatable {
         case "/metrics": self = Self.getting(method, .metrics)
         case "/status.json": self = Self.getting(method, .status)
         case "/healthz": self = Self.getting(method, .health)
+        case "/reload": self = method == "POST" ? .reload : .refused(.notAllowed("POST"))
         default:
             guard parts.count == 4, parts[0] == "pools", parts[2] == "servers" else {
                 self = .refused(.text(404, "there is nothing here; try /metrics, /status.json, /healthz\n"))
@@ -37,10 +41,10 @@ enum AdminRequest: Equatable {
         -> AdminRequest
     {
         guard method == "POST" else { return .refused(.notAllowed("POST")) }
-        guard let pool = configuration.pools.firstIndex(where: { $0.name == name }) else {
+        guard let pool = configuration.pools.firstIndex(where: { $0.name == name && !$0.isRetired }) else {
             return .refused(.error(404, "there is no pool named \(name)"))
         }
-        guard let index = configuration.pools[pool].servers.firstIndex(where: { $0.endpoint.description == server }) else {
+        guard let endpoint = configuration.pools[pool].servers.first(where: { $0.endpoint.description == server })?.endpoint else {
             return .refused(.error(404, "there is no server \(server) in the pool \(name)"))
         }
         guard let object = try? JSONSerialization.jsonObject(with: Data(body)) as? [String: Any] else {
@@ -52,6 +56,6 @@ enum AdminRequest: Equatable {
         } catch {
             return .refused(.error(400, error.reason))
         }
-        return .change(pool: pool, server: index, change)
+        return .change(pool: pool, server: endpoint, change)
     }
 }

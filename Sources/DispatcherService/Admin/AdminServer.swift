@@ -11,14 +11,14 @@ final class AdminServer {
     private let channel: any Channel
 
     /// - Throws: `ServiceError` when the bound socket cannot be served.
-    init(listener: consuming AdminListener, answers: AdminAnswers, mailbox: Mailbox) throws(ServiceError) {
+    init(listener: consuming AdminListener, answers: AdminAnswers, mailbox: Mailbox, reloader: Reloader) throws(ServiceError) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 16)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    try channel.pipeline.syncOperations.addHandler(AdminHandler(answers: answers, mailbox: mailbox))
+                    try channel.pipeline.syncOperations.addHandler(AdminHandler(answers: answers, mailbox: mailbox, reloader: reloader))
                 }
             }
         do {
@@ -47,15 +47,19 @@ private final class AdminHandler: ChannelInboundHandler {
     private static let largestBody = 4_096
     /// How long the packet thread may take for a turn.
     private static let patience = TimeAmount.seconds(2)
+    /// How long a reload may take.
+    private static let reloadPatience = TimeAmount.seconds(8)
 
     private let answers: AdminAnswers
     private let mailbox: Mailbox
+    private let reloader: Reloader
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
 
-    init(answers: AdminAnswers, mailbox: Mailbox) {
+    init(answers: AdminAnswers, mailbox: Mailbox, reloader: Reloader) {
         self.answers = answers
         self.mailbox = mailbox
+        self.reloader = reloader
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -77,20 +81,32 @@ private final class AdminHandler: ChannelInboundHandler {
         guard body.count <= Self.largestBody else {
             return write(.error(413, "the body is longer than \(Self.largestBody) bytes"), to: head, context)
         }
-        let request = AdminRequest(method: head.method.rawValue, target: head.uri, body: body, configuration: answers.configuration)
+        let request = AdminRequest(method: head.method.rawValue, target: head.uri, body: body, configuration: answers.configuration())
         switch answers.plan(request) {
         case .immediate(let response): write(response, to: head, context)
         case .figures(let commands, let render):
-            let promise = context.eventLoop.makePromise(of: LoopReport.self)
-            let once = Once(promise)
             for command in commands { mailbox.post(.command(command)) }
+            let once = answer(head, context, within: Self.patience, render)
             mailbox.post(.report { once.succeed($0) })
-            let timeout = context.eventLoop.scheduleTask(in: Self.patience) { once.fail() }
-            promise.futureResult.assumeIsolated().whenComplete { result in
-                timeout.cancel()
-                self.write((try? result.get()).map(render) ?? AdminAnswers.unavailable, to: head, context)
-            }
+        case .reload(let render):
+            let once = answer(head, context, within: Self.reloadPatience, render)
+            reloader.ask { once.succeed($0) }
         }
+    }
+
+    /// Answers with what another thread says, if it says it in time.
+    private func answer<Value: Sendable>(
+        _ head: HTTPRequestHead, _ context: ChannelHandlerContext, within time: TimeAmount,
+        _ render: @escaping @Sendable (Value) -> AdminResponse
+    ) -> Once<Value> {
+        let promise = context.eventLoop.makePromise(of: Value.self)
+        let once = Once(promise)
+        let timeout = context.eventLoop.scheduleTask(in: time) { once.fail() }
+        promise.futureResult.assumeIsolated().whenComplete { result in
+            timeout.cancel()
+            self.write((try? result.get()).map(render) ?? AdminAnswers.unavailable, to: head, context)
+        }
+        return once
     }
 
     private func write(_ response: AdminResponse, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
@@ -111,14 +127,12 @@ private final class AdminHandler: ChannelInboundHandler {
     }
 }
 
-/// A promise that the packet thread keeps or a timeout breaks, whichever is first.
-private struct Once: Sendable {
-    private let promise: EventLoopPromise<LoopReport>
+/// A promise that another thread keeps or a timeout breaks, whichever is first.
+private struct Once<Value: Sendable>: Sendable {
+    private let promise: EventLoopPromise<Value>
     private let isDone = NIOLockedValueBox(false)
 
-    struct TooLate: Error {}
-
-    init(_ promise: EventLoopPromise<LoopReport>) { self.promise = promise }
+    init(_ promise: EventLoopPromise<Value>) { self.promise = promise }
 
     private func first() -> Bool {
         isDone.withLockedValue { done in
@@ -127,11 +141,13 @@ private struct Once: Sendable {
         }
     }
 
-    func succeed(_ report: LoopReport) {
-        if first() { promise.succeed(report) }
+    func succeed(_ value: Value) {
+        if first() { promise.succeed(value) }
     }
 
     func fail() {
         if first() { promise.fail(TooLate()) }
     }
 }
+
+private struct TooLate: Error {}

@@ -39,7 +39,8 @@ struct MetricFamily: Sendable {
     )
     static let serverState = MetricFamily(
         "server_state", .gauge, ["pool", "server", "state"],
-        "1 for its state: up, drain or down (by order), failed (health check), ejected (failures in a row).")
+        "1 for its state: up, drain or down (by order), failed (health check), ejected (failures in a row), removed (in the configuration no longer)."
+    )
     static let serverWeight = MetricFamily(
         "server_weight", .gauge, ["pool", "server"], "Its part of the requests, beside those of others.")
     static let serverFailures = MetricFamily(

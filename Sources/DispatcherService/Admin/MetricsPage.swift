@@ -94,11 +94,11 @@ struct MetricsPage {
 
     private mutating func addPools(_ snapshot: Snapshot) {
         begin(.queueLength)
-        for pool in snapshot.pools { add(.queueLength, [pool.name], pool.queueLength) }
+        for pool in snapshot.pools where !pool.isGone { add(.queueLength, [pool.name], pool.queueLength) }
         begin(.queueHigh)
-        for pool in snapshot.pools { add(.queueHigh, [pool.name], pool.queueHigh) }
+        for pool in snapshot.pools where !pool.isGone { add(.queueHigh, [pool.name], pool.queueHigh) }
         begin(.queueOldest)
-        for pool in snapshot.pools {
+        for pool in snapshot.pools where !pool.isGone {
             addLine(MetricFamily.queueOldest.name, [("pool", pool.name)], Self.seconds(UInt64(max(0, pool.queueOldest.nanoseconds))))
         }
         addServers(.serverLimit, snapshot) { UInt64($0.limit) }
@@ -117,7 +117,7 @@ struct MetricsPage {
     }
 
     private static func eachServer(_ snapshot: Snapshot, _ body: ([String], Snapshot.Server) -> Void) {
-        for pool in snapshot.pools {
+        for pool in snapshot.pools where !pool.isGone {
             for server in pool.servers { body([pool.name, server.endpoint.description], server) }
         }
     }
@@ -178,7 +178,7 @@ struct MetricsPage {
 
     private mutating func addServers(_ family: MetricFamily, _ snapshot: Snapshot, _ figure: (Snapshot.Server) -> UInt64) {
         begin(family)
-        for pool in snapshot.pools {
+        for pool in snapshot.pools where !pool.isGone {
             for server in pool.servers { add(family, [pool.name, server.endpoint.description], figure(server)) }
         }
     }

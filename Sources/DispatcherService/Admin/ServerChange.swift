@@ -73,7 +73,7 @@ struct ServerChange: Equatable {
     }
 
     /// In the order in which they take effect.
-    func commands(pool: Int, server: Int) -> [EngineCommand] {
+    func commands(pool: Int, server: Endpoint) -> [EngineCommand] {
         var commands: [EngineCommand] = []
         if let weight { commands.append(.setWeight(pool: pool, server: server, weight: weight)) }
         if let band { commands.append(.setBand(pool: pool, server: server, low: band.low, high: band.high)) }

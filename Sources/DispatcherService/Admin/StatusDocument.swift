@@ -110,7 +110,7 @@ struct StatusDocument: Encodable {
     var stopping: Bool
     var drained: Bool
     var services: [Service]
-    /// Pools that no route names.
+    /// Pools that no route names, also those that are retired and not empty yet.
     var otherPools: [Pool]
     var timers: Int
     var bufferBytes: Int
@@ -155,7 +155,7 @@ struct StatusDocument: Encodable {
                 requests: Dictionary(figures.requests.map { (String($0.status), $0.count) }, uniquingKeysWith: +),
                 pools: named.filter(pools.indices.contains).map { pools[$0] })
         }
-        otherPools = pools.indices.filter { !routed.contains($0) }.map { pools[$0] }
+        otherPools = pools.indices.filter { !routed.contains($0) && !snapshot.pools[$0].isGone }.map { pools[$0] }
         timers = snapshot.timers
         bufferBytes = snapshot.bufferBytes
         bodyBytes = snapshot.bodyBytes

@@ -13,7 +13,8 @@ extension ConfigurationDecoder {
             names[name] = names[name] ?? section.line(of: "name")
             let pool = pool(name, section)
             // A forwarded connection has a port of the tunnel range.
-            if !forwardedPools.contains(name) { servers += pool.servers.count }
+            // Health checks of servers in mode l4/3 are made as for the others.
+            if !forwardedPools.contains(name) || pool.health != nil { servers += pool.servers.count }
             result.pools.append(pool)
         }
         if servers > result.ports.servers, let first = sections.first {
@@ -169,8 +170,8 @@ extension ConfigurationDecoder {
             return (ports.connections, "server-side.connections-per-server (\(ports.connections))")
         }
         return (
-            ports.fits ? ports.tunnelPorts : .max,
-            "the \(ports.tunnelPorts) ports of the tunnel range (server-side: from \(ports.firstTunnelPort) to \(ports.last))"
+            ports.fits ? ports.forwardedPorts : .max,
+            "the \(ports.forwardedPorts) ports for mode l4/3 (server-side: from \(ports.firstForwardedPort) to \(ports.last))"
         )
     }
 
@@ -270,16 +271,21 @@ extension ConfigurationDecoder {
 
     // MARK: Mode l4/3
 
-    /// What mode l4/3 does not have yet is refused, not passed over.
+    /// What mode l4/3 cannot have is refused, not passed over: nobody looks into its connections.
     private func refuseForForwarding(_ section: ConfigurationSection, _ pool: PoolConfiguration) {
-        func refuse(_ key: String, _ isAsked: Bool) {
-            if isAsked { problems.report(section.line(of: key), "not supported yet in mode l4/3: \(section.path).\(key)") }
+        switch pool.balance {
+        case .roundRobin, .leastConnections, .hashOfSource: break
+        case .hashOfPath, .hashOfHeader:
+            problems.report(
+                section.line(of: "balance"),
+                "\(section.path).balance: mode l4/3 sees no requests; it has round-robin, least-connections and \"hash: source\"")
         }
-        refuse("health", pool.health != nil)
-        refuse("balance", pool.balance != .roundRobin)
-        refuse("ejection", pool.ejection != EjectionConfiguration())
-        refuse("slow-start", pool.slowStart > .zero)
-        refuse("proxy-protocol", pool.usesProxyProtocol)
+        if pool.usesProxyProtocol {
+            problems.report(
+                section.line(of: "proxy-protocol"),
+                "\(section.path).proxy-protocol: mode l4/3 adds nothing to a connection; with l4: { source: keep } servers see their clients"
+            )
+        }
         let queue = section.section("queue")
         if pool.queue.refuseWith != .reset {
             problems.report(queue.line(of: "refuse-with"), "\(queue.path).refuse-with: a SYN in mode l4/3 can only be reset")

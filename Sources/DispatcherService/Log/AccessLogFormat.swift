@@ -3,9 +3,9 @@ import Glibc
 
 /// Lines of the access log in HAProxy's HTTP log format (`option httplog`; its configuration manual, 8.2.3), those of connections in mode l4/3
 /// in its TCP log format, behind the prefix that syslog writes, so that its tools read them.
-struct AccessLogFormat {
-    private let services: [String]
-    private let pools: [(name: String, servers: [String])]
+struct AccessLogFormat: Sendable {
+    private var services: [String]
+    private var pools: [String]
     private let host: String
     private let process: String
 
@@ -14,9 +14,15 @@ struct AccessLogFormat {
     ///   - process: as in "haproxy[14389]".
     init(configuration: Configuration, host: String, process: String) {
         services = configuration.services.map(\.name)
-        pools = configuration.pools.map { ($0.name, $0.servers.map(\.endpoint.description)) }
+        pools = configuration.pools.map(\.name)
         self.host = host
         self.process = process
+    }
+
+    /// Those of another configuration, in which all have the places that they had.
+    mutating func take(names configuration: Configuration) {
+        services = configuration.services.map(\.name)
+        pools = configuration.pools.map(\.name)
     }
 
     /// Appends a line.
@@ -54,8 +60,8 @@ struct AccessLogFormat {
     private func backend(_ record: borrowing RequestRecord, _ service: String) -> String {
         guard let index = record.pool, pools.indices.contains(index) else { return "\(service)/<NOSRV>" }
         let pool = pools[index]
-        guard let server = record.server, pool.servers.indices.contains(server) else { return "\(pool.name)/<NOSRV>" }
-        return "\(pool.name)/\(pool.servers[server])"
+        guard let server = record.server else { return "\(pool)/<NOSRV>" }
+        return "\(pool)/\(server)"
     }
 
     private func times(_ record: borrowing RequestRecord) -> String {

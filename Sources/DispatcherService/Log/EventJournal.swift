@@ -3,12 +3,10 @@ import Logging
 
 /// Writes what happens to the servers into the log.
 struct EventJournal {
-    /// By pool, then by server.
-    private let names: [(pool: String, servers: [String])]
+    /// Of the pools.
+    private let names: [String]
 
-    init(configuration: Configuration) {
-        names = configuration.pools.map { ($0.name, $0.servers.map(\.endpoint.description)) }
-    }
+    init(configuration: Configuration) { names = configuration.pools.map(\.name) }
 
     func write(_ event: EngineEvent, to logger: Logger) {
         logger.log(level: Self.level(event), "\(text(event))")
@@ -27,8 +25,7 @@ struct EventJournal {
     }
 
     func text(_ event: EngineEvent) -> String {
-        let names = names[event.pool]
-        let server = "server \(names.servers[event.server]) of pool \(names.pool)"
+        let server = "server \(event.server) of pool \(names.indices.contains(event.pool) ? names[event.pool] : "-")"
         return switch event.what {
         case .limit(let from, let to, let reason): "\(server): limit \(from) -> \(to) (\(reason.rawValue))"
         case .tunnelLimit(let from, let to, let reason): "\(server): tunnel limit \(from) -> \(to) (\(reason.rawValue))"

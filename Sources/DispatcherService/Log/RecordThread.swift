@@ -7,7 +7,8 @@ import Synchronization
 /// Reads what the packet thread says of finished requests: counts their times and writes the access log.
 final class RecordThread: Sendable {
     private let relay: RecordRelay
-    private let format: AccessLogFormat
+    private let format: Mutex<AccessLogFormat>
+    private let fresh = Mutex<Handover<LogFile>?>(nil)
     private let logger: Logger
     private let histograms = Mutex(PhaseHistograms())
     private let wantsReopen = Atomic<Bool>(false)
@@ -21,7 +22,7 @@ final class RecordThread: Sendable {
 
     init(relay: RecordRelay, format: AccessLogFormat, logger: Logger) {
         self.relay = relay
-        self.format = format
+        self.format = Mutex(format)
         self.logger = logger
     }
 
@@ -44,6 +45,15 @@ final class RecordThread: Sendable {
         relay.interrupt()
     }
 
+    /// From any thread: the names of another configuration.
+    func take(names configuration: Configuration) { format.withLock { $0.take(names: configuration) } }
+
+    /// From any thread: the log goes into another file from now on.
+    func take(_ file: Handover<LogFile>) {
+        fresh.withLock { $0 = file }
+        relay.interrupt()
+    }
+
     /// From any thread: write what is there, then end.
     func end() {
         wantsEnd.store(true, ordering: .releasing)
@@ -58,6 +68,8 @@ final class RecordThread: Sendable {
         if wantsReopen.exchange(false, ordering: .acquiringAndReleasing), let problem = file.reopen() {
             logger.warning("log.access: \(problem)")
         }
+        if let other = fresh.withLock({ $0.take() }) { file = other.take() }
+        let format = format.withLock { $0 }
         let offset = MonotonicClock.offsetToRealTime()
         var lines: [UInt8] = []
         while true {

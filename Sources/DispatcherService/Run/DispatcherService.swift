@@ -10,16 +10,18 @@ public struct DispatcherService {
     private let configuration: Configuration
     private let filters: ExpandedFilters
     private let recordDirectory: String?
+    private let prepared: PreparedService
     private let logger: Logger
 
     public init(_ prepared: PreparedService, logger: Logger) {
+        self.prepared = prepared
         configuration = prepared.configuration
         filters = prepared.filters
         recordDirectory = prepared.recordDirectory
         self.logger = logger
     }
 
-    /// Runs until SIGTERM or SIGINT; SIGUSR1 opens the access log again.
+    /// Runs until SIGTERM or SIGINT; SIGHUP loads the configuration again, SIGUSR1 opens the access log again.
     /// - Throws: `ServiceError` when it cannot start, or cannot go on.
     public func run() throws(ServiceError) {
         let signals = try SignalDescriptor()
@@ -44,16 +46,17 @@ public struct DispatcherService {
         let records = RecordThread(relay: relay, format: format, logger: logger)
         let recordThread = try records.start(file)
         let packets = PacketThread(mailbox: mailbox)
+        let reloader = Reloader(prepared, host: host, mailbox: mailbox, records: records)
         let answers = AdminAnswers(
-            configuration: configuration, durations: { records.durations }, unwrittenLogLines: { records.unwrittenLines })
-        let server = try AdminServer(listener: admin, answers: answers, mailbox: mailbox)
+            configuration: { reloader.configuration }, durations: { records.durations }, unwrittenLogLines: { records.unwrittenLines })
+        let server = try AdminServer(listener: admin, answers: answers, mailbox: mailbox, reloader: reloader)
         try packets.start(loop)
         logger.info(
             "serving \(configuration.services.flatMap(\.listen).map(\.description).joined(separator: ", ")) on \(host.clientInterface.name), servers on \(host.serverInterface.name), figures at http://\(configuration.adminListen)/metrics"
         )
 
         var watch = FigureWatch()
-        let outcome = supervise(signals, packets, records, events, kernelGuard, &watch)
+        let outcome = supervise(signals, packets, records, events, reloader, kernelGuard, &watch)
         records.end()
         recordThread.join()
         server.stop()
@@ -153,11 +156,13 @@ public struct DispatcherService {
 
     /// Waits for signals and for the end of the packet thread; looks at the figures now and then.
     private func supervise(
-        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ events: EventRelay, _ kernelGuard: KernelGuard?,
-        _ watch: inout FigureWatch
+        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ events: EventRelay, _ reloader: Reloader,
+        _ kernelGuard: KernelGuard?, _ watch: inout FigureWatch
     ) -> PacketThread.Outcome {
         var shutdown: Shutdown?
-        let journal = EventJournal(configuration: configuration)
+        var logger = logger
+        var configuration = configuration
+        var journal = EventJournal(configuration: configuration)
         while true {
             var wait: Int32 = FigureWatch.period
             if let step = shutdown?.next(at: MonotonicClock.now(), isDrained: packets.report()?.isDrained ?? false) {
@@ -178,6 +183,7 @@ public struct DispatcherService {
                 pollfd(fd: packets.endDescriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: kernelGuard?.descriptor ?? -1, events: 0, revents: 0),
                 pollfd(fd: events.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: reloader.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             _ = poll(&descriptors, nfds_t(descriptors.count), wait)
             for event in events.takeAll() { journal.write(event, to: logger) }
@@ -191,9 +197,12 @@ public struct DispatcherService {
                     "nft, which kept the kernel away from our addresses, \(end), and its table has gone with it; the dispatcher stops, for the kernel would reset its connections: start it again"
                 )
             }
+            var wantsReload = descriptors[4].revents != 0
             while let signal = signals.next() {
                 if signal == SIGUSR1 {
                     records.reopen()
+                } else if signal == SIGHUP {
+                    wantsReload = true
                 } else if shutdown == nil {
                     logger.info("stopping: new connections are refused, those that are there have \(configuration.drain.milliseconds) ms")
                     packets.mailbox.post(.command(.stop))
@@ -202,6 +211,18 @@ public struct DispatcherService {
                     shutdown?.hurry()
                 }
             }
+            guard wantsReload else { continue }
+            let asking = reloader.takeRequests()
+            let outcome = shutdown == nil ? reloader.reload() : .refused("the dispatcher is stopping")
+            switch outcome {
+            case .loaded(let changes):
+                configuration = reloader.configuration
+                journal = EventJournal(configuration: configuration)
+                if let level = Logger.Level(rawValue: configuration.logLevel) { logger.logLevel = level }
+                logger.notice("the configuration was loaded again: \(changes)")
+            case .refused(let reason): logger.error("the configuration was not loaded again, and nothing has changed: \(reason)")
+            }
+            for tell in asking { tell(outcome) }
         }
     }
 

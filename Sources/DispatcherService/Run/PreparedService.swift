@@ -2,10 +2,13 @@ import Foundation
 public import Logging
 
 /// A configuration and its filters, read and checked: all that can be known without touching the network.
-public struct PreparedService: CustomStringConvertible {
+public struct PreparedService: CustomStringConvertible, Sendable {
     let configuration: Configuration
     let filters: ExpandedFilters
     private let origin: String
+    private let file: String
+    private let filterDirectory: String?
+    private let executable: String
     /// Where the run is recorded; nil = it is not.
     public var recordDirectory: String?
 
@@ -15,11 +18,17 @@ public struct PreparedService: CustomStringConvertible {
     ///   - executable: the path of this program, beside which filters are looked for.
     /// - Throws: `ServiceError` with everything that is wrong.
     public init(file: String, filterDirectory: String?, executable: String) throws(ServiceError) {
+        self.file = file
+        self.filterDirectory = filterDirectory
+        self.executable = executable
         let text: String
         do {
             text = try String(contentsOfFile: file, encoding: .utf8)
         } catch {
-            throw ServiceError(.failed, "cannot read the configuration file \(file): it must exist, be readable and be UTF-8")
+            throw ServiceError(
+                .failed,
+                "cannot read the configuration file \(file): it must exist, be readable (by the user of the key `user`, when it is loaded again) and be UTF-8"
+            )
         }
         do throws(ConfigurationError) {
             configuration = try Configuration(yaml: text, file: file)
@@ -35,6 +44,11 @@ public struct PreparedService: CustomStringConvertible {
         } catch {
             throw ServiceError(.failed, error.description)
         }
+    }
+
+    /// The same files, read again.
+    func again() throws(ServiceError) -> PreparedService {
+        try PreparedService(file: file, filterDirectory: filterDirectory, executable: executable)
     }
 
     public var logLevel: Logger.Level { Logger.Level(rawValue: configuration.logLevel) ?? .info }

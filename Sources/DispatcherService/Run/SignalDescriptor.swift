@@ -8,7 +8,7 @@ struct SignalDescriptor {
     init() throws(ServiceError) {
         var set = sigset_t()
         sigemptyset(&set)
-        for signal in [SIGTERM, SIGINT, SIGUSR1] { sigaddset(&set, signal) }
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] { sigaddset(&set, signal) }
         pthread_sigmask(SIG_BLOCK, &set, nil)
         // A log that nobody reads any more must not end the dispatcher.
         signal(SIGPIPE, SIG_IGN)

@@ -30,6 +30,12 @@ public struct AdminClient: Sendable {
         return answer.text.trimmingCharacters(in: .newlines)
     }
 
+    /// Has the configuration file loaded again.
+    /// - Returns: what is otherwise now, a line of JSON.
+    public func reload() async throws -> String {
+        try await request(.POST, "/reload").text.trimmingCharacters(in: .newlines)
+    }
+
     private func request(_ method: HTTPMethod, _ path: String, body: [UInt8]? = nil) async throws -> HTTPClientAnswer {
         let connection = try await HTTPClientConnection.connect(to: url)
         do {

@@ -4,6 +4,8 @@ import Synchronization
 /// What other threads ask of the packet thread; it answers at its next turn. Nothing else of its state is shared.
 public enum LoopMessage: Sendable {
     case command(EngineCommand)
+    /// Another configuration. Called on the packet thread with why it cannot be, nil = it is taken: must not block.
+    case reconfigure(EngineConfiguration, @Sendable (String?) -> Void)
     /// Called on the packet thread: must not block.
     case report(@Sendable (LoopReport) -> Void)
     /// Announce our addresses by ARP.

@@ -8,6 +8,9 @@ public protocol PacketEngine: ~Copyable {
     mutating func advance(to now: Instant, into egress: inout Egress)
     var nextDeadline: Instant { get }
     mutating func apply(_ command: EngineCommand, at now: Instant, into egress: inout Egress)
+    /// Another configuration while it runs.
+    /// - Returns: why it cannot be; then nothing has changed.
+    mutating func reconfigure(_ other: EngineConfiguration, at now: Instant, into egress: inout Egress) -> String?
     /// Hands out the records since the last call, oldest first.
     mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void)
     /// Hands out what happened to the servers since the last call, oldest first.

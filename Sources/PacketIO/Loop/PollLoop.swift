@@ -142,6 +142,10 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         for message in mailbox.takeAll() {
             switch message {
             case .command(let command): apply(command)
+            case .reconfigure(let other, let receive):
+                let fault = engine.reconfigure(other, at: now, into: &egress)
+                flush()
+                receive(fault)
             case .report(let receive): receive(report())
             case .announce: announce()
             case .quit: isRunning = false

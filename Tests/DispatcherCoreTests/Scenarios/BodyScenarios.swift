@@ -329,7 +329,7 @@ struct BodyScenarios {
         #expect(upload.status == 408 && upload.wasReset && upload.isFree)
         #expect(upload.world.refused(.bodyRate) == 1)
         let record = try #require(upload.record)
-        #expect(record.status == 408 && record.cause == .clientTimeout && record.phase == .headers && record.server == 0)
+        #expect(record.status == 408 && record.cause == .clientTimeout && record.phase == .headers && record.server == .server(0))
         upload.world.check()
     }
 

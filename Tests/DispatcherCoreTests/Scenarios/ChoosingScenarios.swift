@@ -57,7 +57,7 @@ struct ChoosingScenarios {
     @Test("a weight that changes while it runs")
     func newWeight() {
         let world = world(2)
-        world.dispatcher.apply(.setWeight(pool: 0, server: 1, weight: 4))
+        world.dispatcher.apply(.setWeight(pool: 0, server: .server(1), weight: 4))
         world.visitors(50, every: .milliseconds(5))
         world.finish()
         #expect(world.served == [10, 40])
@@ -112,11 +112,11 @@ struct ChoosingScenarios {
         let before = owners(first, keys: 0..<60, repeated: 3)
         #expect(before.count == 60 && before.values.allSatisfy { $0.count == 1 })
         for server in 0..<4 { #expect(before.values.count { $0 == [server] } >= 5, "each has its part") }
-        first.dispatcher.apply(.order(pool: 0, server: 2, .drain))
+        first.dispatcher.apply(.order(pool: 0, server: .server(2), .drain))
         let during = owners(first, keys: 0..<60)
         for (key, owner) in before { #expect(owner == [2] ? during[key] != [2] : during[key] == owner) }
         #expect(Set(before.filter { $0.value == [2] }.keys.compactMap { during[$0] }).count > 1, "they go to more than one")
-        first.dispatcher.apply(.order(pool: 0, server: 2, .ready))
+        first.dispatcher.apply(.order(pool: 0, server: .server(2), .ready))
         #expect(owners(first, keys: 0..<60) == before)
         first.finish()
         let second = world(4, Self.header, seed: SimulationSeed.one &+ 77)
@@ -179,7 +179,7 @@ struct ChoosingScenarios {
         for _ in 0..<3 { world.client([world.exchange(.get().with("X-Key", "one"), slow)]) }
         world.simulation.run(for: .milliseconds(20))
         let owner = world.servers.firstIndex { $0.active == 1 }!
-        world.dispatcher.apply(.order(pool: 0, server: owner, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(owner), .drain))
         world.simulation.run(for: .milliseconds(5))
         #expect(world.servers[1 - owner].active == 1)
         world.finish()
@@ -217,15 +217,15 @@ struct ChoosingScenarios {
         world.visitors(10, every: .milliseconds(5))
         world.simulation.run(for: .milliseconds(200))
         #expect(world.served == [5, 5, 0] && world.shown(2).isBackup)
-        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .drain))
         world.visitors(10, every: .milliseconds(5))
         world.simulation.run(for: .milliseconds(200))
         #expect(world.served == [5, 15, 0])
-        world.dispatcher.apply(.order(pool: 0, server: 1, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(1), .drain))
         world.visitors(10, every: .milliseconds(5))
         world.simulation.run(for: .milliseconds(200))
         #expect(world.served == [5, 15, 10])
-        world.dispatcher.apply(.order(pool: 0, server: 0, .ready))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .ready))
         world.visitors(10, every: .milliseconds(5))
         world.finish()
         #expect(world.served == [15, 15, 10])
@@ -279,6 +279,6 @@ struct ChoosingScenarios {
         }
         world.finish()
         #expect(world.served == [0, 10] && world.dispatcher.snapshot.counters.repeatedRequests > 0)
-        #expect(world.dispatcher.records.contains { $0.retries == 1 && $0.server == 1 })
+        #expect(world.dispatcher.records.contains { $0.retries == 1 && $0.server == .server(1) })
     }
 }

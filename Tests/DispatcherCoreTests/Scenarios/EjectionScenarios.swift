@@ -103,9 +103,9 @@ struct EjectionScenarios {
         let crowd = Crowd(world)
         crowd.come(100)
         world.simulation.run(atMost: .seconds(5)) { world.shown(0).state == .ejected }
-        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .drain))
         world.simulation.run(for: .seconds(3))
-        world.dispatcher.apply(.order(pool: 0, server: 0, .ready))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .ready))
         #expect(world.shown(0).state == .up)
         #expect(world.stateChanges.map(\.to) == [.ejected, .drain, .up])
         crowd.end()
@@ -222,7 +222,7 @@ struct EjectionScenarios {
         world.simulation.run(for: .seconds(1))
         #expect(world.servers[0].active > 0)
         let active = world.servers[0].active
-        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .drain))
         let served = world.served[0]
         world.simulation.run(for: .milliseconds(1))
         #expect(world.servers[0].active >= active - 1, "what is under way goes on")
@@ -230,13 +230,13 @@ struct EjectionScenarios {
         #expect(world.served[0] <= served + 2 && world.servers[0].active == 0, "some may be on their way")
         #expect(world.shown(0).state == .drain && world.shown(0).idle > 0 && world.shown(0).tunnels == 2)
 
-        world.dispatcher.apply(.order(pool: 0, server: 0, .down))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .down))
         world.simulation.run(for: .milliseconds(50))
         #expect(world.shown(0).state == .down && world.shown(0).idle == 0 && world.shown(0).tunnels == 2)
         #expect(world.servers[0].openConnections.allSatisfy { $0.isTunnel })
         #expect(tunnels.allSatisfy { $0.outcome == .complete && $0.end == nil })
 
-        world.dispatcher.apply(.order(pool: 0, server: 0, .ready))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .ready))
         world.simulation.run(for: .seconds(1))
         #expect(world.served[0] > served + 100)
         crowd.end()
@@ -255,7 +255,7 @@ struct EjectionScenarios {
             ($0.ending, $0.mayFail) = (.stay, true)
         }
         world.simulation.run(for: .milliseconds(50))
-        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .drain))
         world.simulation.run(for: .seconds(1))
         #expect(world.shown(0).tunnels == 1 && client.end == nil)
         world.simulation.run(for: .milliseconds(1_300))
@@ -272,7 +272,7 @@ struct EjectionScenarios {
             }
         }
         world.simulation.run(for: .milliseconds(1))
-        world.dispatcher.apply(.order(pool: 0, server: 0, .down))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .down))
         world.simulation.run(for: .seconds(1))
         #expect(world.shown(0).idle == 0 && world.servers[0].openConnections.isEmpty)
         #expect(clients.allSatisfy { $0.isFinished })
@@ -288,7 +288,7 @@ struct EjectionScenarios {
             configuration.pools[0].control = control
             for index in 0..<2 { configuration.pools[0].servers[index].initialLimit = 20 }
         }
-        world.dispatcher.apply(.order(pool: 0, server: 0, .drain))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .drain))
         world.simulation.run(for: .seconds(1))
         let crowd = Crowd(world)
         crowd.response = .length(100).after(.milliseconds(10))
@@ -297,7 +297,7 @@ struct EjectionScenarios {
         let start = world.served
         let since = world.limitChanges.count
         let begun = world.simulation.now
-        world.dispatcher.apply(.order(pool: 0, server: 0, .ready))
+        world.dispatcher.apply(.order(pool: 0, server: .server(0), .ready))
         #expect(world.shown(0).limit == 1)
         world.simulation.run(for: .milliseconds(1_000))
         let first = (world.served[0] - start[0], world.served[1] - start[1])

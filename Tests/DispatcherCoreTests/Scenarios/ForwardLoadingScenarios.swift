@@ -47,6 +47,34 @@ struct ForwardLoadingScenarios {
         world.finish(expectComplete: false)
     }
 
+    @Test("two unlike servers: each has its own limit, by its own performance")
+    func unlike() {
+        let world = World.forwarding(servers: 2) { configuration in
+            configuration.services[0].limits.connections = 10_000
+            configuration.pools[0].control = .hold(.averageResponseTime, low: 0.28, high: 0.5)
+            for place in 0..<2 {
+                (configuration.pools[0].servers[place].initialLimit, configuration.pools[0].servers[place].maximumLimit) = (8, Self.most)
+            }
+        }
+        world.runLong()
+        // Between 0.28 and 0.5 s lie 5 to 11 connections at a time of the one, 14 to 22 of the other, which is twice as fast.
+        for (server, rate) in zip(world.servers, [4.0, 8]) {
+            server.processor = SharedProcessor(world.simulation, name: "\(rate)", rate: rate, contention: 0.05, coherency: 0.004)
+        }
+        for index in 0..<6_000 {
+            world.client([world.exchange()]) { ($0.start, $0.mayFail) = (.milliseconds(10) * Int64(index), true) }
+        }
+        world.simulation.run(for: .seconds(35))
+        var limits: [[Int]] = [[], []]
+        for _ in 0..<20 {
+            world.simulation.run(for: .seconds(1))
+            for server in 0..<2 { limits[server].append(world.shown(server).limit) }
+        }
+        #expect(limits[0].allSatisfy { (4...14).contains($0) } && limits[1].allSatisfy { (11...27).contains($0) }, "\(limits)")
+        #expect(world.dispatcher.snapshot.counters.overLimit == 0)
+        world.finish(expectComplete: false)
+    }
+
     @Test("more stored SYNs than the one number raise the limit, fewer than the other lower it")
     func stored() {
         let world = Self.world(.stored(raiseAbove: 10, lowerBelow: 2), initial: 1, visitors: 600)

@@ -117,7 +117,7 @@ struct ForwardQueueScenarios {
         other.run()
         #expect(world.queueLength == 2 && world.dropped(.whileQueued) == 1)
         world.dispatcher.checker.raisedLimit = 8
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 8))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 8))
         #expect(server.takeSYNs().map(\.sequence) == [6_000, 77_000])
         world.check()
     }
@@ -133,10 +133,10 @@ struct ForwardQueueScenarios {
         #expect(peers[4].knock().map(\.flags) == [[.rst, .ack]])
         #expect(world.queueLength == 4 && world.refused(.queueThreshold) == 1 && world.dropped(.refusedQueueFull) == 1)
         world.dispatcher.checker.raisedLimit = 3
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 2))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 2))
         #expect(server.takeSYNs().count == 2)
         #expect(peers[4].knock().map(\.flags) == [[.rst, .ack]])
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 3))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 3))
         peers[4].run()
         #expect(peers[4].knock().isEmpty && world.queueLength == 2)
         world.check()
@@ -218,7 +218,7 @@ struct ForwardQueueScenarios {
         let other = RawPeer(pair.client.host, port: 41_000)
         other.knock()
         let syn = try #require(pair.server.takeSYNs().first)
-        pair.world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 1))
+        pair.world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 1))
         let third = RawPeer(pair.client.host, port: 41_001)
         third.knock()
         pair.server.reply(to: syn, [.rst, .ack], sequence: 0)

@@ -320,9 +320,9 @@ struct BothModesScenarios {
     @Test("commands go to the engine of their pool, and to both")
     func commands() {
         let world = Self.both()
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 3))
-        world.dispatcher.apply(.setLimit(pool: 1, server: 0, limit: 5))
-        world.dispatcher.apply(.setLimit(pool: 2, server: 0, limit: 7))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 3))
+        world.dispatcher.apply(.setLimit(pool: 1, server: .server(1), limit: 5))
+        world.dispatcher.apply(.setLimit(pool: 2, server: .server(0), limit: 7))
         #expect(world.dispatcher.snapshot.pools.map { $0.servers[0].limit } == [3, 5])
         world.dispatcher.apply(.stop)
         world.simulation.run(for: .seconds(1))

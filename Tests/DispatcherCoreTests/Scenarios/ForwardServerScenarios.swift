@@ -158,7 +158,7 @@ struct ForwardServerScenarios {
         client.send(.ack)
         first.close()
         let record = try #require(world.dispatcher.records.first)
-        #expect(record.kind == .connection && record.client == client.local && record.server == 0 && record.pool == 0)
+        #expect(record.kind == .connection && record.client == client.local && record.server == .server(0) && record.pool == 0)
         #expect(record.bytesFromClient == 300 && record.bytesToClient == 7_000)
         #expect(record.queue == .zero && record.connect.map { $0 > .zero && $0 < .milliseconds(5) } == true)
         #expect(record.total > .milliseconds(500) && record.cause == .normal && record.phase == .normal)

@@ -36,6 +36,7 @@ final class ForwardWideRun {
             if narrow { configuration.clientSideMTU = 1_400 }
             if options { configuration.tcp.options = .mss }
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].initialLimit = 3 }
+            Self.configureChoosing(&configuration.pools[0], seed: seed)
         }
         self.random = random
         if !keepsCapture { world.dispatcher.capture.limit = 0 }
@@ -43,6 +44,7 @@ final class ForwardWideRun {
             (server.limit, server.mayRepeat) = (3, true)
             if random.chance(0.3) { server.keepAlive = .milliseconds(Int64(random.within(2_000...9_000))) }
         }
+        planReloads(seed: seed)
         for index in 0..<10 {
             visitors.append(ForwardVisitor(world, random.fork("visitor \(index)")))
             visitors[index].begin(after: .milliseconds(Int64(random.below(500))))
@@ -59,7 +61,52 @@ final class ForwardWideRun {
             world.dispatcher.checker.raisedLimit = 4
             for server in world.servers { server.limit = 4 }
             world.simulation.after(.milliseconds(Int64(random.below(20_000)))) { [weak self] in
-                self?.world.dispatcher.apply(.setLimit(pool: 0, server: server, limit: limit))
+                guard let world = self?.world else { return }
+                world.dispatcher.apply(.setLimit(pool: 0, server: world.endpoint(server), limit: limit))
+            }
+        }
+    }
+
+    /// How servers are chosen and checked; all of it has its own random numbers, so that it changes nothing else of a run.
+    private static func configureChoosing(_ pool: inout PoolConfiguration, seed: UInt64) {
+        var random = SimulationRandom(seed: seed).fork("choosing")
+        pool.balance = [.roundRobin, .roundRobin, .leastConnections, .hashOfSource][random.below(4)]
+        for index in pool.servers.indices where random.chance(0.5) { pool.servers[index].weight = random.within(1...4) }
+        if random.chance(0.3) { pool.slowStart = .milliseconds(Int64(random.within(100...5_000))) }
+        if random.chance(0.4) {
+            (pool.ejection.failures, pool.ejection.time) = (random.within(1...4), .milliseconds(Int64(random.within(50...5_000))))
+        }
+        if random.chance(0.5) { pool.health = health(&random) }
+    }
+
+    /// Checks that never take a server out: the network may lose what it likes.
+    private static func health(_ random: inout SimulationRandom) -> HealthConfiguration {
+        var health = HealthConfiguration()
+        if random.chance(0.6) { health.path = [UInt8](text: "/health") }
+        (health.every, health.timeout) = (
+            .milliseconds(Int64(random.within(500...10_000))), .milliseconds(Int64(random.within(20...2_000)))
+        )
+        health.fall = 1_000_000
+        return health
+    }
+
+    /// Other configurations that come in the middle; one server stays in all of them.
+    private func planReloads(seed: UInt64) {
+        var random = SimulationRandom(seed: seed).fork("reloads")
+        guard random.chance(0.5) else { return }
+        let both = world.dispatcher.configuration.pools[0].servers
+        for _ in 0..<random.within(1...6) {
+            var own = random.fork("one")
+            world.simulation.after(.milliseconds(Int64(random.below(20_000)))) { [weak self] in
+                self?.world.dispatcher.reconfigure { configuration in
+                    switch own.below(5) {
+                    case 0: configuration.pools[0].servers = [both[0]]
+                    case 1: configuration.pools[0].servers = both.reversed()
+                    case 2: configuration.pools[0].servers = both
+                    case 3: configuration.pools[0].balance = [.roundRobin, .leastConnections, .hashOfSource][own.below(3)]
+                    default: configuration.pools[0].health = own.chance(0.5) ? nil : Self.health(&own)
+                    }
+                }
             }
         }
     }

@@ -107,6 +107,37 @@ struct LoadingScenarios {
         world.finish()
     }
 
+    @Test("two unlike servers: each has its own limit, by its own performance")
+    func unlike() {
+        let world = World(servers: 2) { configuration in
+            configuration.pools[0].control = .hold(.averageResponseTime, low: 0.06, high: 0.1)
+            configuration.pools[0].queue.wait = .seconds(60)
+            for place in 0..<2 {
+                (configuration.pools[0].servers[place].initialLimit, configuration.pools[0].servers[place].maximumLimit) = (8, Self.most)
+            }
+        }
+        world.runLong()
+        // Between 0.06 and 0.1 s lie 5 to 11 requests at a time of the one, 14 to 22 of the other, which is twice as fast.
+        for (server, rate) in zip(world.servers, [20.0, 40]) {
+            server.processor = SharedProcessor(world.simulation, name: "\(rate)", rate: rate, contention: 0.05, coherency: 0.004)
+        }
+        let crowd = Crowd(world)
+        crowd.ask(120)
+        let watches = (0..<2).map { WindowWatch(world, server: $0) }
+        watches[0].run(20)
+        let settled = watches.map(\.windows.count)
+        watches[0].run(20)
+        for (server, limits) in [4...13, 12...26].enumerated() {
+            let windows = watches[server].windows[settled[server]...]
+            let times = windows.compactMap { $0[.averageResponseTime] }
+            let mean = times.reduce(0, +) / Double(times.count)
+            #expect(mean >= 0.055 && mean <= 0.11, "\(mean) of server \(server)")
+            #expect(windows.allSatisfy { limits.contains($0.limit) }, "\(windows.map(\.limit)) of server \(server)")
+        }
+        crowd.end()
+        world.finish()
+    }
+
     @Test(
         "the limit goes down while all is busy: nothing is cut off, the excess runs out, idle connections beyond it are closed after a second"
     )
@@ -118,7 +149,7 @@ struct LoadingScenarios {
         world.simulation.run(for: .seconds(1))
         let server = world.servers[0]
         #expect(server.active == 8 && server.openConnections.count == 8)
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 2))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 2))
         world.simulation.run(for: .milliseconds(5))
         #expect(server.active == 8, "what is under way goes on")
         world.simulation.run(for: .milliseconds(245))
@@ -131,7 +162,7 @@ struct LoadingScenarios {
         #expect(world.limitChanges.map { [$0.from, $0.to] } == [[8, 2]])
 
         server.limit = 12
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 12))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 12))
         world.simulation.run(for: .milliseconds(5))
         #expect(server.active == 12, "the queue is served at once")
         crowd.end()
@@ -149,13 +180,13 @@ struct LoadingScenarios {
         crowd.response = .length(100).after(.milliseconds(50))
         crowd.ask(10)
         world.simulation.run(for: .milliseconds(500))
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 0))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 0))
         world.simulation.run(for: .milliseconds(100))
         let served = world.servers[0].requestsServed
         world.simulation.run(for: .seconds(3))
         #expect(world.servers[0].active == 0 && world.servers[0].requestsServed == served)
         #expect(world.dispatcher.snapshot.pools[0].queueLength > 0 && world.shown(0).idle == 0)
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 4))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 4))
         world.simulation.run(for: .milliseconds(5))
         #expect(world.servers[0].active == 4)
         crowd.end()
@@ -172,7 +203,7 @@ struct LoadingScenarios {
         }
         #expect(world.shown(0).limit == 5)
         world.servers[0].limit = 5
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 100))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 100))
         let crowd = Crowd(world)
         crowd.response = .length(100).after(.milliseconds(20))
         crowd.ask(30)

@@ -25,7 +25,7 @@ extension World {
         dispatcher.drainRecords()
         return dispatcher.events.compactMap { event in
             guard case .limit(let from, let to, let reason) = event.what else { return nil }
-            return LimitChange(at: event.at, server: event.server, from: from, to: to, reason: reason)
+            return LimitChange(at: event.at, server: event.server.serverIndex, from: from, to: to, reason: reason)
         }
     }
 
@@ -33,7 +33,7 @@ extension World {
         dispatcher.drainRecords()
         return dispatcher.events.compactMap { event in
             guard case .tunnelLimit(let from, let to, let reason) = event.what else { return nil }
-            return LimitChange(at: event.at, server: event.server, from: from, to: to, reason: reason)
+            return LimitChange(at: event.at, server: event.server.serverIndex, from: from, to: to, reason: reason)
         }
     }
 
@@ -41,7 +41,7 @@ extension World {
         dispatcher.drainRecords()
         return dispatcher.events.compactMap { event in
             guard case .state(let from, let to, let cause) = event.what else { return nil }
-            return StateChange(at: event.at, server: event.server, from: from, to: to, cause: cause)
+            return StateChange(at: event.at, server: event.server.serverIndex, from: from, to: to, cause: cause)
         }
     }
 
@@ -58,7 +58,7 @@ extension World {
     /// The servers of the finished requests, in the order of their ends.
     var answering: [Int] {
         dispatcher.drainRecords()
-        return dispatcher.records.compactMap(\.server)
+        return dispatcher.records.compactMap { $0.server?.serverIndex }
     }
 
     /// Clients with one request each, so long apart.

@@ -96,10 +96,10 @@ struct QueueScenarios {
         for _ in 0..<40 { world.client([world.exchange(.get(), ResponsePlan.length(600).after(.milliseconds(50)))]) }
         world.simulation.run(for: .milliseconds(20))
         #expect(world.servers[0].active == 8)
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 2))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 2))
         world.simulation.run(for: .milliseconds(70))
         #expect(world.servers[0].active <= 2)
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 12))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 12))
         world.simulation.run(for: .milliseconds(100))
         #expect(world.servers[0].active == 12)
         world.finish()
@@ -145,7 +145,9 @@ struct QueueScenarios {
         world.finish()
         let records = world.dispatcher.records
         #expect(records.count == 2)
-        #expect(records.allSatisfy { $0.status == 200 && $0.cause == .normal && $0.phase == .normal && $0.server == 0 && $0.pool == 0 })
+        #expect(
+            records.allSatisfy { $0.status == 200 && $0.cause == .normal && $0.phase == .normal && $0.server == .server(0) && $0.pool == 0 }
+        )
         #expect(records.first.map { $0.total >= .milliseconds(30) && $0.bytesToClient > 5_000 } == true)
         #expect(records.first?.response.map { $0 >= .milliseconds(30) } == true)
         let line = records.first.map { record in (0..<record.lineLength).map { record.line[$0] } } ?? []

@@ -42,7 +42,7 @@ struct WaitingScenarios {
         #expect(snapshot.pools[0].queueLength == 4_096)
         let taken = snapshot.bufferBytes + 4_096 * MemoryLayout<RequestQueue.Entry>.stride
         #expect(taken < 4 << 20, "\(taken)")
-        world.dispatcher.apply(.setLimit(pool: 0, server: 0, limit: 200))
+        world.dispatcher.apply(.setLimit(pool: 0, server: .server(0), limit: 200))
         world.finish()
         #expect(world.servers[0].requestsServed == 4_096)
     }

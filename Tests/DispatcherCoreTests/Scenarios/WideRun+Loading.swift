@@ -81,20 +81,67 @@ extension WideRun {
             // Where ends are calm one server stays: the other ones' orders are of no consequence to clients.
             let server = isHarsh ? random.below(2) : 1
             switch random.below(6) {
-            case 0, 1: command = .setLimit(pool: 0, server: random.below(2), limit: random.within(0...9))
-            case 2: command = .setWeight(pool: 0, server: random.below(2), weight: random.within(0...5))
+            case 0, 1: command = .setLimit(pool: 0, server: world.endpoint(random.below(2)), limit: random.within(0...9))
+            case 2: command = .setWeight(pool: 0, server: world.endpoint(random.below(2)), weight: random.within(0...5))
             case 3:
-                command = .setBand(pool: 0, server: random.below(2), low: random.chance(0.5) ? 0.01 : nil, high: Double(random.below(3)))
-            default: command = .order(pool: 0, server: server, ServerOrder.allCases[random.below(3)])
+                command = .setBand(
+                    pool: 0, server: world.endpoint(random.below(2)), low: random.chance(0.5) ? 0.01 : nil, high: Double(random.below(3)))
+            default: command = .order(pool: 0, server: world.endpoint(server), ServerOrder.allCases[random.below(3)])
             }
             let time = Interval.milliseconds(Int64(random.below(20_000)))
             backAt = max(backAt, time)
             world.simulation.after(time) { [unowned self] in world.dispatcher.apply(command) }
         }
+        planReloads(&backAt, seed: seed)
         for server in 0..<2 {
             world.simulation.after(backAt + .seconds(5)) { [unowned self] in
-                world.dispatcher.apply(.order(pool: 0, server: server, .ready))
+                world.dispatcher.apply(.order(pool: 0, server: world.endpoint(server), .ready))
             }
+        }
+    }
+
+    /// Other configurations that come in the middle. Where ends are calm one server stays in all of them.
+    private func planReloads(_ backAt: inout Interval, seed: UInt64) {
+        var random = SimulationRandom(seed: seed).fork("reloads")
+        guard random.chance(0.5) else { return }
+        let both = world.dispatcher.configuration.pools[0].servers
+        for _ in 0..<random.within(1...8) {
+            let time = Interval.milliseconds(Int64(random.below(20_000)))
+            backAt = max(backAt, time)
+            var own = random.fork("one")
+            let isHarsh = isHarsh
+            world.simulation.after(time) { [unowned self] in
+                world.dispatcher.reconfigure { configuration in
+                    var pool = configuration.pools[0]
+                    for _ in 0..<own.within(1...3) { Self.change(&pool, both, isHarsh: isHarsh, &own) }
+                    configuration.pools[0] = pool
+                }
+            }
+        }
+        world.simulation.after(backAt + .seconds(4)) { [unowned self] in
+            world.dispatcher.reconfigure { $0.pools[0].servers = both }
+        }
+    }
+
+    private static func change(
+        _ pool: inout PoolConfiguration, _ both: [ServerConfiguration], isHarsh: Bool, _ random: inout SimulationRandom
+    ) {
+        switch random.below(9) {
+        case 0: pool.servers = [both[isHarsh ? random.below(2) : 0]]
+        case 1: pool.servers = both
+        case 2: pool.servers = both.reversed()
+        case 3: pool.balance = [.roundRobin, .leastConnections, .hashOfSource, .hashOfPath][random.below(4)]
+        case 4:
+            pool.control =
+                [.fixed, .optimiseThroughput, .hold(.averageResponseTime, low: 0.02, high: Double(random.within(1...9)))][random.below(3)]
+        case 5:
+            for place in pool.servers.indices { pool.servers[place].initialLimit = random.within(1...8) }
+        case 6: if isHarsh { pool.queue.capacity = random.within(4...4_096) }
+        case 7: pool.slowStart = random.chance(0.5) ? .zero : .milliseconds(Int64(random.within(100...5_000)))
+        default:
+            guard var health = pool.health else { return }
+            health.every = .milliseconds(Int64(random.within(500...20_000)))
+            pool.health = random.chance(0.3) ? nil : health
         }
     }
 }

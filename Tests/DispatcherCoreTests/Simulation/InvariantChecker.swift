@@ -3,13 +3,13 @@ import DispatcherCore
 /// What must hold in every run (I5, I7, I8; I1-I4 are checked by the endpoints that see both streams).
 final class InvariantChecker {
     private let simulation: Simulation
-    private let configuration: EngineConfiguration
+    private var configuration: EngineConfiguration
     private(set) var framesIn = [UInt64](repeating: 0, count: 2)
     private(set) var packetsOut = [UInt64](repeating: 0, count: 2)
     private let services: Set<Endpoint>
-    private let servers: Set<Endpoint>
+    private var servers: Set<Endpoint>
     /// Servers to which connections are forwarded: under whose limits, and which of them show the client's address.
-    private let forwarded: [Endpoint: Int]
+    private var forwarded: [Endpoint: Int]
     private let kept: Set<Endpoint>
     /// Forwarded connections by the client's end as the server sees it, as far as anybody outside can tell that they go on.
     private var census: [Endpoint: [Endpoint: (finOut: Bool, finIn: Bool)]] = [:]
@@ -37,6 +37,14 @@ final class InvariantChecker {
             }
         }
         (self.forwarded, self.kept) = (forwarded, kept)
+    }
+
+    /// Another configuration: servers that are there no longer may still have something.
+    func take(_ other: EngineConfiguration) {
+        let fresh = InvariantChecker(simulation, configuration: other)
+        configuration = other
+        servers.formUnion(fresh.servers)
+        forwarded.merge(fresh.forwarded) { max($0, $1) }
     }
 
     func arrived(_ frame: SimulatedFrame, on side: Side) {

@@ -11,7 +11,7 @@ final class SimulatedDispatcher {
     }
 
     let simulation: Simulation
-    let configuration: EngineConfiguration
+    private(set) var configuration: EngineConfiguration
     private var engine: Dispatcher
     private var egress = Egress()
     private var ports: [IPAddress: Port] = [:]
@@ -93,6 +93,22 @@ final class SimulatedDispatcher {
         engine.apply(command, at: simulation.now, into: &egress)
         planFlush()
         rearm()
+    }
+
+    /// Another configuration.
+    /// - Returns: why it cannot be; then nothing has changed.
+    @discardableResult
+    func reconfigure(_ change: (inout EngineConfiguration) -> Void) -> String? {
+        var other = configuration
+        change(&other)
+        let fault = engine.reconfigure(other, at: simulation.now, into: &egress)
+        if fault == nil {
+            configuration = other
+            checker.take(other)
+        }
+        planFlush()
+        rearm()
+        return fault
     }
 
     // MARK: Time

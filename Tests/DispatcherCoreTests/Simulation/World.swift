@@ -66,6 +66,9 @@ final class World {
             address: mix.isIPv4(index) ? four : IPAddress(high: 0xFD77_0002_0000_0000, low: 0x11 + UInt64(index)), port: 8_080)
     }
 
+    /// Of a server of this network, in its family.
+    func endpoint(_ index: Int) -> Endpoint { Self.serverEndpoint(index, families.servers) }
+
     /// - Parameters:
     ///   - servers: back-end servers, each simulated; 0 = the test adds raw ones.
     ///   - families: the IP versions of clients and servers.
@@ -204,7 +207,7 @@ final class World {
     /// Health checks never rest, but those of servers that are down.
     private func endChecks() {
         for (index, pool) in dispatcher.configuration.pools.enumerated() where pool.health != nil {
-            for server in pool.servers.indices { dispatcher.apply(.order(pool: index, server: server, .down)) }
+            for server in pool.servers { dispatcher.apply(.order(pool: index, server: server.endpoint, .down)) }
         }
     }
 
@@ -221,4 +224,12 @@ enum Failure {
         if let capture, let path = CaptureFile.save(capture, seed: simulation.seed) { text += "\ncapture: \(path)" }
         Issue.record(Comment(rawValue: text), sourceLocation: sourceLocation)
     }
+}
+
+extension Endpoint {
+    /// The back-end server with a number, over IPv4.
+    static func server(_ index: Int) -> Endpoint { World.serverEndpoint(index) }
+
+    /// The number of a back-end server.
+    var serverIndex: Int { address.isIPv4 ? Int(address.v4) - 0x0A4D_020B : Int(address.low) - 0x11 }
 }
