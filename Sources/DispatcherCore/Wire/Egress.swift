@@ -100,9 +100,6 @@ public struct Egress: ~Copyable {
 
     /// Free bytes before each packet, for a virtio and an Ethernet header.
     public static let headroom = 32
-    /// Bytes that wait at most before a flush is wanted: what was copied in is then still in the processor's cache when the kernel copies it
-    /// on, and bulk leaves as it comes instead of in bursts.
-    static let mostWaiting = 128 << 10
     /// An arena with fewer bytes free counts as full: the largest packet, its headroom and its alignment.
     static let largest = 65_535 + headroom + 16
 
@@ -139,8 +136,8 @@ public struct Egress: ~Copyable {
         packets.deallocate()
     }
 
-    /// Whether it should be sent before more is asked of the engine: at half at the latest, so that one more frame always finds room.
-    public var wantsFlush: Bool { count >= packetCapacity / 2 || used >= min(Self.mostWaiting, capacity / 2) }
+    /// Whether it should be sent before more is asked of the engine: at half, so that one more frame always finds room.
+    public var wantsFlush: Bool { count >= packetCapacity / 2 || used >= capacity / 2 }
 
     /// Whether only the room of a few packets is left.
     var isNearlyFull: Bool { count >= packetCapacity - 8 || capacity - used < 2 * Self.largest }

@@ -208,23 +208,6 @@ struct EgressTests {
         #expect(!tooLarge && largest)
     }
 
-    @Test("bulk asks to be flushed while it is in the processor's cache, long before the arena is half full; there is room for more")
-    func bulk() {
-        var egress = Egress()
-        let large = [UInt8](repeating: 1, count: 60_000)
-        var taken: [Bool] = []
-        var wants: [Bool] = []
-        for _ in 0..<4 {
-            taken.append(large.withUnsafeBytes { egress.append(outgoing(), payload: $0) })
-            wants.append(egress.wantsFlush)
-        }
-        #expect(taken == [true, true, true, true])
-        #expect(wants == [false, false, true, true])
-        egress.removeAll()
-        let stillWants = egress.wantsFlush
-        #expect(!stillWants)
-    }
-
     @Test("what the engine writes into a full egress is counted as lost, not as sent")
     func engine() {
         var configuration = EngineConfiguration()
