@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import shutil
@@ -144,17 +145,23 @@ def echo_server(lab: None) -> Iterator[None]:
     async def serve() -> None:
         stopped = asyncio.Event()
         addresses = [server_address(1), server_address_v6(1)]
-        async with websockets.serve(echo, addresses, 8001, max_size=None, compression=None):  # type: ignore[attr-defined]
-            loops.append((asyncio.get_running_loop(), stopped))
-            ready.set()
-            await stopped.wait()
+        server = await websockets.serve(  # type: ignore[attr-defined]
+            echo, addresses, 8001, max_size=None, compression=None, close_timeout=0.5
+        )
+        loops.append((asyncio.get_running_loop(), stopped))
+        ready.set()
+        await stopped.wait()
+        server.close()
+        # After a bad cable the last word may have been lost, and nobody is there to answer: what is left is cancelled with the loop.
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(server.wait_closed(), 5)
 
     thread = HostThread("server1", lambda: asyncio.run(serve()))
     assert ready.wait(5)
     yield
     loop, stopped = loops[0]
     loop.call_soon_threadsafe(stopped.set)
-    thread.result(10)
+    thread.result(20)
 
 
 @pytest.fixture(scope="module")

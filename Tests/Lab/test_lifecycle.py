@@ -113,13 +113,17 @@ def test_c08_the_first_answer_after_kill_9(lab: None, workspace: Path, backend: 
 
     first = Dispatcher(workspace / "killed", few)
     started.append(first)
-    old = [Conversation(FILES_ADDRESS, PORT) for _ in range(4)]
-    ask_four(old)
-    before = established()
-    assert len(before) == 4
-    first.signal(signal.SIGKILL)
-    first.wait(5)
-    started.remove(first)
+    try:
+        old = [Conversation(FILES_ADDRESS, PORT) for _ in range(4)]
+        ask_four(old)
+        before = established()
+        assert len(before) == 4
+        first.signal(signal.SIGKILL)
+        first.wait(5)
+    finally:
+        # One that is left would keep the address from every later one.
+        first.stop()
+        started.remove(first)
     begin = time.monotonic()
     second = Dispatcher(workspace / "killed", few)
     started.append(second)
@@ -146,8 +150,23 @@ def test_c08_the_first_answer_after_kill_9(lab: None, workspace: Path, backend: 
 
 
 def established() -> set[str]:
-    """The dispatcher's ports that a server has connections with."""
-    words = ["ip", "netns", "exec", "sluice-server1", "ss", "-Htn", "state", "established", "dst", SOURCE_ADDRESS]
+    """The dispatcher's ports that a server has connections with, on the port that these tests use."""
+    words = [
+        "ip",
+        "netns",
+        "exec",
+        "sluice-server1",
+        "ss",
+        "-Htn",
+        "state",
+        "established",
+        "dst",
+        SOURCE_ADDRESS,
+        "and",
+        "sport",
+        "=",
+        ":8000",
+    ]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return {line.split()[3] for line in done.stdout.splitlines()}
 
