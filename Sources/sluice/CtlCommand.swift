@@ -85,7 +85,7 @@ struct WeightCommand: AsyncParsableCommand {
 
 struct ReloadCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Load the configuration file again; no connection is lost. What is wrong with it changes nothing.")
+        commandName: "reload", abstract: "Load the configuration file again; no request is lost. What is wrong with it changes nothing.")
     @OptionGroup var admin: AdminOptions
     func run() async throws { Output.line(try await admin.client().reload()) }
 }

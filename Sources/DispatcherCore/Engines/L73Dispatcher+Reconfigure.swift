@@ -42,13 +42,19 @@ extension L73Dispatcher {
         takeClientLimits(before, at: now)
         growPools(to: other.pools.count)
         for server in plan.removed { remove(server, at: now, into: &egress) }
+        // All places first: what is done with one server may serve a queue, which looks at every server of its pool.
+        for pool in 0..<poolCount {
+            for (place, server) in plan.lists[pool].enumerated() where plan.added.contains(server) {
+                seat(server, place: place, pool: pool)
+            }
+        }
         for pool in 0..<poolCount {
             let list = plan.lists[pool]
             let old = before.pools.indices.contains(pool) ? before.pools[pool] : nil
             pools[pool].change(servers: ServerList(list), settings: other.pools[pool])
             for (place, server) in list.enumerated() where !other.pools[pool].isRetired {
                 if plan.added.contains(server) {
-                    add(server, place: place, pool: pool, isFirst: old == nil, at: now, into: &egress)
+                    add(server, isFirst: old == nil, at: now, into: &egress)
                 } else if let old, let was = old.servers.first(where: { $0.endpoint == servers[server].endpoint }) {
                     change(server, place: place, from: was, of: old, at: now, into: &egress)
                 }
@@ -145,49 +151,51 @@ extension L73Dispatcher {
 
     // MARK: Servers
 
-    /// A server that was not there, or that was removed and comes back before it was empty.
-    /// - Parameter isFirst: whether its pool is new as well: then it need not start slowly.
-    private mutating func add(
-        _ server: Int, place: Int, pool: Int, isFirst: Bool, at now: Instant, into egress: inout Egress
-    ) {
-        let settings = pools[pool].settings
+    /// Gives a place to a server that was not there, or that was removed and comes back before it was empty. It takes nothing yet.
+    private mutating func seat(_ server: Int, place: Int, pool: Int) {
+        let settings = configuration.pools[pool]
         let fresh = Self.load(of: place, pool: pool, configuration)
-        if server < serverCount, servers[server].condition.isRemoved, !isVacant(server) {
+        if server < serverCount, !isVacant(server) {
             // Its connections are there still: they are used on.
             servers[server].index = place
             (servers[server].minimum, servers[server].maximum) = (fresh.minimum, fresh.maximum)
             (servers[server].weight, servers[server].isBackup) = (fresh.weight, fresh.isBackup)
             (servers[server].toldMSS, servers[server].tunnelLimit) = (fresh.toldMSS, fresh.tunnelLimit)
-            servers[server].tunnelsEndAfter = .distantFuture
             controls[server].change(settings.control, minimum: fresh.minimum, maximum: fresh.maximum)
             controls[server].controller.setLimit(fresh.limit)
             tunnelControls[server] = Self.tunnelControl(settings)
-        } else {
-            var load = fresh
-            if server < serverCount {
-                load.notInUse = servers[server].notInUse
-                checkRequests[server]?.deallocate()
-                (controls + server).deinitialize(count: 1)
-                (tunnelControls + server).deinitialize(count: 1)
-            } else {
-                precondition(server == serverCount)
-                serverCount += 1
-                for connection in 0..<configuration.ports.connections {
-                    slotLinks.append(server * configuration.ports.connections + connection, to: &load.notInUse)
-                }
-                (checkRequests + server).initialize(to: nil)
-            }
-            (servers + server).initialize(to: load)
-            (controls + server).initialize(to: Self.control(of: load, settings))
-            (tunnelControls + server).initialize(to: Self.tunnelControl(settings))
-            checks[server] = HealthCheck()
-            nextTunnelPort[server] = configuration.ports.firstTunnelPort
-            checkRequests[server] = nil
+            return
         }
+        var load = fresh
+        load.condition.isRemoved = true
+        if server < serverCount {
+            load.notInUse = servers[server].notInUse
+            checkRequests[server]?.deallocate()
+            (controls + server).deinitialize(count: 1)
+            (tunnelControls + server).deinitialize(count: 1)
+        } else {
+            precondition(server == serverCount)
+            serverCount += 1
+            for connection in 0..<configuration.ports.connections {
+                slotLinks.append(server * configuration.ports.connections + connection, to: &load.notInUse)
+            }
+        }
+        (servers + server).initialize(to: load)
+        (controls + server).initialize(to: Self.control(of: load, settings))
+        (tunnelControls + server).initialize(to: Self.tunnelControl(settings))
+        (checkRequests + server).initialize(to: nil)
+        checks[server] = HealthCheck()
+        nextTunnelPort[server] = configuration.ports.firstTunnelPort
+    }
+
+    /// A server that has got its place takes part from now on.
+    /// - Parameter isFirst: whether its pool is new as well: then it need not start slowly.
+    private mutating func add(_ server: Int, isFirst: Bool, at now: Instant, into egress: inout Egress) {
+        servers[server].tunnelsEndAfter = .distantFuture
         servers[server].condition = ServerCondition()
         note(server, .state(from: .removed, to: .up, cause: .configuration), at: now)
         takeChecks(server, at: now, into: &egress)
-        if !isFirst, settings.slowStart > .zero { servers[server].slowSince = now }
+        if !isFirst, pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
         enforceLimit(server, at: now, into: &egress)
         openAtStart(server, at: now, into: &egress)
     }

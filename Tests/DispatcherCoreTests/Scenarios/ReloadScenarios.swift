@@ -284,6 +284,28 @@ struct ReloadScenarios {
         world.finish()
     }
 
+    @Test("a limit is raised and servers are added at once, while requests wait: nobody gets what is not there yet")
+    func raisedAndAdded() {
+        let world = world(4, used: 1) { $0.pools[0].servers[0].initialLimit = 1 }
+        let clients = (0..<30).map { _ in world.client([world.exchange(.get(), .length(100).after(.milliseconds(100)))]) }
+        world.simulation.run(for: .milliseconds(20))
+        #expect(world.queueLength == 29)
+        for server in world.servers { server.limit = 4 }
+        let fault = world.dispatcher.reconfigure { configuration in
+            configuration.pools[0].servers = (0..<4).map { index in
+                var server = ServerConfiguration(endpoint: .server(index))
+                (server.initialLimit, server.weight) = (4, index + 1)
+                return server
+            }
+        }
+        #expect(fault == nil)
+        world.simulation.run(for: .milliseconds(20))
+        #expect(world.servers.map(\.active) == [4, 4, 4, 4] && world.queueLength == 14)
+        world.simulation.run(for: .seconds(1))
+        #expect(clients.allSatisfy { $0.isFinished } && world.dispatcher.snapshot.counters.overLimit == 0)
+        world.finish()
+    }
+
     @Test("another band goes on from the limit that was found; another controller begins at it")
     func controllers() {
         let world = world(1, used: 1) { configuration in
