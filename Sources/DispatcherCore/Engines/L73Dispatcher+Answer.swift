@@ -73,7 +73,7 @@ extension L73Dispatcher {
     /// Adds bytes of ours to the stream to the client. They are left out, and counted, when there is no memory or no place for them.
     /// - Parameter room: bytes that they may take.
     mutating func appendOwn(_ front: FrontRef, room size: Int = OwnAnswer.capacity, _ write: (UnsafeMutableRawBufferPointer) -> Int) {
-        guard let offset = front.pointee.sender.beginOwn(),
+        guard let offset = beginOwn(front),
             growOwn(front, to: offset + size, keeping: offset)
         else {
             counters.answersOmitted &+= 1
@@ -86,7 +86,7 @@ extension L73Dispatcher {
     /// The same with bytes that are there already.
     /// - Returns: false when there is no memory or no place for them.
     mutating func appendOwn(_ front: FrontRef, _ bytes: UnsafeRawBufferPointer) -> Bool {
-        guard let offset = front.pointee.sender.beginOwn(), growOwn(front, to: offset + bytes.count, keeping: offset) else { return false }
+        guard let offset = beginOwn(front), growOwn(front, to: offset + bytes.count, keeping: offset) else { return false }
         if let base = bytes.baseAddress { (front.pointee.own.base! + offset).copyMemory(from: base, byteCount: bytes.count) }
         front.pointee.sender.appendOwn(bytes.count)
         return true

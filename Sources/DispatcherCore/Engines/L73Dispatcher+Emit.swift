@@ -1,21 +1,21 @@
 extension L73Dispatcher {
-    static var noPayload: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
-
     mutating func send(
-        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool = false, into egress: inout Egress
+        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool = false, stays: Bool = false,
+        into egress: inout Egress
     ) {
         if payload.count > Egress.alwaysFits, payload.count > segment.mostPayload {
-            return sendInPieces(segment, payload, kind, again: again, into: &egress)
+            return sendInPieces(segment, payload, kind, again: again, stays: stays, into: &egress)
         }
         // A full egress is a full link: the segment is lost, and whoever cares sends it again.
-        guard egress.append(segment, payload: payload) else { return counters.lostInEgress(segment.side) }
+        guard egress.append(segment, payload: payload, stays: stays) else { return counters.lostInEgress(segment.side) }
         if again { counters.retransmitted(kind, segment.side) } else { counters.emitted(kind, segment.side) }
     }
 
     /// More than one packet takes: what came in one of IPv4 is too long for one of IPv6 with as many options, and what waited beyond a gap
     /// for any. It is cut where whoever transmits would cut it.
     private mutating func sendInPieces(
-        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool, into egress: inout Egress
+        _ segment: OutgoingSegment, _ payload: UnsafeRawBufferPointer, _ kind: EmissionKind, again: Bool, stays: Bool,
+        into egress: inout Egress
     ) {
         let size = max(segment.segmentSize - segment.optionLength, 1)
         let whole = segment.mostPayload / size * size
@@ -26,7 +26,7 @@ extension L73Dispatcher {
             let end = min(start + most, payload.count)
             piece.sequence = segment.sequence + start
             piece.flags = end == payload.count ? segment.flags : segment.flags.subtracting([.psh, .fin])
-            send(piece, UnsafeRawBufferPointer(rebasing: payload[start..<end]), kind, again: again, into: &egress)
+            send(piece, UnsafeRawBufferPointer(rebasing: payload[start..<end]), kind, again: again, stays: stays, into: &egress)
         }
     }
 
@@ -67,10 +67,11 @@ extension L73Dispatcher {
     }
 
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
+    /// - Parameter stays: whether the payload lies in a buffer that was lent to the egress.
     mutating func sendToClient(
-        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload,
+        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .none,
         payloadSum: UInt16? = nil,
-        kind: EmissionKind, again: Bool = false, into egress: inout Egress
+        kind: EmissionKind, again: Bool = false, stays: Bool = false, into egress: inout Egress
     ) {
         let acknowledgement = clientAcknowledgement(front)
         var segment = OutgoingSegment(
@@ -85,7 +86,7 @@ extension L73Dispatcher {
         front.pointee.told = acknowledgement.number
         front.pointee.acknowledgeBy = .distantFuture
         front.pointee.unacknowledgedSegments = 0
-        send(segment, payload, kind, again: again, into: &egress)
+        send(segment, payload, kind, again: again, stays: stays, into: &egress)
     }
 
     mutating func acknowledge(_ front: FrontRef, kind: EmissionKind = .acknowledgement, into egress: inout Egress) {
@@ -102,9 +103,14 @@ extension L73Dispatcher {
         if piece.length > 0, piece.sequence + piece.length == front.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
         let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
-        let payload = piece.length > 0 ? front.pointee.own.bytes(piece.offset, count: piece.length) : Self.noPayload
+        var payload = UnsafeRawBufferPointer.none
+        if piece.length > 0 {
+            buffers.lend(&front.pointee.own, to: egress)
+            payload = front.pointee.own.bytes(piece.offset, count: piece.length)
+        }
         sendToClient(
-            front, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, into: &egress)
+            front, sequence: piece.sequence, flags: flags, payload: payload, kind: kind, again: piece.isRetransmission, stays: true,
+            into: &egress)
     }
 
     // MARK: Toward servers
@@ -167,7 +173,7 @@ extension L73Dispatcher {
     /// A segment to a server; it carries our acknowledgement.
     /// - Parameter sack: the client's blocks, in the server's numbers.
     mutating func sendToServer(
-        _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = noPayload, kind: EmissionKind,
+        _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .none, kind: EmissionKind,
         again: Bool = false, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
     ) {
         let (number, room) = serverAcknowledgement(back)
@@ -237,7 +243,7 @@ extension L73Dispatcher {
         var flags: TCPFlags = .ack
         if piece.length > 0, piece.sequence + piece.length == back.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
-        var payload = Self.noPayload
+        var payload = UnsafeRawBufferPointer.none
         if piece.length > 0 {
             if back.pointee.use == .check, let request = checkRequests[Int(back.pointee.server)] {
                 payload = UnsafeRawBufferPointer(rebasing: request[piece.offset..<piece.offset + piece.length])
@@ -263,7 +269,7 @@ extension L73Dispatcher {
             sequence: hasAcknowledgement ? segment.acknowledgement : SequenceNumber(0), acknowledgement: segment.end,
             flags: hasAcknowledgement ? .rst : [.rst, .ack], window: 0, segmentSize: 536)
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, Self.noPayload, .reset, into: &egress)
+        send(answer, .none, .reset, into: &egress)
     }
 
     mutating func resetClient(_ front: FrontRef, into egress: inout Egress) {

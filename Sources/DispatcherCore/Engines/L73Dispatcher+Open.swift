@@ -52,7 +52,7 @@ extension L73Dispatcher {
             side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
             acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: listeners[Int(record.listener)].segmentSize)
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, Self.noPayload, .acknowledgement, into: &egress)
+        send(answer, .none, .acknowledgement, into: &egress)
         return .dropped(.timeWait)
     }
 
@@ -73,7 +73,7 @@ extension L73Dispatcher {
             answer.sackPermitted = segment.options.sackPermitted
         }
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, Self.noPayload, .handshake, into: &egress)
+        send(answer, .none, .handshake, into: &egress)
         return .consumed
     }
 

@@ -10,6 +10,7 @@ extension L73Dispatcher {
     /// The same with what `Frame.parse` made of it.
     @inline(__always)
     mutating func receive(_ parsed: Frame, _ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
+        buffers.settle(egress)
         start(at: now, into: &egress)
         let side = configuration.sidesShareInterface ? self.side(of: parsed) ?? side : side
         counters.frameIn(side)

@@ -19,7 +19,7 @@ extension L73Dispatcher {
         _ head: ResponseHead, _ whole: UnsafeRawBufferPointer, rest: UnsafeRawBufferPointer, part: Int, _ back: BackRef, _ place: Int,
         _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) -> Bool {
-        guard let length = stagedLength(head), let offset = front.pointee.sender.beginOwn() else { return false }
+        guard let length = stagedLength(head), let offset = beginOwn(front) else { return false }
         guard reserveOwn(front, size: offset + whole.count + length, keeping: offset), appendOwn(front, whole) else {
             counters.delivered(.withoutMemory)
             return false
@@ -73,6 +73,15 @@ extension L73Dispatcher {
     }
 
     // MARK: Staging memory
+
+    /// Where own bytes may be added, as `Sender.beginOwn` has it. While packets that have not left point into the buffer, nothing in it is
+    /// written over: they keep it, and there is another one. The rest of a staged response goes behind what it has: that room is its own.
+    mutating func beginOwn(_ front: FrontRef) -> Int? {
+        guard buffers.isLent(front.pointee.own) else { return front.pointee.sender.beginOwn() }
+        let offset = front.pointee.sender.beginOwn(behind: isStaging(front))
+        if offset == 0 { giveOwn(front) }
+        return offset
+    }
 
     /// Makes room in the buffer of own bytes and counts it as staging memory.
     private mutating func reserveOwn(_ front: FrontRef, size: Int, keeping: Int) -> Bool {

@@ -15,6 +15,7 @@ extension L73Dispatcher {
 
     /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
     public mutating func advance(to now: Instant, into egress: inout Egress) {
+        buffers.settle(egress)
         start(at: now, into: &egress)
         payAcknowledgements(at: now, into: &egress)
         while !egress.wantsFlush, let id = timers.next(at: now) {

@@ -3,7 +3,19 @@ import Glibc
 /// Memory for bytes of requests and answers. A plain value: whoever holds it gives it back to the pool that it came from.
 struct Buffer {
     fileprivate(set) var base: UnsafeMutableRawPointer?
-    fileprivate(set) var capacity = 0
+    private var size: UInt32 = 0
+    /// Of the egress that packets point into it from; 0 = of none ever.
+    fileprivate var lent: UInt32 = 0
+
+    fileprivate(set) var capacity: Int {
+        get { Int(size) }
+        set { size = UInt32(newValue) }
+    }
+
+    fileprivate init(base: UnsafeMutableRawPointer? = nil, capacity: Int = 0) {
+        self.base = base
+        self.capacity = capacity
+    }
 
     static var none: Buffer { Buffer() }
 
@@ -18,12 +30,18 @@ struct Buffer {
 }
 
 /// Buffers by powers of two from 512 bytes, which most requests fit in while they wait, to 256 KiB, kept for reuse, bounded in all.
+///
+/// A packet in an egress may point into a buffer. When that is given back before the packet has left, it rests: nobody gets it, and not
+/// a byte of it changes, until the egress was emptied.
 struct BufferPool: ~Copyable {
     private static let smallest = 9
     private static let largest = 18
 
     private var free = InlineArray<10, UnsafeMutableRawPointer?>(repeating: nil)
     private let limit: Int
+    /// Of the egress that is filled now, as far as it is known.
+    private var generation: UInt32 = 0
+    private var resting: [Buffer] = []
     /// Bytes handed out.
     private(set) var inUse = 0
 
@@ -41,6 +59,7 @@ struct BufferPool: ~Copyable {
                 Glibc.free(buffer)
             }
         }
+        for buffer in resting { Glibc.free(buffer.base) }
     }
 
     /// Frees a buffer whose pool goes away with it.
@@ -74,12 +93,40 @@ struct BufferPool: ~Copyable {
 
     /// Gives it back; `buffer` is none afterwards.
     mutating func give(_ buffer: inout Buffer) {
+        guard !buffer.isNone else { return }
+        inUse -= buffer.capacity
+        if isLent(buffer) { resting.append(buffer) } else { keep(buffer) }
+        buffer = .none
+    }
+
+    private mutating func keep(_ buffer: Buffer) {
         guard let base = buffer.base, let shift = Self.sizeClass(buffer.capacity) else { return }
         let index = shift - Self.smallest
         base.storeBytes(of: free[index], as: UnsafeMutableRawPointer?.self)
         free[index] = base
-        inUse -= buffer.capacity
-        buffer = .none
+    }
+
+    // MARK: Buffers that packets point into
+
+    /// A packet of this egress points into the buffer from now on.
+    mutating func lend(_ buffer: inout Buffer, to egress: borrowing Egress) {
+        settle(egress)
+        buffer.lent = generation
+    }
+
+    /// Whether a packet that has not left may point into the buffer.
+    func isLent(_ buffer: Buffer) -> Bool { buffer.lent == generation && generation > 0 }
+
+    /// What rested is free again once the egress was emptied. To be called before each frame.
+    @inline(__always) mutating func settle(_ egress: borrowing Egress) {
+        guard egress.generation != generation else { return }
+        generation = egress.generation
+        if !resting.isEmpty { releaseResting() }
+    }
+
+    private mutating func releaseResting() {
+        for buffer in resting { keep(buffer) }
+        resting.removeAll(keepingCapacity: true)
     }
 
     /// Makes room for `size` bytes, keeping the first `keeping`.

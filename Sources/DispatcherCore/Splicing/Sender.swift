@@ -148,8 +148,10 @@ struct Sender {
     // MARK: Own bytes
 
     /// Where own bytes may be added: they must follow the stream's end.
+    /// - Parameter behind: whether they go behind those that are acknowledged, where they follow them: the buffer does not begin anew.
     /// - Returns: the offset in the buffer; nil when earlier own bytes, not acknowledged yet, are apart from it.
-    mutating func beginOwn() -> Int? {
+    mutating func beginOwn(behind: Bool = false) -> Int? {
+        if base != end, behind, streamEnd == end { return end.distance(from: base) }
         if base != end, unacknowledged.isBefore(end) { return streamEnd == end ? end.distance(from: base) : nil }
         base = streamEnd
         end = base

@@ -10,6 +10,11 @@ extension RawSpan {
     }
 }
 
+extension UnsafeRawBufferPointer {
+    /// No bytes.
+    public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+}
+
 extension UnsafeMutableRawPointer {
     @inlinable func store(_ value: UInt8, at offset: Int) { storeBytes(of: value, toByteOffset: offset, as: UInt8.self) }
     @inlinable func store(_ value: UInt16, at offset: Int) { storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self) }

@@ -81,21 +81,27 @@ public struct OutgoingSegment: Sendable {
 
 /// The packets that an engine wants sent: IP packets in one arena, with room for a link header before each.
 ///
-/// The owner hands it in, sends what is in it after each batch and empties it. An engine copies each payload once, into here.
+/// The owner hands it in, sends what is in it after each batch and empties it. An engine copies each payload once, into here, or, where
+/// the payload lies in memory of its own that stays as it is until then, not at all.
 public struct Egress: ~Copyable {
     /// One IP packet.
-    public struct Packet: Sendable {
+    public struct Packet {
         public var side: Side
         public var nextHop: NextHop
         public var destination: IPAddress
-        /// Where the IP header begins in the arena, and the packet's bytes.
+        /// Where the IP header begins in the arena, and how many of the packet's bytes lie there: all, or its headers only.
         public var offset: Int
         public var length: Int
+        /// The payload, where it lies elsewhere. Valid until `removeAll`, as the bytes in the arena are.
+        public var payload = UnsafeRawBufferPointer.none
         /// TCP payload bytes a segment on the wire may have; when the packet has more, `SegmentSplitter` (or the device) cuts it.
         /// 0 = not a TCP segment.
         public var segmentSize: Int
         /// Whether the TCP checksum field holds only the pseudo-header's sum, for whoever cuts or sends to finish.
         public var isChecksumPartial = false
+
+        /// Bytes of the whole packet.
+        public var wholeLength: Int { length + payload.count }
     }
 
     /// Free bytes before each packet, for a virtio and an Ethernet header.
@@ -107,13 +113,18 @@ public struct Egress: ~Copyable {
     static let mostPayload = 65_535 - 40
     /// TCP payload that fits every packet, whatever its family and options.
     static let alwaysFits = 65_535 - 40 - 60
+    /// Payload that is left where it lies has at least as many bytes: fewer are copied sooner than they are gathered.
+    static let leastGathered = 2_048
 
     private let arena: UnsafeMutableRawPointer
     private let capacity: Int
     private let packets: UnsafeMutablePointer<Packet>
     private let packetCapacity: Int
     let leavesChecksums: Bool
+    let gathers: Bool
     private var used = 0
+    /// Counts how often it was emptied.
+    private(set) var generation: UInt32 = 1
     /// How many packets wait to be sent.
     public private(set) var count = 0
 
@@ -122,9 +133,11 @@ public struct Egress: ~Copyable {
     ///   - bytes: how many bytes, headers and headroom included.
     ///   - leavesChecksums: whether whoever sends finishes TCP checksums. One that a verified checksum gives is complete all the same,
     ///     so that no device puts a right one on a payload that was damaged on its way through.
-    public init(packets packetCapacity: Int = 2_048, bytes: Int = 4 << 20, leavesChecksums: Bool = false) {
+    ///   - gathers: whether whoever sends takes a payload from where it lies.
+    public init(packets packetCapacity: Int = 2_048, bytes: Int = 4 << 20, leavesChecksums: Bool = false, gathers: Bool = false) {
         precondition(packetCapacity > 0 && bytes >= 2 * Self.largest)
         self.leavesChecksums = leavesChecksums
+        self.gathers = gathers
         self.packetCapacity = packetCapacity
         capacity = bytes
         arena = .allocate(byteCount: bytes, alignment: 64)
@@ -147,14 +160,18 @@ public struct Egress: ~Copyable {
         return packets[index]
     }
 
-    /// The bytes of a packet, from its IP header on. Valid until `removeAll`.
+    /// The bytes of a packet that lie in the arena, from its IP header on. Valid until `removeAll`.
     public func bytes(of packet: Packet) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(start: arena + packet.offset, count: packet.length)
     }
 
+    /// A copy of a packet, from its IP header to its last byte.
+    public func whole(_ packet: Packet) -> [UInt8] { Array(bytes(of: packet)) + Array(packet.payload) }
+
     public mutating func removeAll() {
         count = 0
         used = 0
+        generation &+= 1
     }
 
     /// Room for a packet of `length` bytes; nil when full.
@@ -174,16 +191,19 @@ public struct Egress: ~Copyable {
     mutating func leaveLastChecksum() { packets[count - 1].isChecksumPartial = true }
 
     /// Writes a TCP segment.
+    /// - Parameter stays: whether the payload stays where it is, unchanged, until `removeAll`.
     /// - Returns: false when there is no room: the segment is lost, as on a full link.
-    mutating func append(_ segment: OutgoingSegment, payload: UnsafeRawBufferPointer) -> Bool {
+    mutating func append(_ segment: OutgoingSegment, payload: UnsafeRawBufferPointer, stays: Bool = false) -> Bool {
         let optionLength = segment.optionLength
         let tcpHeader = 20 + optionLength
         let ipHeader = IPHeader.length(for: segment.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = segment.segmentSize - optionLength
-        guard
+        let isGathered = stays && gathers && payload.count >= Self.leastGathered
+        guard length <= 65_535,
             let packet = reserve(
-                length, side: segment.side, nextHop: segment.nextHop, destination: segment.destination.address,
+                isGathered ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
+                destination: segment.destination.address,
                 segmentSize: segmentSize)
         else { return false }
         IPHeader.write(
@@ -197,7 +217,11 @@ public struct Egress: ~Copyable {
         tcp.store(segment.window, at: 14)
         tcp.store(UInt32(0), at: 16)
         if optionLength > 0 { segment.writeOptions(at: tcp + 20) }
-        if let bytes = payload.baseAddress { (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count) }
+        if isGathered {
+            packets[count - 1].payload = payload
+        } else if let bytes = payload.baseAddress {
+            (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count)
+        }
 
         var sum = Checksum()
         sum.addPseudoHeader(

@@ -2,6 +2,7 @@
 /// retransmission is cut again the same way (tcp.md, "Options"). PSH and FIN stay on the last piece only.
 public struct SegmentSplitter {
     private let packet: UnsafeRawBufferPointer
+    private let payload: UnsafeRawBufferPointer
     private let isIPv4: Bool
     private let ipHeader: Int
     private let headers: Int
@@ -11,8 +12,12 @@ public struct SegmentSplitter {
 
     /// - Parameters:
     ///   - packet: an IPv4 or IPv6 packet with a TCP segment that an `Egress` wrote.
+    ///   - payload: its payload, where that lies elsewhere.
     ///   - segmentSize: payload bytes of a piece.
-    public init(packet: UnsafeRawBufferPointer, segmentSize: Int) {
+    public init(
+        packet: UnsafeRawBufferPointer, payload apart: UnsafeRawBufferPointer = .none,
+        segmentSize: Int
+    ) {
         precondition(packet.count >= 40 && segmentSize > 0)
         self.packet = packet
         isIPv4 = packet[0] >> 4 == 4
@@ -21,18 +26,20 @@ public struct SegmentSplitter {
         headers = ipHeader + Int(packet[ipHeader + 12] >> 4) * 4
         precondition(headers <= packet.count && headers <= Self.largestHeader)
         self.segmentSize = segmentSize
-        count = max(1, (packet.count - headers + segmentSize - 1) / segmentSize)
+        payload = apart.isEmpty ? UnsafeRawBufferPointer(rebasing: packet[headers...]) : apart
+        count = max(1, (payload.count + segmentSize - 1) / segmentSize)
     }
 
     /// Bytes that `writeHeader` may need.
     public static let largestHeader = 120
 
     /// Writes the headers of a piece, its checksums complete.
-    /// - Returns: the bytes of the headers, and the payload within the packet that follows them on the wire.
-    public func writeHeader(of index: Int, into header: UnsafeMutableRawPointer) -> (length: Int, payload: Range<Int>) {
+    /// - Returns: the bytes of the headers, and the part of the payload that follows them on the wire, where it lies.
+    public func writeHeader(of index: Int, into header: UnsafeMutableRawPointer) -> (length: Int, payload: UnsafeRawBufferPointer) {
         precondition(index >= 0 && index < count)
-        let start = headers + index * segmentSize
-        let end = min(start + segmentSize, packet.count)
+        let start = index * segmentSize
+        let end = min(start + segmentSize, payload.count)
+        let part = UnsafeRawBufferPointer(rebasing: payload[start..<end])
         header.copyMemory(from: packet.baseAddress!, byteCount: headers)
         let pieceLength = headers - ipHeader + end - start
         if isIPv4 {
@@ -45,7 +52,7 @@ public struct SegmentSplitter {
 
         let tcp = header + ipHeader
         let sequence = UInt32(bigEndian: tcp.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-        tcp.store(sequence &+ UInt32(start - headers), at: 4)
+        tcp.store(sequence &+ UInt32(start), at: 4)
         if index < count - 1 {
             let flags = TCPFlags(rawValue: tcp.load(fromByteOffset: 13, as: UInt8.self)).subtracting([.psh, .fin])
             tcp.store(flags.rawValue, at: 13)
@@ -58,8 +65,8 @@ public struct SegmentSplitter {
         sum.add(UInt16(6))
         sum.add(UInt32(pieceLength))
         sum.add(UnsafeRawBufferPointer(start: tcp, count: headers - ipHeader))
-        sum.add(UnsafeRawBufferPointer(rebasing: packet[start..<end]))
+        sum.add(part)
         tcp.store(sum.field, at: 16)
-        return (headers, start..<end)
+        return (headers, part)
     }
 }

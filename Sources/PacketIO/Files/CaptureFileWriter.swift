@@ -33,13 +33,18 @@ public final class CaptureFileWriter {
 
     public func write(_ frame: UnsafeRawBufferPointer, at now: Instant) { write([], frame, at: now) }
 
-    /// A packet without a link header, behind one that is made up: all zeros but the type IPv4.
-    public func write(packet: UnsafeRawBufferPointer, at now: Instant) {
-        write([UInt8](repeating: 0, count: 12) + [0x08, 0x00], packet, at: now)
+    /// A packet without a link header, behind one that is made up: all zeros but the type.
+    /// - Parameter payload: the rest of the packet, where it lies elsewhere.
+    public func write(packet: UnsafeRawBufferPointer, _ payload: UnsafeRawBufferPointer, at now: Instant) {
+        let isIPv4 = packet.first.map { $0 >> 4 == 4 } ?? true
+        write([UInt8](repeating: 0, count: 12) + (isIPv4 ? [0x08, 0x00] : [0x86, 0xDD]), packet, payload, at: now)
     }
 
-    private func write(_ prefix: [UInt8], _ bytes: UnsafeRawBufferPointer, at now: Instant) {
-        let length = UInt32(prefix.count + bytes.count)
+    private func write(
+        _ prefix: [UInt8], _ bytes: UnsafeRawBufferPointer, _ rest: UnsafeRawBufferPointer = .none,
+        at now: Instant
+    ) {
+        let length = UInt32(prefix.count + bytes.count + rest.count)
         var header = [UInt8]()
         header.append(native: UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000_000))
         header.append(native: UInt32(truncatingIfNeeded: now.nanoseconds % 1_000_000_000))
@@ -47,6 +52,7 @@ public final class CaptureFileWriter {
         header.append(native: length)
         put(header + prefix)
         _ = fwrite(bytes.baseAddress, 1, bytes.count, file)
+        if !rest.isEmpty { _ = fwrite(rest.baseAddress, 1, rest.count, file) }
     }
 
     private func put(_ bytes: [UInt8]) { _ = fwrite(bytes, 1, bytes.count, file) }

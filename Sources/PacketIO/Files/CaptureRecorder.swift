@@ -33,7 +33,8 @@ public final class CaptureRecorder {
     public func record(_ egress: borrowing Egress, at now: Instant) {
         for index in 0..<egress.count {
             let packet = egress[index]
-            outgoing[Int(packet.side.rawValue)].write(packet: UnsafeRawBufferPointer(egress.bytes(of: packet)), at: now)
+            outgoing[Int(packet.side.rawValue)].write(
+                packet: UnsafeRawBufferPointer(egress.bytes(of: packet)), packet.payload, at: now)
         }
     }
 }

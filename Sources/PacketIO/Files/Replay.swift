@@ -68,7 +68,7 @@ public struct Replay<Engine: PacketEngine & ~Copyable>: ~Copyable {
     private mutating func collect(at now: Instant) {
         for index in 0..<egress.count {
             let packet = egress[index]
-            emissions.append(Emission(at: now, side: packet.side, bytes: Array(egress.bytes(of: packet))))
+            emissions.append(Emission(at: now, side: packet.side, bytes: egress.whole(packet)))
         }
         egress.removeAll()
         engine.drainRecords { records.append(copy $0) }

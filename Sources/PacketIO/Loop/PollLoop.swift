@@ -37,7 +37,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     ) {
         self.engine = engine
         self.sink = sink
-        egress = Egress(leavesChecksums: Sink.finishesChecksums)
+        egress = Egress(leavesChecksums: Sink.finishesChecksums, gathers: Sink.gathersPayloads)
         self.client = client.frames
         self.clientCapture = client
         if let server = consume server {

@@ -48,16 +48,16 @@ struct FrameSide: ~Copyable {
     mutating func append(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer, at now: Instant) {
         guard let start = bytes.baseAddress else { return }
         let frame = VirtioHeader.write(
-            before: start, length: bytes.count, segmentSize: packet.segmentSize, isPartial: packet.isChecksumPartial,
+            before: start, length: packet.wholeLength, segmentSize: packet.segmentSize, isPartial: packet.isChecksumPartial,
             from: nextHops.hardwareAddress)
         let length = VirtioHeader.wholeLength + bytes.count
         if case .neighbour(let hardware) = packet.nextHop, repliesToSender, hardware.isStation {
-            return append(frame, length, to: hardware)
+            return append(frame, length, packet.payload, to: hardware)
         }
         switch nextHops.find(packet.destination, at: now) {
-        case .at(let hardware): append(frame, length, to: hardware)
+        case .at(let hardware): append(frame, length, packet.payload, to: hardware)
         case .waits(let entry):
-            drops[Int(Drop.waitingFull.rawValue)] += UInt64(waiting.keep(frame, length, for: entry))
+            drops[Int(Drop.waitingFull.rawValue)] += UInt64(waiting.keep(frame, length, packet.payload, for: entry))
             takeEvents()
         case .unresolved: drop(.unresolved)
         case .full: drop(.neighboursFull)
@@ -65,25 +65,31 @@ struct FrameSide: ~Copyable {
         }
     }
 
-    @inline(__always) private mutating func append(_ frame: UnsafeMutableRawPointer, _ length: Int, to hardware: HardwareAddress) {
+    /// - Parameters:
+    ///   - length: bytes at `frame`.
+    ///   - payload: what follows them, where it lies elsewhere.
+    @inline(__always) private mutating func append(
+        _ frame: UnsafeMutableRawPointer, _ length: Int, _ payload: UnsafeRawBufferPointer, to hardware: HardwareAddress
+    ) {
         VirtioHeader.address(frame, to: hardware)
-        if length - VirtioHeader.length >= limit, VirtioHeader.segmentSize(of: frame) > 0 { return appendCut(frame, length) }
+        if length + payload.count - VirtioHeader.length >= limit, VirtioHeader.segmentSize(of: frame) > 0 {
+            return appendCut(frame, length, payload)
+        }
         if batch.isFull { batch.flush() }
-        batch.append(frame, length)
+        batch.append(frame, length, payload)
     }
 
     /// A segment that is too large for the device: each piece is rebuilt headers and a slice of the payload where it lies.
-    private mutating func appendCut(_ frame: UnsafeMutableRawPointer, _ length: Int) {
+    private mutating func appendCut(_ frame: UnsafeMutableRawPointer, _ length: Int, _ payload: UnsafeRawBufferPointer) {
         let packet = UnsafeRawBufferPointer(start: frame + VirtioHeader.wholeLength, count: length - VirtioHeader.wholeLength)
-        let splitter = SegmentSplitter(packet: packet, segmentSize: VirtioHeader.segmentSize(of: frame))
+        let splitter = SegmentSplitter(packet: packet, payload: payload, segmentSize: VirtioHeader.segmentSize(of: frame))
         for piece in 0..<splitter.count {
             if batch.isFull { batch.flush() }
             let head = made + batch.count * Self.madeSize
             head.copyMemory(from: frame, byteCount: VirtioHeader.wholeLength)
             VirtioHeader.writeEmpty(head)
-            let (headers, payload) = splitter.writeHeader(of: piece, into: head + VirtioHeader.wholeLength)
-            let slice = frame + (VirtioHeader.wholeLength + payload.lowerBound)
-            batch.append(head, VirtioHeader.wholeLength + headers, slice, payload.count)
+            let (headers, slice) = splitter.writeHeader(of: piece, into: head + VirtioHeader.wholeLength)
+            batch.append(head, VirtioHeader.wholeLength + headers, slice)
         }
     }
 
@@ -147,7 +153,7 @@ struct FrameSide: ~Copyable {
     /// Sends what waited for a neighbour.
     private mutating func release(_ entry: Int, to hardware: HardwareAddress) {
         while let frame = waiting.take(for: entry) {
-            append(frame.frame, frame.length, to: hardware)
+            append(frame.frame, frame.length, .none, to: hardware)
             // Its memory is free for the next one after that.
             batch.flush()
             waiting.release(frame.slot)

@@ -48,20 +48,18 @@ struct MessageBatch: ~Copyable {
         messages[index].msg_hdr.msg_namelen = socklen_t(length)
     }
 
-    /// A message of one part. There must be room.
-    mutating func append(_ bytes: UnsafeMutableRawPointer, _ length: Int) {
-        parts[2 * count] = iovec(iov_base: bytes, iov_len: length)
-        messages[count].msg_hdr.msg_iovlen = 1
-        count += 1
-    }
-
-    /// A message of two parts. There must be room.
+    /// A message of one part, or of two where the second has any bytes. There must be room.
     mutating func append(
-        _ first: UnsafeMutableRawPointer, _ firstLength: Int, _ second: UnsafeMutableRawPointer, _ secondLength: Int
+        _ first: UnsafeMutableRawPointer, _ length: Int, _ second: UnsafeRawBufferPointer = .none
     ) {
-        parts[2 * count] = iovec(iov_base: first, iov_len: firstLength)
-        parts[2 * count + 1] = iovec(iov_base: second, iov_len: secondLength)
-        messages[count].msg_hdr.msg_iovlen = 2
+        parts[2 * count] = iovec(iov_base: first, iov_len: length)
+        if second.isEmpty {
+            messages[count].msg_hdr.msg_iovlen = 1
+        } else {
+            // The kernel only reads it.
+            parts[2 * count + 1] = iovec(iov_base: UnsafeMutableRawPointer(mutating: second.baseAddress), iov_len: second.count)
+            messages[count].msg_hdr.msg_iovlen = 2
+        }
         count += 1
     }
 

@@ -4,6 +4,8 @@ public import DispatcherCore
 public protocol PacketSink: ~Copyable {
     /// Whether TCP checksums may be left unfinished in the egress.
     static var finishesChecksums: Bool { get }
+    /// Whether a payload may lie outside the egress.
+    static var gathersPayloads: Bool { get }
     mutating func send(_ egress: borrowing Egress, at now: Instant)
     /// An ARP packet came in. It need not be answered here.
     /// - Parameter asksUs: whether it asks for an address of ours.
@@ -24,6 +26,7 @@ public protocol PacketSink: ~Copyable {
 /// For a sink that leaves next hops to the kernel.
 extension PacketSink where Self: ~Copyable {
     public static var finishesChecksums: Bool { false }
+    public static var gathersPayloads: Bool { false }
     public mutating func receive(_ packet: ARPPacket, asksUs: Bool, on side: Side, at now: Instant) {}
     public mutating func receive(_ message: NeighbourMessage, asksUs: Bool, on side: Side, at now: Instant) {}
     public var descriptor: Int32 { -1 }

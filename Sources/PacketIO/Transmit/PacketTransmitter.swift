@@ -31,6 +31,7 @@ public struct PacketTransmitter: PacketSink, ~Copyable {
     static let watch = Interval.seconds(10)
 
     public static var finishesChecksums: Bool { true }
+    public static var gathersPayloads: Bool { true }
 
     private var client: FrameSide
     private var server: FrameSide

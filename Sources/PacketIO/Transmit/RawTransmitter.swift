@@ -5,6 +5,8 @@ import Glibc
 /// Sends IP packets through raw sockets with the header included, one socket a side and family, each bound to its side's interface so
 /// that equal subnets on both sides are kept apart. The kernel finds the next hop (tcp.md, "Transmit").
 public struct RawTransmitter: PacketSink, ~Copyable {
+    public static var gathersPayloads: Bool { true }
+
     /// Bytes that wait in the kernel at most, a side.
     static let sendBuffer: Int32 = 8 << 20
 

@@ -45,23 +45,23 @@ struct SendBatch: ~Copyable {
         guard batch.socket >= 0 else { return batch.refuse(EAFNOSUPPORT) }
         // The TCP header's length stands in its own 13th byte.
         let ipHeader = isIPv4 ? 20 : 40
-        if packet.segmentSize > 0, packet.length > packet.segmentSize + ipHeader + 20,
-            packet.length > packet.segmentSize + ipHeader + Int(bytes[ipHeader + 12] >> 4) * 4
+        if packet.segmentSize > 0, packet.wholeLength > packet.segmentSize + ipHeader + 20,
+            packet.wholeLength > packet.segmentSize + ipHeader + Int(bytes[ipHeader + 12] >> 4) * 4
         {
-            return appendCut(bytes, to: packet.destination, segmentSize: packet.segmentSize)
+            return appendCut(packet, bytes)
         }
         makeRoom(for: packet.destination)
-        batch.append(start, bytes.count)
+        batch.append(start, bytes.count, packet.payload)
     }
 
     /// A TCP segment that is larger than the wire takes: each piece is a rebuilt header and a slice of the payload where it lies.
-    private mutating func appendCut(_ packet: UnsafeMutableRawBufferPointer, to destination: IPAddress, segmentSize: Int) {
-        let splitter = SegmentSplitter(packet: UnsafeRawBufferPointer(packet), segmentSize: segmentSize)
+    private mutating func appendCut(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer) {
+        let splitter = SegmentSplitter(packet: UnsafeRawBufferPointer(bytes), payload: packet.payload, segmentSize: packet.segmentSize)
         for piece in 0..<splitter.count {
-            makeRoom(for: destination)
+            makeRoom(for: packet.destination)
             let header = headers + batch.count * SegmentSplitter.largestHeader
             let (length, payload) = splitter.writeHeader(of: piece, into: header)
-            batch.append(header, length, packet.baseAddress! + payload.lowerBound, payload.count)
+            batch.append(header, length, payload)
         }
     }
 

@@ -49,9 +49,15 @@ struct WaitingFrames: ~Copyable {
     }
 
     /// Keeps a frame; when as many as may wait already, the oldest of them is lost.
+    /// - Parameters:
+    ///   - length: bytes at `frame`.
+    ///   - payload: what follows them, where it lies elsewhere.
     /// - Returns: how many frames were lost: 1 also when there is no memory for this one.
-    mutating func keep(_ frame: UnsafeMutableRawPointer, _ length: Int, for entry: Int) -> Int {
-        precondition(entry >= 0 && entry < neighbours && length <= Self.slotSize)
+    mutating func keep(
+        _ frame: UnsafeMutableRawPointer, _ length: Int, _ payload: UnsafeRawBufferPointer = .none,
+        for entry: Int
+    ) -> Int {
+        precondition(entry >= 0 && entry < neighbours && length + payload.count <= Self.slotSize)
         var lost = 0
         if queues[entry].count == Self.each, let oldest = takeFirst(entry) {
             release(oldest)
@@ -61,8 +67,10 @@ struct WaitingFrames: ~Copyable {
         let slot = free
         free = next[Int(slot)]
         count += 1
-        (memory + Int(slot) * Self.slotSize).copyMemory(from: frame, byteCount: length)
-        lengths[Int(slot)] = Int32(length)
+        let kept = memory + Int(slot) * Self.slotSize
+        kept.copyMemory(from: frame, byteCount: length)
+        if let rest = payload.baseAddress { (kept + length).copyMemory(from: rest, byteCount: payload.count) }
+        lengths[Int(slot)] = Int32(length + payload.count)
         next[Int(slot)] = Self.none
         if queues[entry].last == Self.none { queues[entry].first = slot } else { next[Int(queues[entry].last)] = slot }
         queues[entry].last = slot

@@ -124,6 +124,40 @@ struct StagingScenarios {
         splice.world.check()
     }
 
+    /// A client that acknowledges what it was not sent yet would otherwise get bytes that are not its own: those that the buffer, free
+    /// again, is filled with before the packet has left.
+    @Test(
+        "what waits to be sent stays as it is, though it is acknowledged and more comes before it has left", arguments: [1, 2],
+        [true, false])
+    func acknowledgedBeforeItLeft(seed: UInt64, isAll: Bool) throws {
+        let world = World(seed: seed, servers: 0, rawServers: 1) { $0.tcp.tailCustody = 64 << 10 }
+        let splice = try #require(
+            Spliced(world, world.rawClient(), world.rawServer(sequence: 500_000), request: World.get + World.get, clientWindow: 2_920))
+        let first = RawPeer.head(length: 12_000) + Self.body[..<12_000]
+        let second = RawPeer.head(length: 12_000) + [UInt8](repeating: 0x2E, count: 12_000)
+        splice.server.advance(.ack, isAll ? first : Array(first[..<9_000]))
+        #expect(splice.clientArrivals(.milliseconds(2)).reduce(0) { $0 + $1.payload.count } == 2_920)
+        splice.server.skip()
+        // All in one turn: the window opens, what then waits is acknowledged, and the buffer is wanted for other bytes.
+        splice.client.window = 65_535
+        splice.client.send(.ack) { $0.acknowledgement = splice.clientStart &+ 2_920 }
+        splice.client.send(.ack) { $0.acknowledgement = splice.clientStart &+ UInt32(isAll ? first.count : 9_000) }
+        splice.server.advance([.ack, .psh], isAll ? second : Array(first[9_000...]))
+        _ = splice.clientArrivals()
+        if !isAll {
+            // The next request goes to a server once the client has this response.
+            readAll(splice)
+            #expect(splice.serverArrivals().contains { !$0.payload.isEmpty })
+            splice.server.advance([.ack, .psh], second)
+            _ = splice.clientArrivals()
+        }
+        readAll(splice)
+        let stream = splice.client.stream(from: splice.clientStart)
+        #expect(stream.count == first.count + second.count)
+        #expect(zip(stream, first + second).enumerated().first { $1.0 != $1.1 }?.offset == nil)
+        splice.world.check()
+    }
+
     @Test("the last segment is lost: a probe brings it before the timer would")
     func tailProbe() throws {
         let splice = try staged(options: Self.sack)

@@ -82,7 +82,7 @@ struct EgressTests {
             withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
                 for piece in 0..<splitter.count where size > 0 {
                     let (length, payload) = splitter.writeHeader(of: piece, into: header.baseAddress!)
-                    all.append(Array(header[..<length]) + bytes[payload])
+                    all.append(Array(header[..<length]) + Array(payload))
                 }
             }
         }
@@ -107,8 +107,8 @@ struct EgressTests {
             var stream: [UInt8] = []
             for index in 0..<splitter.count {
                 let piece = withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
-                    let (count, range) = splitter.writeHeader(of: index, into: header.baseAddress!)
-                    return Array(header[..<count]) + Array(whole[range])
+                    let (count, payload) = splitter.writeHeader(of: index, into: header.baseAddress!)
+                    return Array(header[..<count]) + Array(payload)
                 }
                 // FIN beside PSH is what was asked for; the reader's other rules hold.
                 let segment = try read(piece)
@@ -151,8 +151,8 @@ struct EgressTests {
             var stream: [UInt8] = []
             for index in 0..<splitter.count {
                 let piece = withUnsafeTemporaryAllocation(byteCount: SegmentSplitter.largestHeader, alignment: 8) { header in
-                    let (count, range) = splitter.writeHeader(of: index, into: header.baseAddress!)
-                    return Array(header[..<count]) + Array(whole[range])
+                    let (count, payload) = splitter.writeHeader(of: index, into: header.baseAddress!)
+                    return Array(header[..<count]) + Array(payload)
                 }
                 let read = try read(piece)
                 #expect(read.source == source && read.destination == destination)
