@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGTERM
 from typing import Any
 
-from load_contenders import Contender, Tuning
+from load_contenders import Contender, Sluice, Tuning
 from measure import until_serving
 from sluicelab.dispatcher import Dispatcher
 from sluicelab.loading import arrivals
@@ -87,8 +87,9 @@ def machine_busy(seconds: float) -> float:
     return (after[0] - before[0]) / max(after[1] - before[1], 1e-9)
 
 
-def sample(dispatcher: Dispatcher) -> Sample:
-    """A scrape; its time is the machine's monotonic clock's."""
+def sample(dispatcher: Dispatcher, mode: str = "l7/3") -> Sample:
+    """A scrape; its time is the machine's monotonic clock's. In mode l4/3 a connection that a server has taken counts as an answer: that is
+    what its windows count."""
     metrics = dispatcher.metrics
     states = tuple(sorted(one.labels.get("state", "") for one in metrics.select("controller_state") if one.value))
     return Sample(
@@ -96,7 +97,7 @@ def sample(dispatcher: Dispatcher) -> Sample:
         limits={server: limit for (server,), limit in metrics.by("server_limit", "server").items()},
         active=metrics.total("server_active"),
         queued=metrics.total("queue_length"),
-        answered=metrics.total("requests_total", status="200"),
+        answered=metrics.total("requests_total", status="200") if mode == "l7/3" else metrics.total("server_connects_total"),
         states=states,
     )
 
@@ -154,7 +155,7 @@ def run(
             if process is not None and not process.running:
                 raise RuntimeError(f"{contender.name} ended with {process.exit_code} under load:\n{process.log_end()}")
             if dispatcher is not None and passed >= beats / SAMPLES_A_SECOND:
-                trace.samples.append(sample(dispatcher))
+                trace.samples.append(sample(dispatcher, contender.mode if isinstance(contender, Sluice) else "l7/3"))
                 beats = int(passed * SAMPLES_A_SECOND) + 1
             coming = [beats / SAMPLES_A_SECOND if dispatcher else load.whole, load.whole, *(event.at for event in pending[:1])]
             if not marks:

@@ -7,7 +7,7 @@ extension L43Dispatcher {
         var deadline = servers[server].control.due(at: now)
         if servers[server].isResting { deadline = min(deadline, servers[server].failedUntil) }
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
-        if servers[server].slowSince != .distantPast { deadline = min(deadline, now + L73Dispatcher.slowStep) }
+        if servers[server].slowSince != .distantPast { deadline = min(deadline, now + ServerChooser.slowStep) }
         if deadline != .distantFuture { timers.arm(serverTimer(server), by: deadline) }
     }
 

@@ -25,7 +25,7 @@ extension L43Dispatcher {
 
     /// What a hashed balance goes by: the client's address.
     private func balanceHash(_ connection: Ref) -> UInt64 {
-        L73Dispatcher.balanceHash(of: connection.pointee.client.address)
+        ServerChooser.hash(of: connection.pointee.client.address)
     }
 
     /// Servers have come, gone, or changed their state: each SYN that waits goes to the lane where it belongs now.

@@ -83,7 +83,9 @@ extension L73Dispatcher {
         closeBack(back, place, reset: false, at: now, into: &egress)
         guard let (front, index) = working else { return }
         // A kept connection that closes before it has read anything of the request is no failure: its time was over.
-        if answered || received || !wasKept, use != .tunnel { noteFailure(server, at: now) }
+        if answered || received || !wasKept, use != .tunnel {
+            noteFailure(server, inBody: use == .body || use == .staged, at: now)
+        }
         switch use {
         case .awaitingHead:
             repeatOrAnswer(

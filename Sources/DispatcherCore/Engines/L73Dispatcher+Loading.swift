@@ -37,11 +37,15 @@ extension L73Dispatcher {
     }
 
     /// A timeout, a reset, a refused connection, an answer that cannot be understood, a 5xx.
-    mutating func noteFailure(_ server: Int, at now: Instant) {
+    /// - Parameter inBody: whether it came behind a good head: then only a whole response makes up for it.
+    mutating func noteFailure(_ server: Int, inBody: Bool = false, at now: Instant) {
         controls[server].failed()
         servers[server].failures &+= 1
         let ejection = pools[servers[server].pool].settings.ejection
-        guard servers[server].condition.failed(limit: ejection.failures), othersTakeRequests(than: server) else { return }
+        let isTooMany =
+            inBody
+            ? servers[server].condition.truncated(limit: ejection.failures) : servers[server].condition.failed(limit: ejection.failures)
+        guard isTooMany, othersTakeRequests(than: server) else { return }
         changeState(of: server, because: .consecutiveFailures, at: now) { $0.eject(for: ejection.time, at: now) }
         // What waits goes to others; not here, where a connection is in somebody's hands.
         servers[server].wantsReorder = true
@@ -63,7 +67,7 @@ extension L73Dispatcher {
         var deadline = controls[server].due(at: now)
         deadline = min(deadline, servers[server].excessSince + Self.excessTime)
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
-        if servers[server].slowSince != .distantPast { deadline = min(deadline, now + Self.slowStep) }
+        if servers[server].slowSince != .distantPast { deadline = min(deadline, now + ServerChooser.slowStep) }
         if !isStopping, !servers[server].condition.isShut { deadline = min(deadline, checks[server].next) }
         return deadline
     }
@@ -73,9 +77,8 @@ extension L73Dispatcher {
         if deadline != .distantFuture { timers.arm(serverTimer(server), by: deadline) }
     }
 
-    /// How long connections may be idle beyond the limit ([0040]), and how often a server that starts slowly gets more.
+    /// How long connections may be idle beyond the limit ([0040]).
     static var excessTime: Interval { .seconds(1) }
-    static var slowStep: Interval { .milliseconds(250) }
 
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
         controls[server].stored(queues[servers[server].pool].count)

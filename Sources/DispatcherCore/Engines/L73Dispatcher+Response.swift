@@ -259,7 +259,7 @@ extension L73Dispatcher {
         if !rest.isEmpty {
             _ = pass(rest, at: back.pointee.receiveNext, sum: nil, pushes: pushes, back, place, front, index, at: now, into: &egress)
         } else if back.pointee.splice.endKnown, back.pointee.splice.remaining == 0 {
-            responseArrived(front)
+            responseArrived(front, back)
         }
         if isInEpoch(back, epoch), back.pointee.use == .body {
             pump(front, at: now, into: &egress)
@@ -314,11 +314,11 @@ extension L73Dispatcher {
     private mutating func failResponse(
         _ fault: ResponseFault?, _ back: BackRef, _ place: Int, _ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress
     ) {
+        let use = back.pointee.use
         if let fault {
             counters.fault(fault)
-            noteFailure(Int(back.pointee.server), at: now)
+            noteFailure(Int(back.pointee.server), inBody: use != .awaitingHead, at: now)
         }
-        let use = back.pointee.use
         closeBack(back, place, reset: true, at: now, into: &egress)
         if use == .awaitingHead {
             answer(front, index, status: 502, cause: .proxy, phase: .headers, at: now, into: &egress)
@@ -394,7 +394,7 @@ extension L73Dispatcher {
         guard count > 0 else { return .dropped(.beyondResponse) }
 
         let hasArrived = back.pointee.splice.endKnown && back.pointee.splice.remaining == 0
-        if hasArrived { responseArrived(front) }
+        if hasArrived { responseArrived(front, back) }
         let first = back.pointee.splice.toClient(sequence)
         let last = first + count
         // Our FIN rides on the last segment when nothing of ours is still to be sent before it.
@@ -420,7 +420,8 @@ extension L73Dispatcher {
     }
 
     /// Everything up to Bend has come: a client that will not stay gets our FIN behind it.
-    func responseArrived(_ front: FrontRef) {
+    func responseArrived(_ front: FrontRef, _ back: BackRef) {
+        servers[Int(back.pointee.server)].condition.completed()
         if !front.pointee.keepAlive { front.pointee.sender.finQueued = true }
     }
 
@@ -431,7 +432,7 @@ extension L73Dispatcher {
     ) {
         if back.pointee.use == .body, back.pointee.splice.endKnown {
             guard let end = back.pointee.splice.end(from: back.pointee.receiveNext), number.isAtOrAfter(end) else {
-                noteFailure(Int(back.pointee.server), at: now)
+                noteFailure(Int(back.pointee.server), inBody: true, at: now)
                 closeBack(back, place, reset: true, at: now, into: &egress)
                 truncate(front, index, at: now, into: &egress)
                 return
@@ -446,7 +447,7 @@ extension L73Dispatcher {
             back.pointee.serverFin = number
             back.pointee.splice.endKnown = true
             back.pointee.splice.remaining = 0
-            responseArrived(front)
+            responseArrived(front, back)
             pump(front, at: now, into: &egress)
             if front.pointee.sender.unacknowledged.isAtOrAfter(back.pointee.splice.toClient(number)) {
                 finishResponse(front, index, back, place, at: now, into: &egress)

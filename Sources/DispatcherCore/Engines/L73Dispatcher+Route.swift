@@ -54,26 +54,19 @@ extension L73Dispatcher {
         return nil
     }
 
-    /// The same for every dispatcher and every run, so that a client keeps its server across a restart.
-    static let balanceKey = SipKey(0x736c_7569_6365_2062, 0x616c_616e_6365_2031)
-
-    /// What the balance by source goes by, in both modes.
-    static func balanceHash(of client: IPAddress) -> UInt64 { max(1, balanceKey.hash13(client.high, client.low, 0)) }
-
     /// 0 = the balance of the pool is not hashed, or the request has nothing to go by.
     func balanceHash(_ front: FrontRef, pool: Int) -> UInt64 {
-        let key = Self.balanceKey
         switch pools[pool].settings.balance {
         case .roundRobin, .leastConnections: return 0
-        case .hashOfSource: return Self.balanceHash(of: front.pointee.client.address)
+        case .hashOfSource: return ServerChooser.hash(of: front.pointee.client.address)
         case .hashOfPath:
             let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
-            return Line(head).map { max(1, key.hash13($0.path)) } ?? 0
+            return Line(head).map { ServerChooser.hash(of: $0.path) } ?? 0
         case .hashOfHeader(let name):
             let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
             guard let line = Line(head) else { return 0 }
             return name.withUnsafeBytes { name in
-                HeadFields.value(of: name, in: head, from: line.fields).map { max(1, key.hash13($0)) } ?? 0
+                HeadFields.value(of: name, in: head, from: line.fields).map { ServerChooser.hash(of: $0) } ?? 0
             }
         }
     }

@@ -54,7 +54,7 @@ extension L73Dispatcher {
             back.pointee.splice.remaining -= UInt64(count)
         }
         let hasArrived = count == remaining
-        if hasArrived { responseArrived(front) }
+        if hasArrived { responseArrived(front, back) }
         pump(front, at: now, into: &egress)
         armFront(front, index)
         if hasArrived {

@@ -73,7 +73,9 @@ extension L73Dispatcher {
                 return
             }
             let isServers = !front.pointee.isClientsTurn
-            if isServers, front.pointee.hasSlot { noteFailure(Int(backs.pointer(Int(front.pointee.back)).pointee.server), at: now) }
+            if isServers, front.pointee.hasSlot {
+                noteFailure(Int(backs.pointer(Int(front.pointee.back)).pointee.server), inBody: true, at: now)
+            }
             finishRecord(front, cause: isServers ? .serverTimeout : .clientTimeout, phase: .data, at: now)
             dropSlot(front, at: now, into: &egress)
             resetClient(front, into: &egress)

@@ -25,6 +25,16 @@ extension ChosenServer {
 
 /// Chooses among the servers of a pool that have room ([0048], [0053]).
 struct ServerChooser {
+    /// How often a server that starts slowly gets more.
+    static var slowStep: Interval { .milliseconds(250) }
+    /// The same for every dispatcher and every run, so that a client keeps its server across a restart.
+    private static let hashKey = SipKey(0x736c_7569_6365_2062, 0x616c_616e_6365_2031)
+
+    /// What a balance by source goes by, in both modes; never 0.
+    static func hash(of client: IPAddress) -> UInt64 { max(1, hashKey.hash13(client.high, client.low, 0)) }
+    /// What the other hashed balances go by; never 0.
+    static func hash(of bytes: UnsafeRawBufferPointer) -> UInt64 { max(1, hashKey.hash13(bytes)) }
+
     private(set) var servers: ServerList
     private var balance: Balance
     private var slowStart: Interval

@@ -76,13 +76,3 @@ struct ServerLoad: ChosenServer {
 
     mutating func setLimit(_ wanted: Int) { limit = min(max(wanted, minimum), maximum) }
 }
-
-/// Where a request may go.
-enum ServerChoice: Equatable {
-    /// An open connection that has been idle longest.
-    case idle(slot: Int)
-    /// A connection that is being opened anyway.
-    case opening(slot: Int)
-    /// A slot without connection.
-    case notInUse(slot: Int)
-}

@@ -37,6 +37,8 @@ struct ServerCondition {
     var ejectedUntil = Instant.distantPast
     /// Failures since the last success.
     private(set) var failures = 0
+    /// Responses that stopped before their end, since the last one that was whole. A good head is a success for the other count alone.
+    private(set) var truncations = 0
     /// How often in a row it was ejected: each time is longer than the one before.
     private(set) var ejections = 0
     /// When it will have worked for as long as it was ejected last.
@@ -60,6 +62,16 @@ struct ServerCondition {
         if ejections > 0, now >= forgivenAt { ejections = 0 }
     }
 
+    /// A response is whole.
+    mutating func completed() { truncations = 0 }
+
+    /// A response stopped before its end.
+    /// - Returns: as `failed`.
+    mutating func truncated(limit: Int) -> Bool {
+        truncations += 1
+        return failed(limit: limit) || (limit > 0 && truncations >= limit && ejectedUntil == .distantPast)
+    }
+
     /// A timeout, a reset, a refused connection or response, a 5xx of its own.
     /// - Parameter limit: so many in a row are too many; 0 = any number may be.
     /// - Returns: whether there are too many now.
@@ -74,11 +86,13 @@ struct ServerCondition {
         ejectedUntil = now + time * Int64(ejections)
         forgivenAt = ejectedUntil + time * Int64(ejections)
         failures = 0
+        truncations = 0
     }
 
     /// The time of an ejection is over. What still failed meanwhile was asked before it.
     mutating func admit() {
         ejectedUntil = .distantPast
         failures = 0
+        truncations = 0
     }
 }

@@ -59,6 +59,27 @@ struct EjectionScenarios {
         world.finish(expectComplete: false)
     }
 
+    @Test(
+        "a server whose responses all stop before their end is ejected, though each begins well; a whole one between them makes up for it",
+        arguments: [true, false])
+    func truncated(all: Bool) {
+        let world = world { $0.pools[0].ejection.time = .seconds(60) }
+        var count = 0
+        world.servers[0].mayRepeat = true
+        world.servers[0].onRequest = { exchange in
+            count += 1
+            if all || count % 3 != 0 { exchange.response.fault = .reset(after: 2_000) }
+        }
+        for index in 0..<24 {
+            world.client([world.exchange(.get(), .length(5_000))]) {
+                ($0.mayFail, $0.start) = (true, .milliseconds(Int64(index) * 100))
+            }
+        }
+        world.finish(expectComplete: false)
+        #expect(world.stateChanges.count { $0.to == .ejected } == (all ? 1 : 0))
+        #expect(count == (all ? 3 : 12) && world.shown(0).failures == (all ? 3 : 8))
+    }
+
     @Test("the last server is never ejected, a backup server counts", arguments: [1, 2, 3])
     func last(servers: Int) {
         let world = world(servers) { configuration in configuration.pools[0].servers[servers - 1].isBackup = servers > 1 }

@@ -193,6 +193,25 @@ struct HealthScenarios {
         world.finish()
     }
 
+    @Test("where servers are told whose a connection is, a check's is nobody's: its header says LOCAL")
+    func proxyHeader() throws {
+        let world = World(servers: 0, rawServers: 1) { configuration in
+            var health = HealthConfiguration()
+            health.path = [UInt8](text: "/health")
+            configuration.pools[0].health = health
+            configuration.pools[0].usesProxyProtocol = true
+        }
+        let server = world.rawServer()
+        let syn = try #require(server.accept())
+        #expect(!server.arrivals().isEmpty)
+        let request = server.stream(from: syn.sequence &+ 1)
+        #expect(request.starts(with: [UInt8](text: "\r\n\r\n\0\r\nQUIT\n") + [0x20, 0, 0, 0]))
+        #expect(request.dropFirst(16).starts(with: [UInt8](text: "GET /health HTTP/1.1\r\n")))
+        server.advance([.ack, .psh], CheckPlan.answer().bytes)
+        server.run()
+        #expect(results(world) == [.good: 1])
+    }
+
     @Test("without a free port nothing is known of a server")
     func noPort() {
         let world = world { configuration in
