@@ -47,7 +47,7 @@ int clinux_raw_socket(int family, const char *interface) {
     if (made < 0) return -1;
     // For IPv6 the protocol alone says it; the option came with Linux 4.5.
     if ((family == AF_INET && setsockopt(made, IPPROTO_IP, IP_HDRINCL, &one, sizeof one) != 0)
-        || setsockopt(made, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface) + 1) != 0)
+        || (interface && setsockopt(made, SOL_SOCKET, SO_BINDTODEVICE, interface, (socklen_t)strlen(interface) + 1) != 0))
         return close_keeping_errno(made);
     return made;
 }

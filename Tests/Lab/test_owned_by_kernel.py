@@ -21,17 +21,23 @@ from sluicelab import dispatcher as lab_dispatcher
 from sluicelab.conversation import Conversation
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service, yaml
 from sluicelab.namespaces import inside
-from sluicelab.network import CLIENT1, FILES_ADDRESS, SOURCE_ADDRESS, server_address
+from sluicelab.network import CLIENT1, FILES_ADDRESS, SOURCE_ADDRESS, server_address, server_address_v6
 from sluicelab.processes import Process
 
 CLIENT_SIDE, SERVER_SIDE = "10.77.1.1", "10.77.2.1"  # the dispatcher's host's own addresses
+CLIENT_SIDE_V6, SERVER_SIDE_V6 = "fd77:1::1", "fd77:2::1"
 PORT = 88
 SERVERS = [f"{server_address(number)}:{BACKEND_PORT}" for number in (1, 2)]
 
 
+def endpoint(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
 def owned(servers: list[str] = SERVERS, address: str = CLIENT_SIDE, **others: object) -> Configuration:
     """A service at an address of the kernel; servers asked from one."""
-    config = configuration([service("own", f"{address}:{PORT}", "own", **{"owned-by-kernel": True})], [pool("own", servers)], **others)
+    listen = endpoint(address, PORT)
+    config = configuration([service("own", listen, "own", **{"owned-by-kernel": True})], [pool("own", servers)], **others)
     config["server-side"].update({"source-addresses": [SERVER_SIDE], "kernel-addresses": True})
     return config
 
@@ -153,6 +159,43 @@ def test_k02_a_service_at_the_hosts_own_address(backends: list[Backend], workspa
         assert all(count > 0 for count in drops()), ruleset()
 
 
+@pytest.mark.parametrize("transmit", ["packet", "raw"])
+def test_k02_a_service_at_the_hosts_own_ipv6_address(lab: None, workspace: Path, transmit: str) -> None:
+    body = bytes(range(256)) * 4096
+
+    async def big(exchange: Exchange) -> None:
+        await exchange.ok(body)
+
+    servers = [Backend(f"server{number}", server_address_v6(number), BACKEND_PORT) for number in (1, 2)]
+    config = owned([endpoint(one.address, one.port) for one in servers], CLIENT_SIDE_V6, transmit=transmit)
+    config["server-side"].update({"source-addresses": [SERVER_SIDE_V6], "first-port": {"packet": 20_000, "raw": 30_000}[transmit]})
+    for one in servers:
+        one.on("/big", big)
+    try:
+        with running(workspace, config) as process:
+            client, server = Seen("client1", workspace), Seen("server1", workspace)
+            for number in range(20):
+                assert get(f"/{number}", CLIENT_SIDE_V6) == f"/{number}".encode()
+            assert get("/big", CLIENT_SIDE_V6) == body
+            assert all(one.requests for one in servers), "both were asked"
+            resets = client.resets_from(CLIENT_SIDE_V6) + server.resets_from(SERVER_SIDE_V6)
+            assert not resets, "\n".join(resets)
+            rules = ruleset()
+            assert CLIENT_SIDE_V6 in rules and SERVER_SIDE_V6 in rules
+            assert any(drops()), rules
+            # The kernel answers for its address: neighbours that have forgotten it find it again.
+            run("client1", "ip", "neighbour", "flush", "dev", "eth0")
+            assert get("/again", CLIENT_SIDE_V6) == b"/again"
+            process.signal(signal.SIGKILL)
+            process.wait(5)
+            until(lambda: ruleset() == "", "no table any more", 1)
+            with pytest.raises(ConnectionRefusedError):
+                Conversation(CLIENT_SIDE_V6, PORT).close()
+    finally:
+        for one in servers:
+            one.stop()
+
+
 def drops() -> list[int]:
     """Packets that each rule has kept from the kernel."""
     lines = [line.split() for line in ruleset().splitlines() if " drop " in line]
@@ -226,7 +269,7 @@ def test_sigterm_takes_the_table_away_last(backends: list[Backend], workspace: P
         assert not seen.resets_from(CLIENT_SIDE), "connections were closed well, not by a kernel that knows nothing of them"
 
 
-@pytest.mark.parametrize("source", ["127.0.0.1", CLIENT_SIDE])
+@pytest.mark.parametrize("source", ["127.0.0.1", CLIENT_SIDE, "::1", CLIENT_SIDE_V6])
 def test_servers_on_the_dispatchers_own_host(lab: None, workspace: Path, source: str) -> None:
     """Claims 25 and 52 of the source: one computer is dispatcher and server."""
     body = bytes(range(251)) * 8192
@@ -238,7 +281,7 @@ def test_servers_on_the_dispatchers_own_host(lab: None, workspace: Path, source:
     for server in servers:
         server.on("/big", big)
     try:
-        with running(workspace, over_loopback(source, [f"{server.address}:{server.port}" for server in servers])) as process:
+        with running(workspace, over_loopback(source, [endpoint(server.address, server.port) for server in servers])) as process:
             for number in range(20):
                 assert get(f"/{number}") == f"/{number}".encode()
             assert get("/big") == body

@@ -33,7 +33,8 @@ int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int co
 /// ppoll(2); a negative timeout waits for ever. The timeout is in nanoseconds.
 int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeout);
 
-/// A raw socket of a family (AF_INET, AF_INET6) with the header included, closed on exec, that leaves through one interface.
+/// A raw socket of a family (AF_INET, AF_INET6) with the header included, closed on exec, that leaves through one interface; NULL = by
+/// the routes.
 int clinux_raw_socket(int family, const char *interface);
 /// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
 int clinux_ignore_outgoing(int socket);

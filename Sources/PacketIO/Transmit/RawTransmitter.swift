@@ -62,14 +62,17 @@ public struct RawTransmitter: PacketSink, ~Copyable {
     }
 
     private static func batches(_ interface: String) throws(CaptureError) -> Batches {
-        let v4 = SendBatch(socket: try open(AF_INET, interface))
-        let v6 = SendBatch(socket: try open(AF_INET6, interface), isIPv4: false)
+        let isLoopback = try NetworkInterface(named: interface).isLoopback
+        let v4 = SendBatch(socket: try open(AF_INET, interface, isBound: true))
+        // For IPv6 an address of this host that another interface has is not reached by way of a loopback device that one is bound to,
+        // though its packets go there.
+        let v6 = SendBatch(socket: try open(AF_INET6, interface, isBound: !isLoopback), isIPv4: false)
         return Batches(v4: v4, v6: v6)
     }
 
     /// - Returns: -1 when the kernel does not have the family.
-    private static func open(_ family: Int32, _ interface: String) throws(CaptureError) -> Int32 {
-        let socket = clinux_raw_socket(family, interface)
+    private static func open(_ family: Int32, _ interface: String, isBound: Bool) throws(CaptureError) -> Int32 {
+        let socket = clinux_raw_socket(family, isBound ? interface : nil)
         guard socket >= 0 else {
             if errno == EAFNOSUPPORT, family == AF_INET6 { return -1 }
             switch errno {
