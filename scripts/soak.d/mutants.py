@@ -40,9 +40,9 @@ MUTANTS = [
     Mutant(
         "connect-timer-not-armed",
         "Engines/L73Dispatcher+BackOpen.swift",
-        "        back.pointee.sender.armTimer(at: now)\n        send(segment, Self.noPayload, .connect",
+        "        back.pointee.sender.armTimer(at: now)\n        send(segment, .none, .connect",
         "        if {on} { back.pointee.sender.deadline = .distantFuture } else { back.pointee.sender.armTimer(at: now) }\n"
-        "        send(segment, Self.noPayload, .connect",
+        "        send(segment, .none, .connect",
     ),
     # Attacks
     Mutant(
@@ -80,8 +80,8 @@ MUTANTS = [
     Mutant(
         "pieces-one-byte-off",
         "Wire/SegmentSplitter.swift",
-        "tcp.store(sequence &+ UInt32(start - headers), at: 4)",
-        "tcp.store(sequence &+ UInt32(start - headers) &+ ({on} && index > 0 ? 1 : 0), at: 4)",
+        "tcp.store(sequence &+ UInt32(start), at: 4)",
+        "tcp.store(sequence &+ UInt32(start) &+ ({on} && index > 0 ? 1 : 0), at: 4)",
     ),
     Mutant(
         "fin-on-every-piece",
