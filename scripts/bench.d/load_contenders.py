@@ -33,6 +33,10 @@ class Tuning:
         low_ms = max(1, math.floor(1000 * low))
         return cls(curve.best_limit, (low_ms, max(low_ms + 1, math.ceil(1000 * high))), initial)
 
+    def among(self, servers: int) -> Tuning:
+        """For each of several servers that share the work of one: with as many requests at work each takes so many times as long."""
+        return replace(self, band_ms=(servers * self.band_ms[0], servers * self.band_ms[1]))
+
 
 class Contender(Protocol):
     @property

@@ -327,7 +327,7 @@ class Bench:
         for name, seconds, contender, title, peaks, events, servers, paths in self._disturbances(curve):
             self.progress.now(f"{title}: {contender.name}")
             asked = self._load(peaks * curve.best_rate, seconds, 0, paths)
-            tuning = self._tuning(curve, curve.best_limit)
+            tuning = self._tuning(curve, curve.best_limit).among(servers)
             seen = load_runs.run(contender, self.farm, tuning, asked, self.folder / f"disturbance-{name}", servers, events)
             slices, slice_ms = seen.numbers["slices"], seen.numbers["slice_ms"]
             trace, quarter = seen.trace, max(2.0, seconds / 5)
