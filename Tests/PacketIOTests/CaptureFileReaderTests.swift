@@ -29,7 +29,7 @@ struct CaptureFileReaderTests {
         let directory = try TemporaryDirectory()
         let path = directory.path + "/a.pcap"
         let writer = try CaptureFileWriter(path: path)
-        [UInt8](repeating: 0x45, count: 20).withUnsafeBytes { writer.write(packet: $0, .none, at: .distantPast) }
+        [UInt8](repeating: 0x45, count: 20).withUnsafeBytes { writer.write(packet: $0, .empty, at: .distantPast) }
         try writer.flush()
         var reader = try CaptureFileReader(path: path)
         #expect(try reader.next()?.bytes == [UInt8](repeating: 0, count: 12) + [8, 0] + [UInt8](repeating: 0x45, count: 20))

@@ -113,7 +113,7 @@ struct GatheredPayloadTests {
         let path = directory.path + "/packets.pcap"
         let writer = try CaptureFileWriter(path: path)
         for first in [UInt8(0x45), 0x60] {
-            [first, 0, 0].withUnsafeBytes { writer.write(packet: $0, .none, at: Instant(nanoseconds: 1)) }
+            [first, 0, 0].withUnsafeBytes { writer.write(packet: $0, .empty, at: Instant(nanoseconds: 1)) }
         }
         try writer.flush()
         var reader = try CaptureFileReader(path: path)

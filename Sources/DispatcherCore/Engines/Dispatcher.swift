@@ -195,5 +195,6 @@ extension Counters {
         halfOpenExpired &+= other.halfOpenExpired
         idleExpired &+= other.idleExpired
         closedForgotten &+= other.closedForgotten
+        resetsWithheld &+= other.resetsWithheld
     }
 }

@@ -21,6 +21,7 @@ struct EngineCounters: ~Copyable {
     var halfOpenExpired: UInt64 = 0
     var idleExpired: UInt64 = 0
     var closedForgotten: UInt64 = 0
+    var resetsWithheld: UInt64 = 0
 
     init() {
         cells = .allocate(capacity: Self.total)
@@ -83,6 +84,7 @@ struct EngineCounters: ~Copyable {
         out.halfOpenExpired = halfOpenExpired
         out.idleExpired = idleExpired
         out.closedForgotten = closedForgotten
+        out.resetsWithheld = resetsWithheld
         return out
     }
 }

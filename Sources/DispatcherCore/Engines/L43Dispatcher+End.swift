@@ -97,9 +97,13 @@ extension L43Dispatcher {
 
     // MARK: Resets
 
-    /// Answers a segment that belongs to no connection, by the rules of RFC 9293 3.10.7.1; at most 1,000 a second.
-    mutating func answerWithReset(_ segment: Segment, on side: Side, at now: Instant, into egress: inout Egress) {
-        guard !segment.flags.contains(.rst), resetLimit.allows(at: now) else { return }
+    /// Answers a segment that belongs to no connection, by the rules of RFC 9293 3.10.7.1, as often as `ResetLimits` allows.
+    /// - Parameter refused: it would begin a connection that we do not want.
+    mutating func answerWithReset(
+        _ segment: Segment, on side: Side, refused: Bool = false, at now: Instant, into egress: inout Egress
+    ) {
+        guard !segment.flags.contains(.rst) else { return }
+        guard resetLimits.allow(refused: refused, at: now) else { return counters.resetsWithheld &+= 1 }
         let hasAcknowledgement = segment.flags.contains(.ack)
         var answer = OutgoingSegment(
             side: side, source: segment.destination, destination: segment.source,
@@ -109,12 +113,8 @@ extension L43Dispatcher {
         send(answer, .reset, into: &egress)
     }
 
-    /// Tells a client that waits that nothing comes of it.
-    mutating func refuseClient(_ connection: Ref, at now: Instant, into egress: inout Egress) {
-        guard resetLimit.allows(at: now) else { return }
-        resetClient(connection, into: &egress)
-    }
-
+    /// Also tells a client that waits that nothing comes of it, without a limit: no more SYNs are stored than the queue takes, and a client
+    /// that is not told sends its SYN again, and is served when it no longer wants to be.
     mutating func resetClient(_ connection: Ref, into egress: inout Egress) {
         let first = connection.pointee.isAnswered ? connection.pointee.cookie + 1 : SequenceNumber(0)
         let isOpen = connection.pointee.hasServerNumbers

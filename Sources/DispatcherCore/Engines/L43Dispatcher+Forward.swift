@@ -136,7 +136,7 @@ extension L43Dispatcher {
     }
 
     mutating func send(_ segment: OutgoingSegment, _ kind: EmissionKind, again: Bool = false, into egress: inout Egress) {
-        guard egress.append(segment, payload: .none) else {
+        guard egress.append(segment, payload: .empty) else {
             return counters.lostInEgress(segment.side)
         }
         if again { counters.retransmitted(kind, segment.side) } else { counters.emitted(kind, segment.side) }

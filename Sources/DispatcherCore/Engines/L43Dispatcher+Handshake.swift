@@ -148,7 +148,7 @@ extension L43Dispatcher {
         let pool = Int(connection.pointee.pool)
         if !offerAnother(connection, index, at: now, into: &egress) {
             counters.refused(.serverUnavailable)
-            refuseClient(connection, at: now, into: &egress)
+            resetClient(connection, into: &egress)
             abandon(connection, index, cause: .server, failed: true, at: now, into: &egress)
         }
         serveQueue(pool, at: now, into: &egress)

@@ -110,7 +110,7 @@ extension L43Dispatcher {
         guard pools[pool].queueLength > 0, !pools[pool].takesNew(servers) else { return }
         while !egress.isNearlyFull, let index = pools[pool].someQueued {
             counters.refused(.noServer)
-            refuseClient(connections.pointer(index), at: now, into: &egress)
+            resetClient(connections.pointer(index), into: &egress)
             abandon(connections.pointer(index), index, cause: .resource, at: now, into: &egress)
         }
     }

@@ -75,7 +75,7 @@ extension L43Dispatcher {
         _ segment: Segment, _ refusal: RefusalReason, _ drop: DropReason, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         counters.refused(refusal)
-        answerWithReset(segment, on: .client, at: now, into: &egress)
+        answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
         return .dropped(drop)
     }
 

@@ -74,7 +74,7 @@ extension L43Dispatcher {
             } else {
                 // No port is left, or the same two ends have a connection already.
                 counters.refused(.serverUnavailable)
-                refuseClient(connection, at: now, into: &egress)
+                resetClient(connection, into: &egress)
                 finish(connection, cause: .resource, phase: .queue, at: now)
                 forget(index)
             }

@@ -38,7 +38,7 @@ extension L43Dispatcher {
         case .queued:
             let waits = connection.pointee.began + pools[Int(connection.pointee.pool)].settings.queue.wait > now
             counters.refused(waits ? .clientGone : .queueWait)
-            if !waits { refuseClient(connection, at: now, into: &egress) }
+            if !waits { resetClient(connection, into: &egress) }
             abandon(connection, index, cause: waits ? .client : .serverTimeout, at: now, into: &egress)
         case .opening:
             if connection.pointee.seen + Self.patience <= now {

@@ -58,7 +58,7 @@ public struct L43Dispatcher: ~Copyable {
     var records: RecordRing<RequestRecord>
     var events: RecordRing<EngineEvent>
     var earlySegments = EarlySegments()
-    var resetLimit = RateLimit(perSecond: 1_000)
+    var resetLimits = ResetLimits()
 
     let hashKey: SipKey
     let cookie: SYNCookie

@@ -80,7 +80,7 @@ extension L73Dispatcher {
             segment.sackPermitted = true
         }
         back.pointee.sender.armTimer(at: now)
-        send(segment, .none, .connect, again: again, into: &egress)
+        send(segment, .empty, .connect, again: again, into: &egress)
     }
 
     /// The next layer of a slot whose port was closed long enough ago; when there is none, the one closed first: its new sequence

@@ -37,7 +37,7 @@ extension L73Dispatcher {
         let head = front.pointee.head.bytes(0, count: Int(request.headLength))
         let capacity = Self.streamCapacity(request, limits)
         guard holdBody(front, bytes: BufferPool.taken(for: capacity)),
-            compose(head: head, request, body: .none, bodyLength: request.bodyLength, capacity: capacity, front)
+            compose(head: head, request, body: .empty, bodyLength: request.bodyLength, capacity: capacity, front)
         else {
             refuse(front, index, status: 503, .bodyMemory, at: now, into: &egress)
             return

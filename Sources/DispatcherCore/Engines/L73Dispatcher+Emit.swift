@@ -69,7 +69,7 @@ extension L73Dispatcher {
     /// A segment to a client; it carries our acknowledgement, so none is owed afterwards.
     /// - Parameter stays: whether the payload lies in a buffer that was lent to the egress.
     mutating func sendToClient(
-        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .none,
+        _ front: FrontRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .empty,
         payloadSum: UInt16? = nil,
         kind: EmissionKind, again: Bool = false, stays: Bool = false, into egress: inout Egress
     ) {
@@ -103,9 +103,9 @@ extension L73Dispatcher {
         if piece.length > 0, piece.sequence + piece.length == front.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
         let kind: EmissionKind = piece.isTailProbe ? .tailProbe : piece.isProbe ? .probe : piece.length > 0 ? .answer : .fin
-        var payload = UnsafeRawBufferPointer.none
+        var payload = UnsafeRawBufferPointer.empty
         if piece.length > 0 {
-            buffers.lend(&front.pointee.own, to: egress)
+            if egress.wouldGather(piece.length) { buffers.lend(&front.pointee.own, to: egress) }
             payload = front.pointee.own.bytes(piece.offset, count: piece.length)
         }
         sendToClient(
@@ -173,7 +173,7 @@ extension L73Dispatcher {
     /// A segment to a server; it carries our acknowledgement.
     /// - Parameter sack: the client's blocks, in the server's numbers.
     mutating func sendToServer(
-        _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .none, kind: EmissionKind,
+        _ back: BackRef, sequence: SequenceNumber, flags: TCPFlags, payload: UnsafeRawBufferPointer = .empty, kind: EmissionKind,
         again: Bool = false, sack: SACKBlocks = SACKBlocks(), into egress: inout Egress
     ) {
         let (number, room) = serverAcknowledgement(back)
@@ -243,7 +243,7 @@ extension L73Dispatcher {
         var flags: TCPFlags = .ack
         if piece.length > 0, piece.sequence + piece.length == back.pointee.sender.end { flags.insert(.psh) }
         if piece.fin { flags.insert(.fin) }
-        var payload = UnsafeRawBufferPointer.none
+        var payload = UnsafeRawBufferPointer.empty
         if piece.length > 0 {
             if back.pointee.use == .check, let request = checkRequests[Int(back.pointee.server)] {
                 payload = UnsafeRawBufferPointer(rebasing: request[piece.offset..<piece.offset + piece.length])
@@ -260,16 +260,20 @@ extension L73Dispatcher {
 
     // MARK: Resets
 
-    /// Answers a segment that belongs to no connection, by the rules of RFC 9293 3.10.7.1; at most 1,000 a second.
-    mutating func answerWithReset(_ segment: Segment, on side: Side, at now: Instant, into egress: inout Egress) {
-        guard !segment.flags.contains(.rst), resetLimit.allows(at: now) else { return }
+    /// Answers a segment that belongs to no connection, by the rules of RFC 9293 3.10.7.1, as often as `ResetLimits` allows.
+    /// - Parameter refused: it would begin a connection that we do not want.
+    mutating func answerWithReset(
+        _ segment: Segment, on side: Side, refused: Bool = false, at now: Instant, into egress: inout Egress
+    ) {
+        guard !segment.flags.contains(.rst) else { return }
+        guard resetLimits.allow(refused: refused, at: now) else { return counters.resetsWithheld &+= 1 }
         let hasAcknowledgement = segment.flags.contains(.ack)
         var answer = OutgoingSegment(
             side: side, source: segment.destination, destination: segment.source,
             sequence: hasAcknowledgement ? segment.acknowledgement : SequenceNumber(0), acknowledgement: segment.end,
             flags: hasAcknowledgement ? .rst : [.rst, .ack], window: 0, segmentSize: 536)
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, .none, .reset, into: &egress)
+        send(answer, .empty, .reset, into: &egress)
     }
 
     mutating func resetClient(_ front: FrontRef, into egress: inout Egress) {

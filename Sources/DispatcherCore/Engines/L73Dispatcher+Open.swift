@@ -46,13 +46,13 @@ extension L73Dispatcher {
         _ segment: Segment, _ record: TimeWait.Record, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
         guard segment.flags.contains(.ack) || segment.flags.contains(.syn), !segment.flags.contains(.rst), segment.length > 0,
-            resetLimit.allows(at: now)
+            resetLimits.strangers.allows(at: now)
         else { return .dropped(.timeWait) }
         var answer = OutgoingSegment(
             side: .client, source: segment.destination, destination: segment.source, sequence: segment.acknowledgement,
             acknowledgement: record.receiveNext, flags: .ack, window: 0, segmentSize: listeners[Int(record.listener)].segmentSize)
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, .none, .acknowledgement, into: &egress)
+        send(answer, .empty, .acknowledgement, into: &egress)
         return .dropped(.timeWait)
     }
 
@@ -61,7 +61,7 @@ extension L73Dispatcher {
         let service = listeners[listener].service
         if let (refusal, drop) = reasonToRefuse(segment.source.address, service, at: now) {
             counters.refused(refusal)
-            answerWithReset(segment, on: .client, at: now, into: &egress)
+            answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
             return .dropped(drop)
         }
         var answer = OutgoingSegment(
@@ -73,7 +73,7 @@ extension L73Dispatcher {
             answer.sackPermitted = segment.options.sackPermitted
         }
         answer.nextHop = .neighbour(segment.sender)
-        send(answer, .none, .handshake, into: &egress)
+        send(answer, .empty, .handshake, into: &egress)
         return .consumed
     }
 
@@ -103,7 +103,7 @@ extension L73Dispatcher {
         let service = listeners[listener].service
         if let (refusal, drop) = reasonToRefuse(segment.source.address, service, at: now), refusal != .queueThreshold {
             counters.refused(refusal)
-            answerWithReset(segment, on: .client, at: now, into: &egress)
+            answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
             return .dropped(drop)
         }
         makeRoom(service, at: now, into: &egress)
@@ -125,7 +125,7 @@ extension L73Dispatcher {
         connection.phaseDeadline = now + limits[service].idle
         guard let index = fronts.insert(connection) else {
             counters.refused(.connectionLimit)
-            answerWithReset(segment, on: .client, at: now, into: &egress)
+            answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
             return .dropped(.refusedTableFull)
         }
         let hash = frontHash(segment.source, listener: listener)

@@ -88,7 +88,7 @@ public struct L73Dispatcher: ~Copyable {
     /// What checks have found of servers in mode l4/3, for the other engine.
     var findings: [CheckFinding] = []
     var earlySegments = EarlySegments()
-    var resetLimit = RateLimit(perSecond: 1_000)
+    var resetLimits = ResetLimits()
     var echoLimit = RateLimit(perSecond: 100)
     var unreachableLimit = RateLimit(perSecond: 10)
 

@@ -164,6 +164,8 @@ public struct Counters: Sendable {
     public var idleExpired: UInt64 = 0
     /// Connections in mode l4/3 that had ended and were forgotten early, for want of room or for their port.
     public var closedForgotten: UInt64 = 0
+    /// Segments that deserved a reset and got none, because so many had got one in that second.
+    public var resetsWithheld: UInt64 = 0
 
     public init() {}
 }

@@ -21,7 +21,7 @@ public struct HeadRange: Equatable, Sendable {
 
     /// The bytes themselves. `head` is the head that the range was made for; a range that does not lie in it gives no bytes.
     public func bytes(in head: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        guard start <= end, Int(end) <= head.count else { return .none }
+        guard start <= end, Int(end) <= head.count else { return .empty }
         return UnsafeRawBufferPointer(rebasing: head[Int(start)..<Int(end)])
     }
 }

@@ -24,3 +24,16 @@ struct RateLimit {
         return true
     }
 }
+
+/// How many resets an engine answers with: a second's worth for those that know nothing of us, and for those that we turn away.
+struct ResetLimits {
+    /// Segments of no connection. What a stranger sends costs little here, and he is not helped by an answer.
+    var strangers = RateLimit(perSecond: 1_000)
+    /// SYNs that are refused. A client that is not told sends its SYN again after a second or three: at overload those would come back as
+    /// work that nobody wants any more, and a server at its best would spend part of it on them.
+    var refusals = RateLimit(perSecond: 20_000)
+
+    mutating func allow(refused: Bool, at now: Instant) -> Bool {
+        refused ? refusals.allows(at: now) : strangers.allows(at: now)
+    }
+}

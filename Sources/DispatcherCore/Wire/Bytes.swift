@@ -12,7 +12,7 @@ extension RawSpan {
 
 extension UnsafeRawBufferPointer {
     /// No bytes.
-    public static var none: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
+    public static var empty: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: nil, count: 0) }
 }
 
 extension UnsafeMutableRawPointer {

@@ -93,7 +93,7 @@ public struct Egress: ~Copyable {
         public var offset: Int
         public var length: Int
         /// The payload, where it lies elsewhere. Valid until `removeAll`, as the bytes in the arena are.
-        public var payload = UnsafeRawBufferPointer.none
+        public var payload = UnsafeRawBufferPointer.empty
         /// TCP payload bytes a segment on the wire may have; when the packet has more, `SegmentSplitter` (or the device) cuts it.
         /// 0 = not a TCP segment.
         public var segmentSize: Int
@@ -123,6 +123,8 @@ public struct Egress: ~Copyable {
     let leavesChecksums: Bool
     let gathers: Bool
     private var used = 0
+    /// Payload bytes that lie elsewhere.
+    private var gathered = 0
     /// Counts how often it was emptied.
     private(set) var generation: UInt32 = 1
     /// How many packets wait to be sent.
@@ -150,7 +152,10 @@ public struct Egress: ~Copyable {
     }
 
     /// Whether it should be sent before more is asked of the engine: at half, so that one more frame always finds room.
-    public var wantsFlush: Bool { count >= packetCapacity / 2 || used >= capacity / 2 }
+    public var wantsFlush: Bool { count >= packetCapacity / 2 || used + gathered >= capacity / 2 }
+
+    /// Whether a payload of so many bytes that stays where it is would be left there.
+    func wouldGather(_ length: Int) -> Bool { gathers && length >= Self.leastGathered }
 
     /// Whether only the room of a few packets is left.
     var isNearlyFull: Bool { count >= packetCapacity - 8 || capacity - used < 2 * Self.largest }
@@ -171,6 +176,7 @@ public struct Egress: ~Copyable {
     public mutating func removeAll() {
         count = 0
         used = 0
+        gathered = 0
         generation &+= 1
     }
 
@@ -199,7 +205,7 @@ public struct Egress: ~Copyable {
         let ipHeader = IPHeader.length(for: segment.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = segment.segmentSize - optionLength
-        let isGathered = stays && gathers && payload.count >= Self.leastGathered
+        let isGathered = stays && wouldGather(payload.count)
         guard length <= 65_535,
             let packet = reserve(
                 isGathered ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
@@ -219,6 +225,7 @@ public struct Egress: ~Copyable {
         if optionLength > 0 { segment.writeOptions(at: tcp + 20) }
         if isGathered {
             packets[count - 1].payload = payload
+            gathered += payload.count
         } else if let bytes = payload.baseAddress {
             (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count)
         }

@@ -15,7 +15,7 @@ public struct SegmentSplitter {
     ///   - payload: its payload, where that lies elsewhere.
     ///   - segmentSize: payload bytes of a piece.
     public init(
-        packet: UnsafeRawBufferPointer, payload apart: UnsafeRawBufferPointer = .none,
+        packet: UnsafeRawBufferPointer, payload apart: UnsafeRawBufferPointer = .empty,
         segmentSize: Int
     ) {
         precondition(packet.count >= 40 && segmentSize > 0)

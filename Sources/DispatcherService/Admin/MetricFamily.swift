@@ -75,6 +75,8 @@ struct MetricFamily: Sendable {
         "retransmitted_segments_total", .counter, ["side", "kind"], "Segments sent again, by what they are for.")
     static let evicted = MetricFamily(
         "evicted_connections_total", .counter, [], "Connections without a request that were closed to make room for others.")
+    static let resetsWithheld = MetricFamily(
+        "resets_withheld_total", .counter, [], "Segments that deserved a reset and got none: too many had got one in that second.")
     static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
     static let streamed = MetricFamily("streamed_requests_total", .counter, [], "Requests whose body was longer than `body-buffer`.")
     static let captureDrops = MetricFamily(
@@ -97,7 +99,7 @@ struct MetricFamily: Sendable {
         requests, duration, queueLength, queueHigh, queueOldest, refused, frontConnections, tunnels, serverLimit, serverActive,
         serverStreamed, serverIdle, serverConnects, serverUp, serverState, serverWeight, serverFailures, serverTunnels, serverTunnelLimit,
         serverMetric, serverBandLow, serverBandHigh, serverSaturated, serverElasticity, controllerState, healthChecks, reportsInvalid,
-        overLimit, dropped, retransmitted, evicted, repeated, streamed,
+        overLimit, dropped, retransmitted, evicted, resetsWithheld, repeated, streamed,
         captureDrops, egressErrors, nextHopDrops, neighbours, neighbourFailures, bodyBytes, stagingBytes, deliveries, buildInfo,
     ]
 }

@@ -203,6 +203,8 @@ struct MetricsPage {
         add(.overLimit, [], counters.overLimit)
         begin(.evicted)
         add(.evicted, [], counters.idleEvictions)
+        begin(.resetsWithheld)
+        add(.resetsWithheld, [], counters.resetsWithheld)
         begin(.repeated)
         add(.repeated, [], counters.repeatedRequests)
         begin(.streamed)

@@ -132,6 +132,7 @@ struct StatusDocument: Encodable {
     var halfOpenExpired: UInt64
     var idleExpired: UInt64
     var closedForgotten: UInt64
+    var resetsWithheld: UInt64
     var clientsHold: Int
     var clientEvictions: UInt64
     var unwrittenLogLines: UInt64
@@ -173,6 +174,7 @@ struct StatusDocument: Encodable {
         halfOpenExpired = snapshot.counters.halfOpenExpired
         idleExpired = snapshot.counters.idleExpired
         closedForgotten = snapshot.counters.closedForgotten
+        resetsWithheld = snapshot.counters.resetsWithheld
         clientsHold = snapshot.clientsHold
         clientEvictions = snapshot.clientEvictions
         self.unwrittenLogLines = unwrittenLogLines

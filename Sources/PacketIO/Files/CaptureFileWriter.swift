@@ -41,7 +41,7 @@ public final class CaptureFileWriter {
     }
 
     private func write(
-        _ prefix: [UInt8], _ bytes: UnsafeRawBufferPointer, _ rest: UnsafeRawBufferPointer = .none,
+        _ prefix: [UInt8], _ bytes: UnsafeRawBufferPointer, _ rest: UnsafeRawBufferPointer = .empty,
         at now: Instant
     ) {
         let length = UInt32(prefix.count + bytes.count + rest.count)

@@ -153,7 +153,7 @@ struct FrameSide: ~Copyable {
     /// Sends what waited for a neighbour.
     private mutating func release(_ entry: Int, to hardware: HardwareAddress) {
         while let frame = waiting.take(for: entry) {
-            append(frame.frame, frame.length, .none, to: hardware)
+            append(frame.frame, frame.length, .empty, to: hardware)
             // Its memory is free for the next one after that.
             batch.flush()
             waiting.release(frame.slot)

@@ -50,7 +50,7 @@ struct MessageBatch: ~Copyable {
 
     /// A message of one part, or of two where the second has any bytes. There must be room.
     mutating func append(
-        _ first: UnsafeMutableRawPointer, _ length: Int, _ second: UnsafeRawBufferPointer = .none
+        _ first: UnsafeMutableRawPointer, _ length: Int, _ second: UnsafeRawBufferPointer = .empty
     ) {
         parts[2 * count] = iovec(iov_base: first, iov_len: length)
         if second.isEmpty {

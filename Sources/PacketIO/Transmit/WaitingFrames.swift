@@ -54,7 +54,7 @@ struct WaitingFrames: ~Copyable {
     ///   - payload: what follows them, where it lies elsewhere.
     /// - Returns: how many frames were lost: 1 also when there is no memory for this one.
     mutating func keep(
-        _ frame: UnsafeMutableRawPointer, _ length: Int, _ payload: UnsafeRawBufferPointer = .none,
+        _ frame: UnsafeMutableRawPointer, _ length: Int, _ payload: UnsafeRawBufferPointer = .empty,
         for entry: Int
     ) -> Int {
         precondition(entry >= 0 && entry < neighbours && length + payload.count <= Self.slotSize)

@@ -102,6 +102,25 @@ struct AttackScenarios {
         world.dispatcher.onEmit = { _, segment in if segment.flags.contains(.rst) { resets += 1 } }
         world.simulation.run(for: .milliseconds(200))
         #expect(resets > 0 && resets <= 2_000, "\(resets) resets in 0.1 s")
+        // A few look as if they came before the end of a handshake, and deserve none.
+        let early = world.dropped(.cookieEarlySegment)
+        #expect(world.dispatcher.snapshot.counters.resetsWithheld == UInt64(5_000 - resets - early))
+        world.check()
+    }
+
+    @Test("clients that are turned away are told, up to 20,000 a second")
+    func refusalRate() {
+        let (world, client, _) = World.raw { $0.services[0].limits.connections = 0 }
+        for index in 0..<10_000 {
+            world.simulation.after(.microseconds(Int64(index) * 10)) {
+                client.send(.syn) { ($0.sequence, $0.source.port) = (UInt32(index), UInt16(2_000 + index)) }
+            }
+        }
+        var resets = 0
+        world.dispatcher.onEmit = { _, segment in if segment.flags.contains(.rst) { resets += 1 } }
+        world.simulation.run(for: .milliseconds(200))
+        #expect(resets >= 3_900 && resets <= 4_100, "\(resets) resets in 0.1 s, with 2,000 at once")
+        #expect(world.dispatcher.snapshot.counters.resetsWithheld == 10_000 - UInt64(resets))
         world.check()
     }
 

@@ -100,6 +100,30 @@ struct ForwardQueueScenarios {
         world.check()
     }
 
+    @Test("however many SYNs are turned away, or have waited too long, in a second, each client is told")
+    func allAreTold() {
+        let (world, client, _) = World.rawForwarding(limit: 0) {
+            $0.pools[0].servers[0].minimumLimit = 0
+            $0.services[0].limits.connections = 10_000
+            ($0.pools[0].queue.capacity, $0.pools[0].queue.refuseAbove) = (3_000, 3_000)
+            $0.pools[0].queue.wait = .seconds(1)
+        }
+        let count = 6_000
+        for index in 0..<count {
+            world.simulation.after(.microseconds(Int64(index) * 100)) {
+                client.send(.syn) { ($0.sequence, $0.source.port) = (UInt32(index), UInt16(2_000 + index)) }
+            }
+        }
+        var told: Set<UInt16> = []
+        world.dispatcher.onEmit = { _, segment in if segment.flags.contains(.rst) { told.insert(segment.destination.port) } }
+        world.simulation.run(for: .milliseconds(700))
+        #expect(told.count == count - 3_000 && world.refused(.queueFull) == 3_000)
+        world.simulation.run(for: .seconds(1))
+        #expect(told.count == count && world.refused(.queueWait) == 3_000)
+        #expect(world.dispatcher.snapshot.counters.resetsWithheld == 0)
+        world.check()
+    }
+
     @Test("a SYN with another number takes the place of one that waits, at the queue's end; a client's RST removes it")
     func replaced() {
         let (world, client, server) = World.rawForwarding(limit: 0) { $0.pools[0].servers[0].minimumLimit = 0 }
