@@ -7,7 +7,9 @@ public protocol MessageBus: Sendable {
     /// The name under which other workers reach this one.
     var name: WorkerName { get }
     /// Hands every note for this worker to `receive`, on any thread; it must not block there. Called once.
-    func start(_ receive: @escaping @Sendable (BusNote) -> Void)
+    ///
+    /// - Parameter gone: called when a note was for a worker that does not exist any more.
+    func start(_ receive: @escaping @Sendable (BusNote) -> Void, gone: @escaping @Sendable (WorkerName) -> Void)
     /// Sends a note, or loses and counts it. Does not block.
     func send(_ note: BusNote, to address: BusAddress)
     /// How many notes could not be handed over.
@@ -19,8 +21,16 @@ public protocol MessageBus: Sendable {
 /// Whom a note is for.
 public enum BusAddress: Hashable, Sendable {
     case worker(WorkerName)
-    /// One worker with the monitor role: this one if it has it.
+    /// One worker with a role: this one if it has it.
+    case any(BusRole)
+}
+
+/// The roles that notes are for, whoever has them.
+public enum BusRole: String, CaseIterable, Sendable {
+    /// NS-Monitor.
     case monitor
+    /// NS-UA-UDP.
+    case uaUDP = "ua-udp"
 }
 
 /// What has happened.
@@ -31,4 +41,6 @@ public enum BusNote: Hashable, Sendable {
     case arrived(sequence: Int64, devices: [DeviceID])
     /// To the worker that held its socket: the device has connected elsewhere, by this connection.
     case replaced(device: DeviceID, connection: Int64)
+    /// To NS-UA-UDP: the store has devices that are to be woken.
+    case wakeUps
 }

@@ -13,10 +13,17 @@ public protocol MessageStore: Sendable {
     /// The random number that tells this store from every other: the first part of its message identifiers.
     var identity: UInt32 { get }
 
-    /// Notes that `worker` holds the device's socket from now on.
-    func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>)
-    /// Notes that the connection is gone, unless a newer one has taken its place.
-    func disconnect(_ device: DeviceID, connection: Int64)
+    /// Notes that `worker` holds the device's socket from now on, and where it waits for wake-ups when it has none; nil: nowhere. No wake-up
+    /// is due any more.
+    func connect(_ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget?, then: @escaping Completion<DeviceConnection>)
+    /// Changes where a device waits for wake-ups, unless a newer connection has taken the place of `connection`.
+    func setWakeUp(_ target: WakeUpTarget?, of device: DeviceID, connection: Int64, then: @escaping Completion<Void>)
+    /// Notes that the connection is gone, unless a newer one has taken its place. A device that can be woken is, when it has pending
+    /// messages: at once for one after `sentThrough`, which it was never sent; else after a pause. Reports whether it is at once.
+    func disconnect(
+        _ device: DeviceID, connection: Int64, sentThrough: Int64, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<Bool>)
+    /// The same for all devices of a worker that does not exist any more; reports how many there were.
+    func disconnectAll(of worker: WorkerName, now: Int64, then: @escaping Completion<Int>)
     /// Removes the device with its registrations and pending messages.
     func forget(_ device: DeviceID, then: @escaping Completion<Void>)
 
@@ -35,10 +42,20 @@ public protocol MessageStore: Sendable {
     func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>)
     /// The device's pending messages that `query` selects, oldest first.
     func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>)
-    /// The devices that are connected anywhere and have the application registered.
-    func recipients(of application: Int64, then: @escaping Completion<[Recipient]>)
+    /// The devices that have the application registered: those that are connected anywhere, and whether others are to be woken.
+    func recipients(of application: Int64, then: @escaping Completion<Recipients>)
     /// Which devices of `worker` have got messages after sequence number `after`.
     func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>)
+
+    /// Makes wake-ups due for the devices of an application that have no socket and can be woken, and for which none is due yet; reports
+    /// how many.
+    func requestWakeUps(of application: Int64, now: Int64, then: @escaping Completion<Int>)
+    /// Takes at most `limit` of the wake-ups that are due, the oldest first. Each becomes due again after the next of `pauses`. Devices
+    /// without a pending message are left asleep. Of several callers each wake-up goes to one.
+    func takeWakeUps(limit: Int, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<WakeUps>)
+    /// The device has come, without a connection: no wake-up is due any more. Reports whether it had been woken.
+    func noteAwake(_ device: DeviceID, then: @escaping Completion<Bool>)
+
     /// Removes messages that expired until `now`, a bounded number at once; reports how many.
     func removeExpired(now: Int64, then: @escaping Completion<Int>)
 

@@ -25,6 +25,16 @@ public struct DeviceConnection: Hashable, Sendable {
     public let previousWorker: WorkerName?
     /// The last sequence number that the store had given when the device connected.
     public let sequence: Int64
+    /// It had been woken since its last connection.
+    public let wasWoken: Bool
+
+    /// What a store reports.
+    public init(number: Int64, previousWorker: WorkerName?, sequence: Int64, wasWoken: Bool) {
+        self.number = number
+        self.previousWorker = previousWorker
+        self.sequence = sequence
+        self.wasWoken = wasWoken
+    }
 }
 
 /// What `register` reports.
@@ -106,6 +116,25 @@ public struct Acknowledgement: Hashable, Sendable {
 public struct Recipient: Hashable, Sendable {
     public let device: DeviceID
     public let worker: WorkerName
+
+    /// A device and the worker that holds its socket.
+    public init(device: DeviceID, worker: WorkerName) {
+        self.device = device
+        self.worker = worker
+    }
+}
+
+/// What `recipients` reports.
+public struct Recipients: Hashable, Sendable {
+    public let connected: [Recipient]
+    /// There are devices without a socket that can be woken, and for which no wake-up is due.
+    public let hasSleepers: Bool
+
+    /// What a store reports.
+    public init(connected: [Recipient], hasSleepers: Bool) {
+        self.connected = connected
+        self.hasSleepers = hasSleepers
+    }
 }
 
 /// What `arrivals` reports.

@@ -4,27 +4,26 @@ import NIOCore
 import PushService
 
 extension WorkerCommand {
-    /// Roles of the design that this version does not have.
-    private static let laterRoles = ["ua-udp", "wakeup"]
-
     /// What the options say; throws what is wrong with them.
     func configuration() throws -> WorkerConfiguration {
-        guard !data.isEmpty else { throw ValidationError("--data must name a directory") }
-        var configuration = WorkerConfiguration(dataDirectory: data, publicURL: try checkedPublicURL())
+        let roles = try checkedRoles()
+        var configuration = WorkerConfiguration(dataDirectory: try checkedData(for: roles), publicURL: try checkedPublicURL(for: roles))
+        configuration.roles = roles
         guard IPAddress(listen) != nil else {
             throw ValidationError("--listen \(listen): must be a literal IPv4 or IPv6 address, for example 127.0.0.1 or 0.0.0.0")
         }
         configuration.listenAddress = listen
         configuration.userAgentPort = try checked(port: uaPort, option: "--ua-port")
         configuration.applicationServerPort = try checked(port: asPort, option: "--as-port")
-        configuration.roles = try checkedRoles()
         configuration.tokenKeysFile = tokenKeys
-        configuration.trustedProxies = try trustedProxy.map { text in
-            guard let network = IPNetwork(text) else {
-                throw ValidationError("--trusted-proxy \(text): must be an address or ADDRESS/LENGTH with zeros past the length")
-            }
-            return network
+        configuration.trustedProxies = try networks(trustedProxy, option: "--trusted-proxy")
+        configuration.wakeUpPort = try checked(port: wakeupPort, option: "--wakeup-port")
+        configuration.wakeUpNetworks = try networks(wakeupNetwork, option: "--wakeup-network")
+        configuration.wakesLoopback = wakeupLoopback
+        if roles.contains(.wakeUp), wakeupNetwork.isEmpty {
+            throw ValidationError("--roles wakeup needs --wakeup-network: the networks that it may send to")
         }
+        if let operators { configuration.operators = try operatorTable(operators) }
         configuration.tokenRate = try rate(tokenRate, option: "--token-rate")
         configuration.notifyRate = try rate(notifyRate, option: "--notify-rate")
         configuration.ping = try checkedPing()
@@ -32,7 +31,38 @@ extension WorkerCommand {
         return configuration
     }
 
-    private func checkedPublicURL() throws -> String {
+    private func checkedData(for roles: Set<WorkerRole>) throws -> String {
+        guard roles != [.wakeUp] else { return data ?? "" }
+        guard let data, !data.isEmpty else { throw ValidationError("--data must name a directory (only --roles wakeup needs none)") }
+        return data
+    }
+
+    private func operatorTable(_ path: String) throws -> OperatorTable {
+        do {
+            return try OperatorTable(yaml: String(contentsOfFile: path, encoding: .utf8))
+        } catch let error as OperatorTableError {
+            throw ValidationError("--operators \(path): \(error)")
+        } catch {
+            throw ValidationError("--operators \(path): cannot be read: \(error.localizedDescription)")
+        }
+    }
+
+    private func networks(_ texts: [String], option: String) throws -> [IPNetwork] {
+        try texts.map { text in
+            guard let network = IPNetwork(text) else {
+                throw ValidationError("\(option) \(text): must be an address or ADDRESS/LENGTH with zeros past the length")
+            }
+            return network
+        }
+    }
+
+    private func checkedPublicURL(for roles: Set<WorkerRole>) throws -> String {
+        guard let publicUrl else {
+            guard roles.isDisjoint(with: [.uaWS, .applicationServers]) else {
+                throw ValidationError("--public-url is missing: what public URLs begin with, for example https://push.example.org")
+            }
+            return ""
+        }
         guard let parts = URLComponents(string: publicUrl), ["http", "https"].contains(parts.scheme), let host = parts.host, !host.isEmpty,
             parts.query == nil, parts.fragment == nil, parts.user == nil
         else { throw ValidationError("--public-url \(publicUrl): must be like https://push.example.org, without query and user") }
@@ -50,9 +80,7 @@ extension WorkerCommand {
             try names.map { name in
                 guard let role = WorkerRole(rawValue: name) else {
                     let known = WorkerRole.allCases.map(\.rawValue).joined(separator: ", ")
-                    throw ValidationError(
-                        Self.laterRoles.contains(name)
-                            ? "--roles \(name): not supported yet; this version has \(known)" : "--roles \(name): must be of \(known)")
+                    throw ValidationError("--roles \(name): must be of \(known)")
                 }
                 return role
             })

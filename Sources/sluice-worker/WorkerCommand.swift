@@ -5,7 +5,7 @@ import PushService
 /// The command line of a worker.
 struct WorkerCommand: ParsableArguments {
     @Option(help: "Directory that the workers of one machine share: messages, registrations, token keys. Made when it is missing.")
-    var data: String
+    var data: String?
 
     @Option(help: ArgumentHelp("Literal address to listen on.", valueName: "address"))
     var listen = "127.0.0.1"
@@ -17,10 +17,26 @@ struct WorkerCommand: ParsableArguments {
     var asPort = 8081
 
     @Option(help: "What public URLs begin with, for example https://push.example.org.")
-    var publicUrl: String
+    var publicUrl: String?
 
-    @Option(help: "Roles of this process: ua-ws, as, monitor; separated by commas.")
-    var roles = "ua-ws,as,monitor"
+    @Option(help: "Roles of this process: ua-ws, as, monitor, ua-udp, wakeup; separated by commas. wakeup alone needs no --data.")
+    var roles = "ua-ws,as,monitor,ua-udp"
+
+    @Option(
+        help: ArgumentHelp(
+            "Table of the mobile operators whose sleeping devices can be woken, in YAML (for ua-ws and ua-udp).", valueName: "file"))
+    var operators: String?
+
+    @Option(help: "Port of wakeup; 0: any free one.")
+    var wakeupPort = 8090
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Where wakeup may send to, for example 10.0.0.0/8. May be repeated.", valueName: "network"))
+    var wakeupNetwork: [String] = []
+
+    @Flag(help: "wakeup may also send to this host's loopback addresses, if they are in its networks.")
+    var wakeupLoopback = false
 
     @Option(help: ArgumentHelp("File with the keys of the UATokens (default: token-keys in the data directory).", valueName: "file"))
     var tokenKeys: String?

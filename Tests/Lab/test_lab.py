@@ -51,6 +51,8 @@ def test_addresses_are_as_promised(lab: None) -> None:
     assert addresses("server2") == {"10.77.2.12", "fd77:2::12"}
     assert addresses("router") == {"10.77.1.254", "fd77:1::254", "10.77.3.1", "fd77:3::1"}
     assert addresses("client2") == {"10.77.3.11", "fd77:3::11"}
+    assert addresses("operator1") == {"10.77.1.31", "fd77:1::31", "10.77.2.31", "fd77:2::31", "10.77.4.1", "fd77:4::1"}
+    assert addresses("device1") == {"10.77.4.11", "fd77:4::11"}
     assert addresses("lan") == set()
 
 

@@ -27,10 +27,25 @@ private final class UnreliableStore: MessageStore {
     }
 
     var identity: UInt32 { store.identity }
-    func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>) {
-        pass(then) { store.connect(device, to: worker, then: then) }
+    func connect(
+        _ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget?, then: @escaping Completion<DeviceConnection>
+    ) { pass(then) { store.connect(device, to: worker, wakeUp: wakeUp, then: then) } }
+    func setWakeUp(_ target: WakeUpTarget?, of device: DeviceID, connection: Int64, then: @escaping Completion<Void>) {
+        pass(then) { store.setWakeUp(target, of: device, connection: connection, then: then) }
     }
-    func disconnect(_ device: DeviceID, connection: Int64) { store.disconnect(device, connection: connection) }
+    func disconnect(
+        _ device: DeviceID, connection: Int64, sentThrough: Int64, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<Bool>
+    ) { store.disconnect(device, connection: connection, sentThrough: sentThrough, pauses: pauses, now: now, then: then) }
+    func disconnectAll(of worker: WorkerName, now: Int64, then: @escaping Completion<Int>) {
+        pass(then) { store.disconnectAll(of: worker, now: now, then: then) }
+    }
+    func requestWakeUps(of application: Int64, now: Int64, then: @escaping Completion<Int>) {
+        pass(then) { store.requestWakeUps(of: application, now: now, then: then) }
+    }
+    func takeWakeUps(limit: Int, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<WakeUps>) {
+        pass(then) { store.takeWakeUps(limit: limit, pauses: pauses, now: now, then: then) }
+    }
+    func noteAwake(_ device: DeviceID, then: @escaping Completion<Bool>) { pass(then) { store.noteAwake(device, then: then) } }
     func forget(_ device: DeviceID, then: @escaping Completion<Void>) { pass(then) { store.forget(device, then: then) } }
     func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
         pass(then) { store.register(application, for: device, then: then) }
@@ -47,7 +62,7 @@ private final class UnreliableStore: MessageStore {
         pass(then) { store.acknowledge(acknowledgements, then: then) }
     }
     func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) { pass(then) { store.pending(query, then: then) } }
-    func recipients(of application: Int64, then: @escaping Completion<[Recipient]>) {
+    func recipients(of application: Int64, then: @escaping Completion<Recipients>) {
         pass(then) { store.recipients(of: application, then: then) }
     }
     func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>) {
@@ -71,7 +86,7 @@ struct UnavailableStoreTests {
         configuration.reread = .milliseconds(200)
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let bus = InProcessBus(hub: InProcessBus.Hub(), isMonitor: true)
+        let bus = InProcessBus(hub: InProcessBus.Hub(), roles: [.monitor, .uaUDP])
         let worker = try await PushWorker.start(configuration, logger: logger, store: store, bus: bus, tokenKeys: TokenKeys())
         do {
             try await body(WorkerHarness(directory: directory, worker: worker), store)

@@ -110,10 +110,14 @@ struct WorkerProcessTests {
             good + ["--token-lifetime", "soon"], good + ["--public-url", "ftp://x"], good + ["--log-level", "loud"],
         ]
         for arguments in usage { #expect(try Executable("sluice-worker", arguments).result().code == 2, "\(arguments)") }
-        for role in ["ua-udp", "wakeup"] {
-            let result = try Executable("sluice-worker", good + ["--roles", "ua-ws,\(role)"]).result()
-            #expect(result.code == 2)
-            #expect(result.errors.contains("not supported yet"))
+        for (arguments, error) in [
+            (good + ["--roles", "ua-ws,wakeup"], "--wakeup-network"), (["--roles", "wakeup"], "--wakeup-network"),
+            (["--roles", "wakeup", "--wakeup-network", "10.0.0.1/8"], "--wakeup-network 10.0.0.1/8"),
+            (good + ["--operators", "/nonexistent"], "--operators /nonexistent"), (["--data", directory.path], "--public-url"),
+            (["--roles", "monitor"], "--data"),
+        ] {
+            let result = try Executable("sluice-worker", arguments).result()
+            #expect(result.code == 2 && result.errors.contains(error), "\(arguments): \(result.errors)")
         }
         let file = directory.path + "/file"
         #expect(FileManager.default.createFile(atPath: file, contents: nil))

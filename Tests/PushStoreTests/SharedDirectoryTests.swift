@@ -94,8 +94,8 @@ struct SharedDirectoryTests {
         }
     }
 
-    private func bus(isMonitor: Bool) throws -> (DirectoryBus, Received) {
-        let bus = try DirectoryBus(directory: directory.path, isMonitor: isMonitor)
+    private func bus(_ roles: Set<BusRole> = []) throws -> (DirectoryBus, Received) {
+        let bus = try DirectoryBus(directory: directory.path, roles: roles)
         let received = Received()
         bus.start { note in received.notes.withLock { $0.append(note) } }
         return (bus, received)
@@ -103,8 +103,8 @@ struct SharedDirectoryTests {
 
     @Test("Notes reach the worker they are for, in order, however many")
     func notes() async throws {
-        let (one, _) = try bus(isMonitor: false)
-        let (two, received) = try bus(isMonitor: true)
+        let (one, _) = try bus()
+        let (two, received) = try bus([.monitor])
         let sent = (0..<3000).map { BusNote.arrived(sequence: Int64($0), devices: [DeviceID()]) }
         for note in sent { one.send(note, to: .worker(two.name)) }
         #expect(try await received.wait(for: sent.count) == sent)
@@ -115,10 +115,10 @@ struct SharedDirectoryTests {
 
     @Test("A note for a monitor finds one; the own one first")
     func monitors() async throws {
-        let (one, atOne) = try bus(isMonitor: false)
-        let (two, atTwo) = try bus(isMonitor: true)
-        one.send(.accepted(application: 1, sequence: 2), to: .monitor)
-        two.send(.accepted(application: 3, sequence: 4), to: .monitor)
+        let (one, atOne) = try bus()
+        let (two, atTwo) = try bus([.monitor])
+        one.send(.accepted(application: 1, sequence: 2), to: .any(.monitor))
+        two.send(.accepted(application: 3, sequence: 4), to: .any(.monitor))
         let notes = try await atTwo.wait(for: 2)
         #expect(Set(notes) == [.accepted(application: 1, sequence: 2), .accepted(application: 3, sequence: 4)])
         #expect(atOne.notes.withLock { $0.isEmpty })
@@ -128,8 +128,8 @@ struct SharedDirectoryTests {
 
     @Test("A note for a worker that is gone is lost and counted; the files of dead workers are removed")
     func gone() async throws {
-        let (one, _) = try bus(isMonitor: false)
-        let (two, _) = try bus(isMonitor: true)
+        let (one, _) = try bus()
+        let (two, _) = try bus([.monitor])
         two.close()
         one.send(.replaced(device: DeviceID(), connection: 1), to: .worker(two.name))
         for _ in 0..<500 where one.lostNotes == 0 { try await Task.sleep(for: .milliseconds(10)) }
@@ -137,7 +137,7 @@ struct SharedDirectoryTests {
         // A worker that was killed leaves its file.
         let dead = "\(directory.path)/bus/\(WorkerName()).monitor"
         try #require(FileManager.default.createFile(atPath: dead, contents: nil))
-        let (three, _) = try bus(isMonitor: false)
+        let (three, _) = try bus()
         #expect(!FileManager.default.fileExists(atPath: dead))
         one.close()
         three.close()
@@ -162,18 +162,35 @@ struct SharedDirectoryTests {
         #expect(BusNote(datagram: most.datagram) == most)
     }
 
+    @Test("A worker that is gone is named to whoever has a note for it; roles are found by their names")
+    func goneIsNamed() async throws {
+        let (one, _) = try bus([.monitor])
+        let (two, atTwo) = try bus([.monitor, .uaUDP])
+        let (three, _) = try bus()
+        three.close()
+        let gone = Mutex<[WorkerName]>([])
+        let (four, atFour) = (try DirectoryBus(directory: directory.path, roles: []), Received())
+        four.start({ note in atFour.notes.withLock { $0.append(note) } }, gone: { name in gone.withLock { $0.append(name) } })
+        four.send(.arrived(sequence: 1, devices: []), to: .worker(three.name))
+        four.send(.wakeUps, to: .any(.uaUDP))
+        #expect(try await atTwo.wait(for: 1) == [.wakeUps])
+        for _ in 0..<500 where gone.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(gone.withLock { $0 } == [three.name])
+        for bus in [one, two, four] { bus.close() }
+    }
+
     @Test("The in-process bus does the same")
     func inProcess() throws {
         let hub = InProcessBus.Hub()
-        let (one, two) = (InProcessBus(hub: hub, isMonitor: false), InProcessBus(hub: hub, isMonitor: true))
+        let (one, two) = (InProcessBus(hub: hub, roles: []), InProcessBus(hub: hub, roles: [.monitor]))
         let received = Received()
         one.start { _ in Issue.record("nothing is for this one") }
         two.start { note in received.notes.withLock { $0.append(note) } }
-        one.send(.accepted(application: 1, sequence: 2), to: .monitor)
+        one.send(.accepted(application: 1, sequence: 2), to: .any(.monitor))
         one.send(.arrived(sequence: 2, devices: []), to: .worker(two.name))
         #expect(received.notes.withLock { $0.count } == 2)
         two.close()
-        one.send(.accepted(application: 1, sequence: 3), to: .monitor)
+        one.send(.accepted(application: 1, sequence: 3), to: .any(.monitor))
         #expect(one.lostNotes == 1)
     }
 }

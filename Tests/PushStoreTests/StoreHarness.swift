@@ -24,8 +24,29 @@ extension MessageStore {
         }
     }
 
-    func connect(_ device: DeviceID, to worker: WorkerName) async throws -> DeviceConnection {
-        try await wait { connect(device, to: worker, then: $0) }
+    func connect(_ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget? = nil) async throws -> DeviceConnection {
+        try await wait { connect(device, to: worker, wakeUp: wakeUp, then: $0) }
+    }
+    func setWakeUp(_ target: WakeUpTarget?, of device: DeviceID, connection: Int64) async throws {
+        try await wait { setWakeUp(target, of: device, connection: connection, then: $0) }
+    }
+    @discardableResult
+    func disconnect(_ device: DeviceID, connection: Int64, sentThrough: Int64 = 0, now: Int64 = 0) async throws -> Bool {
+        try await wait {
+            disconnect(device, connection: connection, sentThrough: sentThrough, pauses: WakeUpPauses(), now: now, then: $0)
+        }
+    }
+    func disconnectAll(of worker: WorkerName, now: Int64) async throws -> Int {
+        try await wait { disconnectAll(of: worker, now: now, then: $0) }
+    }
+    func requestWakeUps(of application: Int64, now: Int64) async throws -> Int {
+        try await wait { requestWakeUps(of: application, now: now, then: $0) }
+    }
+    func takeWakeUps(limit: Int = 100, now: Int64) async throws -> WakeUps {
+        try await wait { takeWakeUps(limit: limit, pauses: WakeUpPauses(), now: now, then: $0) }
+    }
+    func noteAwake(_ device: DeviceID) async throws -> Bool {
+        try await wait { noteAwake(device, then: $0) }
     }
     func forget(_ device: DeviceID) async throws {
         try await wait { forget(device, then: $0) }
@@ -54,6 +75,9 @@ extension MessageStore {
         try await wait { pending(query, then: $0) }
     }
     func recipients(of application: Int64) async throws -> [Recipient] {
+        try await allRecipients(of: application).connected
+    }
+    func allRecipients(of application: Int64) async throws -> Recipients {
         try await wait { recipients(of: application, then: $0) }
     }
     func arrivals(for worker: WorkerName, after: Int64) async throws -> Arrivals {
@@ -81,6 +105,13 @@ extension MessageStore {
             application: application.number, body: NotificationBody(bytes: Array(text.utf8)), accepted: accepted, ttl: ttl)
         guard let sequence = try await accept(message) else { throw StoreError.unavailable("unregistered") }
         return sequence
+    }
+}
+
+extension MessageBus {
+    /// Starts, whoever may be gone.
+    func start(_ receive: @escaping @Sendable (BusNote) -> Void) {
+        start(receive, gone: { _ in })
     }
 }
 

@@ -18,6 +18,9 @@ SOURCE_ADDRESS = "10.77.2.200"
 CLIENT1_V6, CLIENT2_V6 = "fd77:1::11", "fd77:3::11"
 SERVICE_ADDRESS_V6 = "fd77:1::100"
 SOURCE_ADDRESS_V6 = "fd77:2::200"
+# A mobile operator: where its NS-WakeUp takes orders, and a device in its private network.
+OPERATOR1_ORDERS = "10.77.2.31"
+DEVICE1, DEVICE1_V6 = "10.77.4.11", "fd77:4::11"
 HOLDER_FILE = "/run/sluice-lab.run"
 _held: list[IO[str]] = []
 

@@ -33,6 +33,12 @@ public struct DeviceInterface: Hashable, Sendable {
     public let ip: String
     /// 1...65535.
     public let port: UInt16
+
+    /// The interface with this address and port.
+    public init(ip: String, port: UInt16) {
+        self.ip = ip
+        self.port = port
+    }
 }
 
 /// The mobile network that a device is in.
@@ -41,6 +47,12 @@ public struct MobileNetwork: Hashable, Sendable {
     public let mcc: String
     /// Mobile network code.
     public let mnc: String
+
+    /// The network with these codes.
+    public init(mcc: String, mnc: String) {
+        self.mcc = mcc
+        self.mnc = mnc
+    }
 }
 
 /// WAToken and public key: together they name an application and user.

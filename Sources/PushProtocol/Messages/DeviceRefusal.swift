@@ -79,4 +79,6 @@ public enum CloseCode {
     public static let restart: UInt16 = 1012
     /// 4001: a newer connection with the same UAToken took over.
     public static let replaced: UInt16 = 4001
+    /// 4774: nothing has passed for a while, and the device can be woken.
+    public static let asleep: UInt16 = 4774
 }

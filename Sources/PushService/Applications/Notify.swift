@@ -64,7 +64,7 @@ struct Notify: Sendable {
             switch outcome {
             case .success(let sequence?):
                 context.counters.add(.notifiesAccepted)
-                context.bus.send(.accepted(application: application.number, sequence: sequence), to: .monitor)
+                context.bus.send(.accepted(application: application.number, sequence: sequence), to: .any(.monitor))
                 answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
             case .success(nil):
                 // Unregistered since it was looked up; a new registration would have another number.

@@ -4,7 +4,7 @@ import PushStore
 extension DeviceSession {
     func perform(_ command: DeviceCommand) {
         switch (command, stage) {
-        case (.registerUA(let token, _, let network), _): registerUA(token: token, network: network)
+        case (.registerUA(let token, let interface, let network), _): registerUA(token: token, interface: interface, network: network)
         case (.getAllMessages(let token), _): getAllMessages(token: token)
         case (.ack(let messageID), .polled(let device)), (.ack(let messageID), .registered(let device, _)):
             acknowledge(messageID, device: device)
@@ -45,28 +45,49 @@ extension DeviceSession {
 
     // MARK: registerUA
 
-    private func registerUA(token: String, network: MobileNetwork?) {
+    private func registerUA(token: String, interface: DeviceInterface?, network: MobileNetwork?) {
         guard let device = device(of: token) else { return refuse(.badToken(.registerUA, closing: true)) }
-        if case .registered(let registered, _) = stage {
+        let wakeUp = wakeUpTarget(interface, network)
+        if case .registered(let registered, let connection) = stage {
             guard device == registered else { return refuse(.badToken(.registerUA, closing: true)) }
-            output?.setPinging(network == nil)
-            reply(.registeredUA(pushMode: .ws))
-            return
+            return registerAgain(device, connection, wakeUp, network: network)
         }
         let previous = context.sockets.claim(device, by: socket)
         stage = .registering(device)
         context.acknowledgements.flush()
         ask {
-            context.store.connect(device, to: context.bus.name, then: $0)
+            context.store.connect(device, to: context.bus.name, wakeUp: wakeUp, then: $0)
         } then: { session, outcome in
             switch outcome {
-            case .success(let connection): session.connected(device, connection, previous: previous, network: network)
+            case .success(let connection):
+                session.connected(device, connection, previous: previous, canBeWoken: wakeUp != nil, network: network)
             case .failure: session.notConnected(device, previous: previous)
             }
         }
     }
 
-    private func connected(_ device: DeviceID, _ connection: DeviceConnection, previous: DeviceSocket?, network: MobileNetwork?) {
+    /// registerUA once more: the interface is replaced.
+    private func registerAgain(_ device: DeviceID, _ connection: DeviceConnection, _ wakeUp: WakeUpTarget?, network: MobileNetwork?) {
+        guard wakeUp != nil || sleeps else { return answerRegistration(canBeWoken: false, network: network) }
+        ask {
+            context.store.setWakeUp(wakeUp, of: device, connection: connection.number, then: $0)
+        } then: { session, outcome in
+            switch outcome {
+            case .success: session.answerRegistration(canBeWoken: wakeUp != nil, network: network)
+            case .failure: session.refuse(.unavailable(.registerUA))
+            }
+        }
+    }
+
+    private func answerRegistration(canBeWoken: Bool, network: MobileNetwork?) {
+        output?.setPinging(network == nil)
+        reply(.registeredUA(pushMode: canBeWoken ? .udp : .ws))
+        setSleeping(canBeWoken)
+    }
+
+    private func connected(
+        _ device: DeviceID, _ connection: DeviceConnection, previous: DeviceSocket?, canBeWoken: Bool, network: MobileNetwork?
+    ) {
         previous?.execute { $0.replaced(by: connection.number) }
         if let worker = connection.previousWorker, worker != context.bus.name {
             context.bus.send(.replaced(device: device, connection: connection.number), to: .worker(worker))
@@ -74,14 +95,14 @@ extension DeviceSession {
         guard case .registering = stage else {
             // Closed while the store was asked.
             context.sockets.release(device, by: socket)
-            context.store.disconnect(device, connection: connection.number)
+            context.noteDisconnected(device, connection: connection.number, sentThrough: 0)
             return
         }
         context.counters.add(.devicesRegistered)
+        if connection.wasWoken { context.counters.add(.devicesWoken) }
         stage = .registered(device, connection)
         guard replacedBy <= connection.number else { return replaced(by: replacedBy) }
-        output?.setPinging(network == nil)
-        reply(.registeredUA(pushMode: .ws))
+        answerRegistration(canBeWoken: canBeWoken, network: network)
         delivery.mayHaveMore = true
         deliver()
     }
@@ -165,7 +186,8 @@ extension DeviceSession {
             switch outcome {
             case .success(let messages):
                 session.context.counters.add(.notificationsSentOnRequest, messages.count)
-                session.output?.send(DeviceReply.allMessages(messages.map { session.notification($0) }))
+                session.send(DeviceReply.allMessages(messages.map { session.notification($0) }))
+                if case .polled = session.stage { session.noteAwake(device) }
             case .failure: session.refuse(.unavailable(.getAllMessages))
             }
         }

@@ -89,10 +89,10 @@ extension DeviceSession {
     /// - Parameters:
     ///   - isAll: there are no more up to `known`, the greatest sequence number that was known when the store was asked.
     private func send(_ messages: [StoredMessage], isAll: Bool, known: Int64) {
-        guard case .registered = stage, let output else { return }
+        guard case .registered = stage, output != nil else { return }
         let interval = context.configuration.redelivery
         for message in messages {
-            output.send(notification(message))
+            send(notification(message))
             context.counters.add(.notificationsSent)
             delivery.sentThrough = message.sequence
             if !message.isTransient {
@@ -143,14 +143,14 @@ extension DeviceSession {
     }
 
     private func sendAgain(_ pending: [StoredMessage], due: [Int64]) {
-        guard case .registered = stage, let output else { return }
+        guard case .registered = stage, output != nil else { return }
         for sequence in due {
             guard let index = delivery.inFlight.firstIndex(where: { $0.sequence == sequence }) else { continue }
             guard let message = pending.first(where: { $0.sequence == sequence }) else {
                 delivery.inFlight.remove(at: index)
                 continue
             }
-            output.send(notification(message))
+            send(notification(message))
             context.counters.add(.notificationsSentAgain)
             delivery.inFlight[index].interval = delivery.inFlight[index].interval * 2
             delivery.inFlight[index].due = .now() + delivery.inFlight[index].interval

@@ -38,6 +38,11 @@ final class DeviceSession {
     private var finished: (@Sendable () -> Void)?
     /// The device has acknowledged something on this connection.
     var hasAcknowledged = false
+    /// The device can be woken, so its socket ends when nothing has passed for a while.
+    var sleeps = false
+    /// When a message, command or answer passed last; pings are none.
+    var lastTraffic = NIODeadline.now()
+    var sleepTask: Scheduled<Void>?
 
     init(context: WorkerContext, eventLoop: any EventLoop) {
         self.context = context
@@ -69,7 +74,7 @@ final class DeviceSession {
         if hasAcknowledged { context.acknowledgements.flush() }
         if case .registered(let device, let connection) = stage {
             context.sockets.release(device, by: socket)
-            context.store.disconnect(device, connection: connection.number)
+            context.noteDisconnected(device, connection: connection.number, sentThrough: delivery.sentThrough)
         }
         stage = .closed
         ended()
@@ -82,6 +87,8 @@ final class DeviceSession {
         finished = nil
         delivery.redelivery?.cancel()
         delivery.redelivery = nil
+        sleepTask?.cancel()
+        sleepTask = nil
     }
 
     /// Closes the socket with `code`.
@@ -128,6 +135,7 @@ final class DeviceSession {
             output?.send(Self.pong)
             return
         }
+        lastTraffic = .now()
         let outcome = text.withUnsafeReadableBytes { bytes -> Result<DeviceCommand, DeviceRefusal> in
             do throws(DeviceRefusal) {
                 return .success(try DeviceCommand(frame: bytes, permittedBits: context.configuration.permittedKeyBits))
@@ -142,12 +150,18 @@ final class DeviceSession {
     }
 
     func reply(_ reply: DeviceReply) {
-        output?.send(reply.bytes)
+        send(reply.bytes)
+    }
+
+    /// Sends anything but an answer to a ping.
+    func send(_ text: [UInt8]) {
+        lastTraffic = .now()
+        output?.send(text)
     }
 
     func refuse(_ refusal: DeviceRefusal) {
         context.counters.add(refusal.statusCode == 503 ? .deviceCommandsUnavailable : .deviceCommandsRefused)
-        output?.send(refusal.bytes)
+        send(refusal.bytes)
         if let code = refusal.closeCode { end(code) }
     }
 

@@ -3,8 +3,8 @@ import PushProtocol
 import PushStore
 import Synchronization
 
-/// NS-Monitor (chapter 4): finds the connected devices of each new message, tells the workers that hold their sockets, and removes what
-/// has expired.
+/// NS-Monitor (chapter 4): finds the devices of each new message, tells the workers that hold the sockets of those that are connected, has
+/// those woken that sleep, and removes what has expired.
 final class Monitor: Sendable {
     private let context: WorkerContext
     private let eventLoop: any EventLoop
@@ -39,7 +39,9 @@ final class Monitor: Sendable {
     private func route(application: Int64, sequence: Int64) {
         context.store.recipients(of: application) { [self] outcome in
             switch outcome {
-            case .success(let recipients): tell(recipients, sequence: sequence)
+            case .success(let recipients):
+                tell(recipients.connected, sequence: sequence)
+                if recipients.hasSleepers { wake(application) }
             case .failure: context.counters.add(.storeReadsFailed)
             }
             let next = inProgress.withLock { inProgress -> Int64? in
@@ -59,6 +61,37 @@ final class Monitor: Sendable {
             for start in stride(from: 0, to: group.count, by: BusNote.deviceLimit) {
                 let devices = group[start..<min(start + BusNote.deviceLimit, group.count)].map(\.device)
                 context.bus.send(.arrived(sequence: sequence, devices: devices), to: .worker(worker))
+            }
+        }
+    }
+
+    // MARK: Sleepers
+
+    private func wake(_ application: Int64) {
+        context.store.requestWakeUps(of: application, now: context.now) { [self] outcome in
+            switch outcome {
+            case .success(let count): requested(count)
+            case .failure: context.counters.add(.storeWritesFailed)
+            }
+        }
+    }
+
+    private func requested(_ count: Int) {
+        guard count > 0 else { return }
+        context.counters.add(.wakeUpsRequested, count)
+        context.bus.send(.wakeUps, to: .any(.uaUDP))
+    }
+
+    /// A worker has died: its devices have no socket any more, and those that can be woken are, for what they have missed.
+    func gone(_ worker: WorkerName) {
+        guard worker != context.bus.name else { return }
+        context.store.disconnectAll(of: worker, now: context.now) { [self] outcome in
+            switch outcome {
+            case .success(0): break
+            case .success(let count):
+                context.logger.notice("a worker is gone", metadata: ["gone": "\(worker)", "devices": "\(count)"])
+                context.bus.send(.wakeUps, to: .any(.uaUDP))
+            case .failure: context.counters.add(.storeWritesFailed)
             }
         }
     }

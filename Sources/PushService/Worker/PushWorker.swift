@@ -15,6 +15,9 @@ public final class PushWorker: Sendable {
     public let userAgentPort: Int?
     /// The bound port of the front for application servers; nil without that role.
     public let applicationServerPort: Int?
+    /// The bound port of NS-WakeUp; nil without that role.
+    public let wakeUpPort: Int?
+    private let wakeUpCaller: WakeUpCaller?
 
     /// What the worker has counted.
     public var counters: WorkerCounters { context.counters }
@@ -22,11 +25,14 @@ public final class PushWorker: Sendable {
     public var name: String { context.bus.name.description }
 
     private init(
-        context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup, userAgents: (any Channel)?, applicationServers: (any Channel)?
+        context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup, userAgents: (any Channel)?, applicationServers: (any Channel)?,
+        wakeUp: (any Channel)?
     ) {
         self.context = context
         self.eventLoops = eventLoops
-        fronts = [userAgents, applicationServers].compactMap { $0 }
+        wakeUpCaller = context.configuration.roles.contains(.uaUDP) ? WakeUpCaller(context: context, eventLoops: eventLoops) : nil
+        fronts = [userAgents, applicationServers, wakeUp].compactMap { $0 }
+        wakeUpPort = wakeUp?.localAddress?.port
         userAgentPort = userAgents?.localAddress?.port
         applicationServerPort = applicationServers?.localAddress?.port
     }
@@ -35,13 +41,17 @@ public final class PushWorker: Sendable {
     ///
     /// - Throws: `WorkerError` with what failed, why, and what to do.
     public static func start(_ configuration: WorkerConfiguration, logger: Logger) async throws -> PushWorker {
+        if configuration.roles == [.wakeUp] {
+            let bus = InProcessBus(hub: InProcessBus.Hub(), roles: [])
+            return try await start(configuration, logger: logger, store: NoStore(), bus: bus, tokenKeys: TokenKeys())
+        }
         try makeDirectory(configuration.dataDirectory)
         let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysFile ?? "\(configuration.dataDirectory)/token-keys")
         let store: SQLiteStore
         let bus: DirectoryBus
         do {
             store = try SQLiteStore(directory: configuration.dataDirectory)
-            bus = try DirectoryBus(directory: configuration.dataDirectory, isMonitor: configuration.roles.contains(.monitor))
+            bus = try DirectoryBus(directory: configuration.dataDirectory, roles: configuration.busRoles)
         } catch StoreError.unavailable(let reason) {
             throw WorkerError("cannot use the data directory \(configuration.dataDirectory): \(reason)")
         }
@@ -59,12 +69,18 @@ public final class PushWorker: Sendable {
             guard configuration.roles.contains(role) else { return nil }
             return try await HTTPFront.bind(port: port, routes: routes, context: context, eventLoops: eventLoops)
         }
+        func wakeUpFront(_ sender: WakeUpSender?) async throws -> (any Channel)? {
+            guard let sender else { return nil }
+            return try await front(for: .wakeUp, port: configuration.wakeUpPort, routes: WakeUpRoutes(context: context, sender: sender))
+        }
         do {
+            let sender = configuration.roles.contains(.wakeUp) ? try WakeUpSender.open(eventLoops: eventLoops) : nil
             let worker = PushWorker(
                 context: context, eventLoops: eventLoops,
                 userAgents: try await front(for: .uaWS, port: configuration.userAgentPort, routes: UserAgentRoutes(context: context)),
                 applicationServers: try await front(
-                    for: .applicationServers, port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context)))
+                    for: .applicationServers, port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context)),
+                wakeUp: try await wakeUpFront(sender))
             worker.startRoles()
             return worker
         } catch {
@@ -94,17 +110,21 @@ public final class PushWorker: Sendable {
         let roles = context.configuration.roles
         let devices = roles.contains(.uaWS) ? DeviceNotes(context: context, eventLoop: eventLoops.next()) : nil
         let monitor = roles.contains(.monitor) ? Monitor(context: context, eventLoop: eventLoops.next()) : nil
-        context.bus.start { note in
+        let caller = wakeUpCaller
+        let receive: @Sendable (BusNote) -> Void = { note in
             switch note {
             case .accepted(let application, let sequence): monitor?.accepted(application: application, sequence: sequence)
             case .arrived(let sequence, let ids): devices?.arrived(sequence: sequence, devices: ids)
             case .replaced(let device, let connection): devices?.replaced(device: device, connection: connection)
+            case .wakeUps: caller?.noted()
             }
         }
+        context.bus.start(receive, gone: { worker in monitor?.gone(worker) })
         devices?.start()
         monitor?.start()
+        caller?.start()
         context.phase = .running
-        let ports = [("devices", userAgentPort), ("application servers", applicationServerPort)]
+        let ports = [("devices", userAgentPort), ("application servers", applicationServerPort), ("wake-up orders", wakeUpPort)]
             .compactMap { name, port in port.map { "\(name) on port \($0)" } }
         context.logger.info(
             "serving \(ports.isEmpty ? "no port" : ports.joined(separator: ", "))",
@@ -119,6 +139,7 @@ public final class PushWorker: Sendable {
         for socket in context.sockets.all { socket.execute { $0.drain() } }
         try? await Task.sleep(nanoseconds: UInt64(max(0, context.configuration.drain.nanoseconds)))
         for front in fronts { try? await front.close() }
+        await wakeUpCaller?.stop()
         await withCheckedContinuation { continuation in
             context.acknowledgements.flush { continuation.resume() }
         }

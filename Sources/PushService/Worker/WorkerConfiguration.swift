@@ -1,5 +1,6 @@
 public import NIOCore
 public import PushProtocol
+public import PushStore
 
 /// What a worker process does (chapter 4, "Types of servers").
 public enum WorkerRole: String, CaseIterable, Sendable {
@@ -9,6 +10,10 @@ public enum WorkerRole: String, CaseIterable, Sendable {
     case applicationServers = "as"
     /// NS-Monitor: finds the devices of new messages and routes each to the worker that holds the socket.
     case monitor
+    /// NS-UA-UDP: has sleeping devices woken by the NS-WakeUp of their operator.
+    case uaUDP = "ua-udp"
+    /// NS-WakeUp: inside an operator's network; takes orders by HTTP and sends a packet to a device.
+    case wakeUp = "wakeup"
 }
 
 /// How a worker is set up. The defaults are those of `docs/push-protocol.md`; what is only a variable here is varied by tests.
@@ -23,7 +28,16 @@ public struct WorkerConfiguration: Sendable {
     public var applicationServerPort = 8081
     /// What public URLs begin with, without a slash at the end.
     public var publicURL: String
-    public var roles = Set(WorkerRole.allCases)
+    /// All but `wakeUp`.
+    public var roles: Set<WorkerRole> = [.uaWS, .applicationServers, .monitor, .uaUDP]
+    /// The port of NS-WakeUp; 0: any.
+    public var wakeUpPort = 8090
+    /// Where NS-WakeUp may send to.
+    public var wakeUpNetworks: [IPNetwork] = []
+    /// NS-WakeUp may also send to addresses of this host (loopback), if they are in its networks.
+    public var wakesLoopback = false
+    /// The operators whose devices can be woken.
+    public var operators = OperatorTable()
 
     /// The file with the keys of the UATokens; nil: `token-keys` in the data directory.
     public var tokenKeysFile: String?
@@ -59,6 +73,16 @@ public struct WorkerConfiguration: Sendable {
     public var reread: TimeAmount = .seconds(5)
     /// How long an acknowledgement waits to be written at most.
     public var acknowledgementDelay: TimeAmount = .milliseconds(50)
+    /// A device that can be woken loses its socket when so long nothing has passed.
+    public var sleepAfter: TimeAmount = .seconds(10)
+    /// When a wake-up that brought no device is repeated.
+    public var wakeUpPauses = WakeUpPauses()
+    /// How often the store is asked for wake-ups whose notes were lost.
+    public var wakeUpReread: TimeAmount = .seconds(5)
+    /// How long an NS-WakeUp may take to answer.
+    public var wakeUpTimeout: TimeAmount = .seconds(5)
+    /// How many calls of NS-WakeUps may be under way.
+    public var wakeUpCalls = 64
     /// How often expired messages are removed.
     public var expiry: TimeAmount = .seconds(10)
     /// How long a draining worker still answers.
@@ -71,6 +95,9 @@ public struct WorkerConfiguration: Sendable {
         self.dataDirectory = dataDirectory
         self.publicURL = publicURL
     }
+
+    /// The roles that notes are for.
+    var busRoles: Set<BusRole> { Set(BusRole.allCases.filter { role in roles.contains { $0.rawValue == role.rawValue } }) }
 
     /// The public URL of an application.
     func url(of token: AppToken) -> String {

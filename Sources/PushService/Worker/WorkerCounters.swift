@@ -8,7 +8,14 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case notifiesAccepted, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
     case acknowledged, acknowledgementsUnknown, acknowledgementsLost
-    case messagesExpired, storeReadsFailed, notesLost, httpErrors
+    case messagesExpired, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    /// Devices that sleep: sockets closed for it, wake-ups that became due, devices that came after one.
+    case socketsClosedAsleep, wakeUpsRequested, devicesWoken
+    /// Calls of NS-WakeUp: done; refused by it; no answer of any of its servers; devices of an operator that is not in the table; devices
+    /// that had nothing to come for any more.
+    case wakeUpsCalled, wakeUpsRefused, wakeUpsFailed, wakeUpsWithoutOperator, wakeUpsNeedless
+    /// NS-WakeUp's own: packets sent; requests refused; packets that could not be sent.
+    case wakeUpPacketsSent, wakeUpRequestsRefused, wakeUpPacketsFailed
 }
 
 /// The counters of one worker.

@@ -10,6 +10,7 @@ extension BusNote {
         case accepted = 1
         case arrived = 2
         case replaced = 3
+        case wakeUps = 4
     }
 
     /// The longest datagram.
@@ -20,6 +21,7 @@ extension BusNote {
         case .accepted(let application, let sequence): Self.head(.accepted) + Self.bigEndian(application) + Self.bigEndian(sequence)
         case .arrived(let sequence, let devices): Self.head(.arrived) + Self.bigEndian(sequence) + devices.flatMap(\.bytes)
         case .replaced(let device, let connection): Self.head(.replaced) + Self.bigEndian(connection) + device.bytes
+        case .wakeUps: Self.head(.wakeUps) + Self.bigEndian(0)
         }
     }
 
@@ -42,6 +44,9 @@ extension BusNote {
         case .replaced:
             guard let device = DeviceID(bytes: rest) else { return nil }
             self = .replaced(device: device, connection: first)
+        case .wakeUps:
+            guard rest.isEmpty else { return nil }
+            self = .wakeUps
         }
     }
 

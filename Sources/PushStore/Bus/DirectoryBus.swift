@@ -4,27 +4,28 @@ import Synchronization
 
 /// The bus between the processes that share a data directory: one Unix datagram socket a worker, in the directory `bus` there.
 ///
-/// A socket's file is the worker's name, with `.monitor` behind it when the worker has that role. Notes to the own worker take no socket.
+/// A socket's file is the worker's name, with a dot and its name behind it for each role that notes are for. Notes to the own worker take
+/// no socket.
 public final class DirectoryBus: MessageBus {
     /// How many notes may wait for one worker that does not read.
     static let waitingLimit = 8192
     /// How long a full queue is left alone.
     static let pause: TimeInterval = 0.001
-    private static let monitorSuffix = ".monitor"
 
     public let name = WorkerName()
-    private let isMonitor: Bool
+    private let roles: Set<BusRole>
     private let path: String
     private let file: String
     private let socket: DatagramSocket
     private let outbox = Outbox()
     private let receiver = Mutex<(@Sendable (BusNote) -> Void)?>(nil)
+    private let gone = Mutex<(@Sendable (WorkerName) -> Void)?>(nil)
     private let isClosed = Atomic<Bool>(false)
     private let lost = Atomic<Int>(0)
 
     /// Binds a socket beneath `directory`, which must exist, and removes the files of workers that are gone.
-    public init(directory: String, isMonitor: Bool) throws {
-        self.isMonitor = isMonitor
+    public init(directory: String, roles: Set<BusRole>) throws {
+        self.roles = roles
         path = "\(directory)/bus"
         do {
             try FileManager.default.createDirectory(
@@ -32,7 +33,7 @@ public final class DirectoryBus: MessageBus {
         } catch {
             throw StoreError.unavailable("cannot make the bus directory \(path): \(error.localizedDescription)")
         }
-        file = name.description + (isMonitor ? Self.monitorSuffix : "")
+        file = BusRole.allCases.filter { roles.contains($0) }.reduce(name.description) { "\($0).\($1.rawValue)" }
         socket = try DatagramSocket(path: path, file: file)
         for other in files() where other != file && socket.send([], to: other) == .nobody { socket.remove(other) }
     }
@@ -41,8 +42,9 @@ public final class DirectoryBus: MessageBus {
         (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     }
 
-    public func start(_ receive: @escaping @Sendable (BusNote) -> Void) {
+    public func start(_ receive: @escaping @Sendable (BusNote) -> Void, gone: @escaping @Sendable (WorkerName) -> Void) {
         receiver.withLock { $0 = receive }
+        self.gone.withLock { $0 = gone }
         let receiving = Thread { [self] in receiveLoop(receive) }
         receiving.name = "bus-receive"
         receiving.start()
@@ -52,10 +54,17 @@ public final class DirectoryBus: MessageBus {
     }
 
     public func send(_ note: BusNote, to address: BusAddress) {
-        if address == .worker(name) || (address == .monitor && isMonitor) {
+        if isOwn(address) {
             receiver.withLock { $0 }?(note)
         } else if !outbox.put(note.datagram, to: address, limit: Self.waitingLimit) {
             lost.add(1, ordering: .relaxed)
+        }
+    }
+
+    private func isOwn(_ address: BusAddress) -> Bool {
+        switch address {
+        case .worker(let name): name == self.name
+        case .any(let role): roles.contains(role)
         }
     }
 
@@ -68,6 +77,7 @@ public final class DirectoryBus: MessageBus {
         _ = socket.send([], to: file)
         socket.remove(file)
         receiver.withLock { $0 = nil }
+        gone.withLock { $0 = nil }
     }
 
     // MARK: Receiving
@@ -86,7 +96,7 @@ public final class DirectoryBus: MessageBus {
         while let batch = outbox.take() {
             for address in batch {
                 guard let target = target(of: address) else {
-                    lost.add(outbox.drop(address), ordering: .relaxed)
+                    drop(address)
                     continue
                 }
                 send(to: target, address: address)
@@ -103,19 +113,23 @@ public final class DirectoryBus: MessageBus {
                 return
             case .nobody:
                 socket.remove(target)
-                // Another monitor may be there; a worker that is gone does not come back.
-                if case .worker = address { lost.add(outbox.drop(address), ordering: .relaxed) }
+                // Another one with the role may be there; a worker that is gone does not come back.
+                if case .worker = address { drop(address) }
                 return
             }
         }
     }
 
+    private func drop(_ address: BusAddress) {
+        lost.add(outbox.drop(address), ordering: .relaxed)
+        if case .worker(let name) = address { gone.withLock { $0 }?(name) }
+    }
+
     /// The file of the socket that `address` stands for.
     private func target(of address: BusAddress) -> String? {
         switch address {
-        case .monitor: files().filter { $0.hasSuffix(Self.monitorSuffix) }.randomElement()
-        case .worker(let name):
-            [name.description, name.description + Self.monitorSuffix].first { FileManager.default.fileExists(atPath: "\(path)/\($0)") }
+        case .any(let role): files().filter { $0.split(separator: ".").dropFirst().contains(role.rawValue[...]) }.randomElement()
+        case .worker(let name): files().first { $0.prefix { $0 != "." } == name.description }
         }
     }
 }

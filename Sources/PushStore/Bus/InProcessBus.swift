@@ -6,7 +6,7 @@ public final class InProcessBus: MessageBus {
     /// What the buses of one process meet at.
     public final class Hub: Sendable {
         fileprivate struct Member {
-            let isMonitor: Bool
+            let roles: Set<BusRole>
             let receive: @Sendable (BusNote) -> Void
         }
         fileprivate let members = Mutex<[WorkerName: Member]>([:])
@@ -17,28 +17,32 @@ public final class InProcessBus: MessageBus {
 
     public let name = WorkerName()
     private let hub: Hub
-    private let isMonitor: Bool
+    private let roles: Set<BusRole>
+    private let gone = Mutex<(@Sendable (WorkerName) -> Void)?>(nil)
     private let lost = Atomic<Int>(0)
 
-    /// A bus at `hub` for a worker, which has the monitor role or not.
-    public init(hub: Hub, isMonitor: Bool) {
+    /// A bus at `hub` for a worker with these roles.
+    public init(hub: Hub, roles: Set<BusRole>) {
         self.hub = hub
-        self.isMonitor = isMonitor
+        self.roles = roles
     }
 
-    public func start(_ receive: @escaping @Sendable (BusNote) -> Void) {
-        hub.members.withLock { $0[name] = Hub.Member(isMonitor: isMonitor, receive: receive) }
+    public func start(_ receive: @escaping @Sendable (BusNote) -> Void, gone: @escaping @Sendable (WorkerName) -> Void) {
+        self.gone.withLock { $0 = gone }
+        hub.members.withLock { $0[name] = Hub.Member(roles: roles, receive: receive) }
     }
 
     public func send(_ note: BusNote, to address: BusAddress) {
         let member = hub.members.withLock { members -> Hub.Member? in
             switch address {
             case .worker(let name): members[name]
-            case .monitor: members[name].flatMap { $0.isMonitor ? $0 : nil } ?? members.values.first { $0.isMonitor }
+            case .any(let role):
+                members[name].flatMap { $0.roles.contains(role) ? $0 : nil } ?? members.values.first { $0.roles.contains(role) }
             }
         }
         guard let member else {
             lost.add(1, ordering: .relaxed)
+            if case .worker(let name) = address { gone.withLock { $0 }?(name) }
             return
         }
         member.receive(note)

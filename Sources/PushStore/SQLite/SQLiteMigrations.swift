@@ -3,7 +3,7 @@
 /// A step that has been released is never changed: what is to be different is a new step at the end.
 enum SQLiteMigrations {
     /// What one step does, in SQL.
-    static let all = [tables]
+    static let all = [tables, wakeUps]
 
     private static let tables = """
         CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
@@ -36,5 +36,18 @@ enum SQLiteMigrations {
             worker TEXT,
             connection INTEGER NOT NULL) WITHOUT ROWID;
         INSERT INTO sqlite_sequence (name, seq) VALUES ('message', 0);
+        """
+
+    /// Where devices wait for wake-ups (all four columns or none), when the next one is due in milliseconds since 1970 UTC, and how many there
+    /// were since the device was last known to have got everything.
+    private static let wakeUps = """
+        ALTER TABLE device ADD COLUMN wake_ip TEXT;
+        ALTER TABLE device ADD COLUMN wake_port INTEGER;
+        ALTER TABLE device ADD COLUMN wake_mcc TEXT;
+        ALTER TABLE device ADD COLUMN wake_mnc TEXT;
+        ALTER TABLE device ADD COLUMN wake_due INTEGER;
+        ALTER TABLE device ADD COLUMN wake_attempt INTEGER NOT NULL DEFAULT 0;
+        CREATE INDEX device_wake ON device (wake_due) WHERE wake_due IS NOT NULL;
+        CREATE INDEX device_worker ON device (worker) WHERE worker IS NOT NULL;
         """
 }

@@ -7,7 +7,8 @@ import GRDB
 /// - `registration`: device and application; `cursor`: the device has nothing pending of it up to this sequence number.
 /// - `message`: one row a message; `transient` is 1 for a ttl of 0.
 /// - `acknowledged`: what a device acknowledged past its cursor, out of order.
-/// - `device`: the worker that holds its socket, and the number of that connection.
+/// - `device`: the worker that holds its socket, and the number of that connection; where it waits for wake-ups when it has none, and what
+///   is due.
 enum SQLiteSchema {
     /// The number of steps that this version knows: stored as `user_version`.
     static var version: Int { SQLiteMigrations.all.count }

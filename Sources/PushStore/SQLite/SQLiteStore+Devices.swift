@@ -3,32 +3,28 @@ import GRDB
 public import PushProtocol
 
 extension SQLiteStore {
-    public func connect(_ device: DeviceID, to worker: WorkerName, then: @escaping Completion<DeviceConnection>) {
+    public func connect(
+        _ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget?, then: @escaping Completion<DeviceConnection>
+    ) {
         write(then: then) { db in
             let id = Data(device.bytes)
-            let previous = try String.fetchOne(
-                db.cachedStatement(sql: "SELECT worker FROM device WHERE id = ? AND worker IS NOT NULL"), arguments: [id])
+            let previous = try Row.fetchOne(
+                db.cachedStatement(sql: "SELECT worker, wake_attempt FROM device WHERE id = ?"),
+                arguments: [id])
+            let name = previous.flatMap { $0[0] as String? }
+            let attempt: Int = previous?[1] ?? 0
             try db.cachedStatement(sql: "UPDATE store SET connections = connections + 1").execute()
             let number = try Int64.fetchOne(db.cachedStatement(sql: "SELECT connections FROM store")) ?? 0
-            try db.cachedStatement(sql: "INSERT OR REPLACE INTO device (id, worker, connection) VALUES (?, ?, ?)")
-                .execute(arguments: [id, worker.description, number])
-            return DeviceConnection(
-                number: number, previousWorker: previous.flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db))
-        }
-    }
-
-    public func disconnect(_ device: DeviceID, connection: Int64) {
-        write(always: true, then: { _ in }) { db in
-            let id = Data(device.bytes)
-            // A device without registrations leaves nothing behind.
+            // The attempts are kept: should it be gone again with nothing acknowledged, they go on.
             try db.cachedStatement(
                 sql: """
-                    DELETE FROM device WHERE id = ?1 AND connection = ?2
-                    AND NOT EXISTS (SELECT 1 FROM registration WHERE device = ?1)
+                    INSERT OR REPLACE INTO device (id, worker, connection, wake_ip, wake_port, wake_mcc, wake_mnc, wake_attempt)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     """
-            ).execute(arguments: [id, connection])
-            try db.cachedStatement(sql: "UPDATE device SET worker = NULL WHERE id = ? AND connection = ?")
-                .execute(arguments: [id, connection])
+            ).execute(arguments: [id, worker.description, number] + Self.columns(of: wakeUp) + [attempt])
+            return DeviceConnection(
+                number: number, previousWorker: name.flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db),
+                wasWoken: name == nil && attempt > 0)
         }
     }
 
@@ -100,17 +96,26 @@ extension SQLiteStore {
         }
     }
 
-    public func recipients(of application: Int64, then: @escaping Completion<[Recipient]>) {
+    public func recipients(of application: Int64, then: @escaping Completion<Recipients>) {
         read(then: then) { db in
             let statement = try db.cachedStatement(
                 sql: """
                     SELECT registration.device, device.worker FROM registration JOIN device ON device.id = registration.device
-                    WHERE registration.application = ? AND device.worker IS NOT NULL
+                    WHERE registration.application = ?
+                    AND (device.worker IS NOT NULL OR (device.wake_ip IS NOT NULL AND device.wake_due IS NULL))
                     """)
-            return try Row.fetchAll(statement, arguments: [application]).compactMap { row in
-                guard let device = DeviceID(bytes: row[0] as Data), let worker = WorkerName(row[1] as String) else { return nil }
-                return Recipient(device: device, worker: worker)
+            var connected: [Recipient] = []
+            var hasSleepers = false
+            let rows = try Row.fetchCursor(statement, arguments: [application])
+            while let row = try rows.next() {
+                guard let name = row[1] as String? else {
+                    hasSleepers = true
+                    continue
+                }
+                guard let device = DeviceID(bytes: row[0] as Data), let worker = WorkerName(name) else { continue }
+                connected.append(Recipient(device: device, worker: worker))
             }
+            return Recipients(connected: connected, hasSleepers: hasSleepers)
         }
     }
 
