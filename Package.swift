@@ -83,9 +83,14 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
             ],
             swiftSettings: ours),
+        .target(name: "RadioModel", swiftSettings: ours),
         .executableTarget(
             name: "sluice",
-            dependencies: ["PushProtocol", "Lab", .product(name: "ArgumentParser", package: "swift-argument-parser")], swiftSettings: ours),
+            dependencies: [
+                "PushProtocol", "Lab", "RadioModel", "DispatcherCore", "PacketIO",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: ours),
 
         // MARK: Tests. Each names all of our targets beneath it: SwiftPM rebuilds a target only when one that it names has changed, and
         // optimized code has the layouts of values from further below compiled in.
@@ -100,6 +105,7 @@ let package = Package(
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
             name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
+        .testTarget(name: "RadioModelTests", dependencies: ["RadioModel"], swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),
     ]
