@@ -1,0 +1,317 @@
+"""Every row of docs/push-protocol.md, "WebSocket": frames and delivery, through the dispatcher, by clients that are not ours."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket as sockets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from push_clients import SUBPROTOCOL, Event, HostLoop, Phone, Signer, Socket, new_token, text64
+from push_descriptions import ASYNC_API
+from push_workers import NEEDS, PING_AFTER, STRICT, configure, devices, faulty, hang_up, phone, signer, strict, workers
+from sluicelab.dispatcher import Dispatcher
+from sluicelab.namespaces import HostThread
+from sluicelab.network import PUSH_ADDRESS
+
+__all__ = ["NEEDS", "configure", "devices", "faulty", "hang_up", "phone", "signer", "strict", "workers"]
+pytestmark = pytest.mark.usefixtures("dispatcher")
+
+CONTINUATION, TEXT, PING = 0, 1, 9
+REPLACED = 4001
+
+
+# MARK: Rows that take their time run beside the others
+
+
+@dataclass
+class SlowRows:
+    unacknowledged: Socket
+    message_id: str
+    silent: HostThread[tuple[bytes, float]]
+
+
+def stay_silent() -> tuple[bytes, float]:
+    """A device that answers nothing: what comes after the handshake, and how long after the ping the end came."""
+    with sockets.create_connection((PUSH_ADDRESS, STRICT), timeout=60) as connection:
+        fields = ["Host: push", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+        fields.append(f"Sec-WebSocket-Key: {text64(secrets.token_bytes(16))}")
+        connection.sendall("\r\n".join(["GET / HTTP/1.1", *fields, "", ""]).encode())
+        came, pinged = b"", 0.0
+        while data := connection.recv(4096):
+            came += data
+            if b"\r\n\r\n\x89" in came and not pinged:
+                pinged = time.monotonic()
+        return came.partition(b"\r\n\r\n")[2], time.monotonic() - pinged
+
+
+@pytest.fixture(scope="module", autouse=True)
+def slow_rows(dispatcher: Dispatcher, devices: HostLoop, signer: Signer) -> Iterator[SlowRows]:
+    socket, url = Phone(devices, signer).registered()
+    message_id = signer.send(url, "again after 60 s")
+    assert socket.notification()["messageId"] == message_id
+    yield SlowRows(socket, message_id, HostThread("client1", stay_silent))
+
+
+# MARK: Frames (RFC 6455)
+
+
+@pytest.mark.parametrize(
+    ("offer", "chosen"), [([], None), ([SUBPROTOCOL], SUBPROTOCOL), (["mqtt"], None), (["mqtt", SUBPROTOCOL, "wamp"], SUBPROTOCOL)]
+)
+def test_sub_protocol(phone: Phone, offer: list[str], chosen: str | None) -> None:
+    socket = Socket(phone.loop, offer=offer)
+    assert socket.protocol.subprotocol == chosen
+    assert socket.asked("registerUA", data={"uatoken": phone.token})["statusCode"] == 200
+
+
+def test_compression_is_not_negotiated(phone: Phone) -> None:
+    socket = Socket(phone.loop, compression="deflate")
+    assert socket.protocol.response_headers.get("Sec-WebSocket-Extensions") is None
+    socket.expect_open()
+
+
+def masked(first: int, payload: bytes) -> bytes:
+    """A frame of a client with its first byte as given, and a mask of zeros."""
+    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+BROKEN_FRAMES: dict[str, tuple[int, list[bytes]]] = {
+    "without mask": (1002, [b"\x81\x02{}"]),
+    "reserved bit": (1002, [masked(0xC1, b"{}")]),
+    "reserved kind of data": (1002, [masked(0x83, b"{}")]),
+    "reserved kind of control": (1002, [masked(0x8B, b"")]),
+    "continuation of nothing": (1002, [masked(0x80, b"{}")]),
+    "text within a text": (1002, [masked(0x01, b'{"'), masked(0x81, b"{}")]),
+    "ping in fragments": (1002, [masked(0x09, b"")]),
+    "ping of 126 bytes": (1002, [b"\x89\xfe\x00\x7e\x00\x00\x00\x00" + b"p" * 126]),
+    "binary": (1003, [masked(0x82, b"{}")]),
+    "bad UTF-8": (1007, [masked(0x81, b'"\xff"')]),
+    "UTF-8 cut off": (1007, [masked(0x81, b"\xc3")]),
+    "surrogate in UTF-8": (1007, [masked(0x81, b"\xed\xa0\x80")]),
+    "frame of 8193 bytes": (1009, [b"\x81\xfe\x20\x01\x00\x00\x00\x00" + b" " * 8193]),
+    "frame that says 1 GiB": (1009, [b"\x81\xff\x00\x00\x00\x00\x40\x00\x00\x00\x00\x00\x00\x00"]),
+    "8193 bytes in two frames": (
+        1009,
+        [b"\x01\xfe\x10\x00\x00\x00\x00\x00" + b" " * 4096, b"\x80\xfe\x10\x01\x00\x00\x00\x00" + b" " * 4097],
+    ),
+}
+
+
+@pytest.mark.parametrize("label", BROKEN_FRAMES)
+@pytest.mark.parametrize("is_registered", [False, True])
+def test_broken_frames_close(phone: Phone, label: str, is_registered: bool) -> None:
+    code, frames = BROKEN_FRAMES[label]
+    socket = phone.connect() if is_registered else Socket(phone.loop)
+    socket.raw(b"".join(frames))
+    socket.expect_close(code)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 8192])
+def test_8_kib_in_however_many_frames(phone: Phone, frames: int) -> None:
+    text = json.dumps({"messageType": "registerUA", "data": {"uatoken": phone.token}}).encode().ljust(8192)
+    step = -(-len(text) // frames)
+    pieces = [text[start : start + step] for start in range(0, len(text), step)]
+    socket = Socket(phone.loop)
+    for number, piece in enumerate(pieces):
+        opcode = TEXT if number == 0 else CONTINUATION
+        # All in one write where they are many: a call for each would take seconds.
+        first = (0x80 if number == len(pieces) - 1 else 0) | opcode
+        if len(piece) < 126:
+            pieces[number] = masked(first, piece)
+        else:
+            pieces[number] = bytes([first, 0xFE]) + len(piece).to_bytes(2, "big") + bytes(4) + piece
+    socket.raw(b"".join(pieces))
+    assert socket.hear()["status"] == "REGISTERED"
+
+
+def test_ping_text(phone: Phone) -> None:
+    """Before and after the registration, as often as one likes; and nothing but the bare word."""
+    socket = Socket(phone.loop)
+    socket.expect_open()
+    assert socket.asked("registerUA", data={"uatoken": phone.token})["statusCode"] == 200
+    for _ in range(20):
+        socket.send("PING")
+    assert [socket.text() for _ in range(20)] == ["PONG"] * 20
+    socket.send("ping")
+    assert socket.hear()["statusCode"] == 400
+    socket.expect_close(1007)
+
+
+def test_idle_sockets_are_pinged(devices: HostLoop, signer: Signer) -> None:
+    """But never one that gave a mobile network: keep-alives are what its battery pays for."""
+    token = new_token(STRICT, host="client2")
+    others_token = new_token(STRICT, host="client2")
+    anonymous, pinged, spared = (Socket(devices, STRICT) for _ in range(3))
+    assert pinged.asked("registerUA", data={"uatoken": token})["statusCode"] == 200
+    network = {"mcc": "999", "mnc": "99"}
+    assert spared.asked("registerUA", data={"uatoken": others_token, "mobilenetwork": network})["statusCode"] == 200
+    time.sleep(1.5 * PING_AFTER)
+    assert len(anonymous.arrivals(PING)) == 1
+    assert len(pinged.arrivals(PING)) == 1
+    assert spared.arrivals(PING) == []
+    for socket in (anonymous, pinged, spared):
+        socket.expect_open()
+
+
+# MARK: Delivery
+
+
+def test_notification(phone: Phone) -> None:
+    socket, url = phone.registered()
+    before = time.time() * 1000
+    message_id = phone.signer.send(url, 'grüße 🎉 "quoted"\n')
+    got = socket.notification()
+    timestamp = got.pop("timestamp")
+    assert before - 5000 < timestamp < time.time() * 1000 + 5000, "by default now, in milliseconds"
+    assert got == {
+        "messageType": "notification",
+        "id": "1",
+        "message": 'grüße 🎉 "quoted"\n',
+        "priority": "4",
+        "messageId": message_id,
+        "url": url,
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [{"id": 7}, {"id": -2.50}, {"id": "7"}, {"timestamp": 0}, {"timestamp": "yesterday"}, {"priority": 1}, {"priority": ""}],
+    ids=json.dumps,
+)
+def test_members_are_passed_through(phone: Phone, members: Event) -> None:
+    socket, url = phone.registered()
+    phone.signer.send(url, "as it came", **members)
+    got = socket.notification()
+    assert {name: got[name] for name in members} == members
+
+
+def test_32_in_flight(phone: Phone) -> None:
+    """Each acknowledgement lets the next come; what getAllMessages shows does not count."""
+    url = phone.absent()
+    ids = [phone.signer.send(url, f"message {number}") for number in range(36)]
+    socket = phone.connect()
+    flying = [socket.notification() for _ in range(32)]
+    assert [message["messageId"] for message in flying] == ids[:32]
+    socket.expect_quiet()
+    answer = socket.asked("getAllMessages", data={"uatoken": phone.token})
+    assert [message["messageId"] for message in answer["messages"]] == ids
+    for number in range(4):
+        socket.acknowledge(flying[number])
+        assert socket.notification()["messageId"] == ids[32 + number]
+    socket.expect_quiet()
+
+
+def test_a_second_connection_replaces_the_first(phone: Phone) -> None:
+    """Whichever worker it reaches."""
+    socket, url = phone.registered()
+    for turn in range(4):
+        newer = phone.connect()
+        socket.expect_close(REPLACED)
+        message_id = phone.signer.send(url, f"turn {turn}")
+        got = newer.notification()
+        assert got["messageId"] == message_id
+        newer.acknowledge(got)
+        socket = newer
+
+
+def test_register_ua_again_sends_nothing_again(phone: Phone) -> None:
+    socket, url = phone.registered()
+    message_id = phone.signer.send(url, "once")
+    assert socket.notification()["messageId"] == message_id
+    answer = socket.asked("registerUA", data={"uatoken": phone.token, "interface": {"ip": "10.1.2.3", "port": 5000}})
+    assert (answer["status"], answer["pushMode"]) == ("REGISTERED", "ws")
+    socket.expect_quiet()
+
+
+def test_only_what_was_accepted_after_the_registration(phone: Phone, devices: HostLoop) -> None:
+    url = Phone(devices, phone.signer, watoken=phone.watoken).absent()
+    phone.signer.send(url, "before")
+    socket, same = phone.registered()
+    assert same == url
+    message_id = phone.signer.send(url, "after")
+    assert socket.notification()["messageId"] == message_id
+    assert [message["message"] for message in socket.asked("getAllMessages", data={"uatoken": phone.token})["messages"]] == ["after"]
+
+
+def test_messages_of_an_application_go_with_its_registration(phone: Phone) -> None:
+    """Those of the others stay, also of those that are in flight."""
+    kept = phone.absent()
+    kept_application = phone.watoken
+    phone.watoken = secrets.token_hex(16)
+    dropped = phone.absent()
+    dropped_id, kept_id = phone.signer.send(dropped, "dropped"), phone.signer.send(kept, "kept")
+    socket = Socket(phone.loop)
+    socket.say("registerUA", data={"uatoken": phone.token})
+    assert socket.hear()["status"] == "REGISTERED"
+    assert [socket.notification()["messageId"] for _ in range(2)] == [dropped_id, kept_id]
+    assert socket.asked("unregisterWA", data=phone.application)["status"] == "UNREGISTERED"
+    answer = socket.asked("getAllMessages", data={"uatoken": phone.token})
+    assert [message["messageId"] for message in answer["messages"]] == [kept_id]
+    phone.watoken = kept_application
+    assert phone.register(socket) == kept
+
+
+def test_ttl_0_is_for_devices_that_are_connected(phone: Phone) -> None:
+    """It comes once, and is not sent again."""
+    url = phone.absent()
+    phone.signer.send(url, "to nobody", ttl=0)
+    socket = phone.connect()
+    socket.expect_quiet()
+    message_id = phone.signer.send(url, "now", ttl=0)
+    assert socket.notification()["messageId"] == message_id
+    socket.close()
+    phone.connect().expect_quiet()
+
+
+@pytest.mark.parametrize("ttl", [1, 1.0, "1"], ids=["number", "fraction of zeros", "text"])
+def test_ttl_ends_a_message(phone: Phone, ttl: Any) -> None:
+    url = phone.absent()
+    phone.signer.send(url, "milk", ttl=ttl)
+    message_id = phone.signer.send(url, "wine", ttl=60)
+    time.sleep(1.1)
+    assert phone.connect().notification()["messageId"] == message_id
+
+
+def test_order_over_all_workers(phone: Phone) -> None:
+    """Whichever worker took the post, and whichever has the socket."""
+    socket, url = phone.registered()
+    ids = [phone.signer.send(url, f"message {number}") for number in range(24)]
+    assert [socket.notification()["messageId"] for _ in ids] == ids
+
+
+def test_commands_are_answered_in_order_however_fast(phone: Phone) -> None:
+    socket = Socket(phone.loop)
+    socket.say("registerUA", data={"uatoken": phone.token})
+    for number in range(20):
+        socket.say("registerWA", data={**phone.application, "watoken": f"w{number}"})
+    socket.say("getRegisteredWA")
+    assert socket.hear()["messageType"] == "registerUA"
+    assert [socket.hear()["watoken"] for _ in range(20)] == [f"w{number}" for number in range(20)]
+    assert len(socket.hear()["urls"]) == 20
+
+
+# MARK: The slow ones, at last
+
+
+def test_a_silent_socket_is_closed(slow_rows: SlowRows) -> None:
+    """30 s after the ping."""
+    frames, seconds = slow_rows.silent.result(50)
+    assert frames == b"\x89\x00", "one ping, and no word more"
+    assert 29.5 < seconds < 36
+
+
+@pytest.mark.deadline(90)
+def test_unacknowledged_comes_again_after_60_s(slow_rows: SlowRows) -> None:
+    socket = slow_rows.unacknowledged
+    again = socket.notification(timeout=70)
+    assert again["messageId"] == slow_rows.message_id
+    first, second = socket.arrivals(TEXT)[-2:]
+    assert 59 < second - first < 66
+    socket.acknowledge(again)
+    socket.expect_open()
