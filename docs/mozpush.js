@@ -228,7 +228,7 @@
             }
             this.#memory = new Memory(options.storage ?? defaultStorage(), `mozpush ${this.#server}`);
             this.#keepAlive = options.keepAlive ?? KEEP_ALIVE_MS;
-            /** Called with "connected", "disconnected" or "replaced" (by another page of the same browser, which gets the messages now). */
+            /** Called with "connected", "disconnected", "forgotten", or "replaced" (by another page, which gets the messages now). */
             this.onstate = null;
             global.addEventListener?.("online", () => this.#reconnect());
         }
@@ -298,9 +298,11 @@
             if (this.#memory.token) {
                 const connection = await this.#connected();
                 await connection.ask("unregisterUA");
+                this.#connection = null; // the service closes it
             }
             this.#memory.clear();
             this.#held.clear();
+            this.#state("forgotten");
         }
 
         // The connection

@@ -119,7 +119,7 @@ class Page:
 
     def until(self, expression: str, what: str, timeout: float = 10) -> None:
         deadline = time.monotonic() + timeout
-        while not self.evaluate(f"Boolean({expression})"):
+        while not self.evaluate(f"Promise.resolve({expression}).then(Boolean)"):
             assert time.monotonic() < deadline, f"expected within {timeout} s: {what}; the page said: {self.said}"
             time.sleep(0.05)
 

@@ -32,6 +32,7 @@ from sluicelab.network import PUSH_ADDRESS
 Event = dict[str, Any]
 Result = TypeVar("Result")
 SUBPROTOCOL = "push-notification"
+TEXT, PING = 1, 9  # kinds of frames
 
 
 # MARK: HTTP

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from signal import Signals
 
 import pytest
 
@@ -18,9 +19,9 @@ from sluicelab.paths import binary
 from sluicelab.processes import Process
 from test_push import workers
 
-__all__ = ["configure", "devices", "faulty", "hang_up", "phone", "signer", "strict", "workers"]
+__all__ = ["configure", "devices", "extra_workers", "faulty", "hang_up", "phone", "signer", "workers"]
 
-NEEDS = ["workers", "strict", "faulty"]
+NEEDS = ["workers", "extra_workers"]
 STRICT, FAULTY, APPLICATIONS = 82, 83, 84  # ports of the service address
 TOKEN_LIFETIME = 2  # seconds, of the strict worker's tokens
 TOKEN_BURST, NOTIFY_BURST = 4, 3  # its limits for one client address, at one a second
@@ -56,17 +57,6 @@ def start_worker(name: str, number: int, port: int, listen: int, workspace: Path
     return worker
 
 
-@pytest.fixture(scope="module")
-def strict(lab: None, workspace: Path) -> Iterator[Process]:
-    """A worker with limits that a test reaches."""
-    limits = ["--token-rate", f"1/{TOKEN_BURST}", "--notify-rate", f"1/{NOTIFY_BURST}"]
-    times = ["--token-lifetime", f"{TOKEN_LIFETIME}s", "--ping", str(PING_AFTER)]
-    worker = start_worker("strict", 1, 8180, STRICT, workspace, *limits, *times)
-    yield worker
-    worker.stop()
-    started.remove(worker)
-
-
 class FaultyWorker:
     """A worker, and hands on its database."""
 
@@ -96,11 +86,25 @@ class FaultyWorker:
 
 
 @pytest.fixture(scope="module")
-def faulty(lab: None, workspace: Path) -> Iterator[FaultyWorker]:
-    process = start_worker("faulty", 2, 8280, FAULTY, workspace, "--token-rate", "0")
-    yield FaultyWorker(process, workspace / "faulty" / "messages.sqlite")
-    process.stop()
-    started.remove(process)
+def extra_workers(lab: None, workspace: Path) -> Iterator[list[Process]]:
+    """A worker with limits that a test reaches, and one whose store a test can break."""
+    limits = ["--token-rate", f"1/{TOKEN_BURST}", "--notify-rate", f"1/{NOTIFY_BURST}"]
+    times = ["--token-lifetime", f"{TOKEN_LIFETIME}s", "--ping", str(PING_AFTER)]
+    running = [
+        start_worker("strict", 1, 8180, STRICT, workspace, *limits, *times),
+        start_worker("faulty", 2, 8280, FAULTY, workspace, "--token-rate", "0"),
+    ]
+    yield running
+    for worker in running:
+        worker.signal(Signals.SIGTERM)  # all drain at once
+    for worker in running:
+        worker.stop()
+        started.remove(worker)
+
+
+@pytest.fixture(scope="module")
+def faulty(extra_workers: list[Process], workspace: Path) -> FaultyWorker:
+    return FaultyWorker(extra_workers[1], workspace / "faulty" / "messages.sqlite")
 
 
 @pytest.fixture(scope="module")
