@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from http.client import HTTPMessage
 from typing import Any
 
-import jsonschema
-import yaml
+import jsonschema  # type: ignore[import-untyped]
+import yaml  # type: ignore[import-untyped]
 
 from sluicelab.paths import PROJECT
 
@@ -76,7 +77,7 @@ class OpenAPI(Document):
                 return template, item
         return None
 
-    def check(self, method: str, path: str, status: int, fields: Mapping[str, str], body: bytes) -> None:
+    def check(self, method: str, path: str, status: int, fields: HTTPMessage, body: bytes) -> None:
         """Fails unless this answer to this request is described."""
         found = self._path(path.split("?")[0])
         if found is None:
@@ -101,7 +102,7 @@ class OpenAPI(Document):
         if method != "HEAD":
             self._check_body(response.get("content"), fields, body, what)
 
-    def _check_body(self, content: Description | None, fields: Mapping[str, str], body: bytes, what: str) -> None:
+    def _check_body(self, content: Description | None, fields: HTTPMessage, body: bytes, what: str) -> None:
         if content is None:
             assert body == b"", f"{what}: {self.name} describes no body"
             return
@@ -118,7 +119,8 @@ class AsyncAPI(Document):
     def __init__(self) -> None:
         super().__init__("asyncapi.yaml", jsonschema.Draft7Validator)
         self.seen: set[str] = set()
-        self.from_device, self.from_service = set(), set()
+        self.from_device: set[str] = set()
+        self.from_service: set[str] = set()
         for operation in self.content["operations"].values():
             names = {self._name(reference) for reference in operation["messages"]}
             (self.from_device if operation["action"] == "receive" else self.from_service).update(names)

@@ -19,7 +19,6 @@ from push_descriptions import ASYNC_API
 from push_workers import FAULTY, STRICT, TOKEN_LIFETIME, FaultyWorker
 from sluicelab.network import PUSH_ADDRESS
 
-
 # MARK: The commands
 
 

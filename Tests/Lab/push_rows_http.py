@@ -58,7 +58,7 @@ def test_token_rate() -> None:
     assert answers[-1].status == 429
     expect_error(answers[-1], 429, "Try again later")
     assert ask("GET", "/token", port=STRICT, host="client2").status == 200
-    spoofed = ask("GET", "/token", port=STRICT, X_Forwarded_For="192.0.2.7")
+    spoofed = ask("GET", "/token", port=STRICT, fields={"X-Forwarded-For": "192.0.2.7"})
     assert spoofed.status == 429, "who claims another address is still who he is"
     assert ask("POST", "/token", port=STRICT).status == 429
     time.sleep(int(answers[-1].fields["Retry-After"]))
@@ -86,7 +86,7 @@ def test_status(port: int) -> None:
     ],
 )
 def test_options(path: str, port: int, methods: set[str]) -> None:
-    answer = ask("OPTIONS", path, port=port, Origin="https://app.example", Access_Control_Request_Method="POST")
+    answer = ask("OPTIONS", path, port=port, fields={"Origin": "https://app.example", "Access-Control-Request-Method": "POST"})
     assert (answer.status, answer.body) == (204, b"")
     assert set(answer.fields["Access-Control-Allow-Methods"].split(", ")) == methods
     assert answer.fields["Access-Control-Allow-Headers"] == "Content-Type"
@@ -108,15 +108,15 @@ def test_anything_else(method: str, path: str) -> None:
 HANDSHAKE = {
     "Connection": "Upgrade",
     "Upgrade": "websocket",
-    "Sec_WebSocket_Version": "13",
-    "Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    "Sec_WebSocket_Protocol": SUBPROTOCOL,
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Protocol": SUBPROTOCOL,
 }
 
 
 def test_handshake() -> None:
     """The example of RFC 6455, section 1.3; CORS fields here too."""
-    answer = ask("GET", "/", **HANDSHAKE)
+    answer = ask("GET", "/", fields=HANDSHAKE)
     assert answer.status == 101
     assert answer.fields["Sec-WebSocket-Accept"] == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     assert answer.fields["Sec-WebSocket-Protocol"] == SUBPROTOCOL
@@ -124,11 +124,11 @@ def test_handshake() -> None:
 
 @pytest.mark.parametrize(
     ("status", "changes"),
-    [(426, {"Upgrade": "", "Connection": ""}), (426, {"Sec_WebSocket_Version": "8"}), (400, {"Sec_WebSocket_Key": "short"})],
+    [(426, {"Upgrade": "", "Connection": ""}), (426, {"Sec-WebSocket-Version": "8"}), (400, {"Sec-WebSocket-Key": "short"})],
     ids=["no Upgrade", "another version", "bad key"],
 )
 def test_refused_handshakes(status: int, changes: dict[str, str]) -> None:
-    answer = ask("GET", "/", **{name: value for name, value in (HANDSHAKE | changes).items() if value})
+    answer = ask("GET", "/", fields={name: value for name, value in (HANDSHAKE | changes).items() if value})
     assert (answer.status, answer.json["status"]) == (status, "ERROR")
 
 
@@ -374,5 +374,5 @@ def test_503_draining(devices: HostLoop, signer: Signer, faulty: FaultyWorker) -
     assert (status.status, status.text) == (503, "Draining")
     expect_error(signer.post(url, "too late"), 503, "Try again later")
     expect_error(post(f"http://{PUSH_ADDRESS}:{FAULTY}/notify/nobody", b"x"), 503, "Try again later")
-    expect_error(ask("GET", "/", port=FAULTY, **HANDSHAKE), 503, "Try again later")
+    expect_error(ask("GET", "/", port=FAULTY, fields=HANDSHAKE), 503, "Try again later")
     assert faulty.process.wait(10) == 0

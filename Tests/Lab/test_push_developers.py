@@ -62,9 +62,9 @@ def quick_start(dispatcher: Dispatcher, folder: Path) -> Iterator[tuple[Path, st
             start_new_session=True,
         )
     try:
-        code = shell.wait(40)
+        status = shell.wait(40)
         text = (folder / "output").read_text()
-        assert code == 0, f"the quick start ended with {code}:\n{text}"
+        assert status == 0, f"the quick start ended with {status}:\n{text}"
         yield folder, text
     finally:
         os.killpg(shell.pid, signal.SIGKILL)  # the session has the device in it
@@ -183,4 +183,4 @@ def test_the_page_names_what_is_there() -> None:
 def test_pages_of_every_origin_may_use_the_service(dispatcher: Dispatcher, name: str) -> None:
     """What the client fetches across origins is a simple request: no field of it needs to be permitted first."""
     assert "headers:" not in (DOCS / name).read_text(encoding="utf-8")
-    assert ask("GET", "/token", Origin="null").fields["Access-Control-Allow-Origin"] == "*"
+    assert ask("GET", "/token", fields={"Origin": "null"}).fields["Access-Control-Allow-Origin"] == "*"
