@@ -223,6 +223,29 @@ def test_a_token_that_is_no_longer_good(page: Page, signer: Signer) -> None:
     until_shown(page, ["still reached"])
 
 
+def test_a_connection_that_died_is_noticed(page: Page, signer: Signer) -> None:
+    """`PING` is answered while all is well. When nothing comes back the client connects anew, and tells nothing twice."""
+    page.open(f"{ORIGIN}/example.html")
+    page.evaluate(f"globalThis.device = new MozPush('{SERVICE}', {{ keepAlive: 150, storage: {{ getItem: () => null, setItem() {{}} }} }})")
+    page.evaluate("globalThis.states = []; globalThis.got = []; device.onstate = (state) => states.push(state)")
+    url = page.evaluate(f"device.requestURL('w', {json.dumps(signer.pbk)}).then((result) => result.url)")
+    page.evaluate("device.setMessageHandler('push-notification', (notification) => { got.push(notification.message); })")
+    time.sleep(0.8)
+    assert page.evaluate("states") == ["connected"], "some PINGs were answered"
+    page.evaluate("globalThis.send = WebSocket.prototype.send; void 0")
+    page.evaluate("WebSocket.prototype.send = function (text) { if (!text.includes('ack')) send.call(this, text); }; void 0")
+    signer.send(url, "its acknowledgement is lost")
+    page.until("got.length", "the message")
+    page.evaluate("WebSocket.prototype.send = () => {}; void 0")
+    page.until("states.includes('disconnected')", "the client notices")
+    assert page.evaluate("got") == ["its acknowledgement is lost"]
+    page.evaluate("void (WebSocket.prototype.send = send)")
+    page.until("states.at(-1) === 'connected'", "the client is connected again")
+    signer.send(url, "after that")
+    page.until("got.length >= 2", "the next message")
+    assert page.evaluate("got") == ["its acknowledgement is lost", "after that"]
+
+
 def test_no_service(page: Page, signer: Signer) -> None:
     """A clear word where nothing answers."""
     page.open(f"{ORIGIN}/mozpush.html?server=http://127.0.0.1:9")
