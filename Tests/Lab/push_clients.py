@@ -208,6 +208,14 @@ class Socket:
     def frame(self, opcode: int, data: bytes, fin: bool = True) -> None:
         self._loop.do(self.protocol.write_frame(fin, opcode, data))
 
+    def ping(self, payload: bytes) -> None:
+        """A frame of the type ping, which must be answered."""
+
+        async def exchange() -> None:
+            await asyncio.wait_for(await self.protocol.ping(payload), 8)
+
+        self._loop.do(exchange())
+
     def raw(self, data: bytes) -> None:
         """Bytes past the library, for what it would not send."""
 
@@ -263,6 +271,11 @@ class Socket:
             assert self.protocol.close_code == code, f"expected close code {code}; got {self.protocol.close_code}"
             return
         raise AssertionError(f"expected close code {code}; got: {text!r}")
+
+    def expect_end(self, code: int) -> None:
+        """The end comes with that code, whatever comes before."""
+        self._loop.do(asyncio.wait_for(self.protocol.wait_closed(), 8))
+        assert self.protocol.close_code == code, f"expected close code {code}; got {self.protocol.close_code}"
 
     def arrivals(self, opcode: int) -> list[float]:
         """When frames of that kind came, in seconds."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from push_clients import PING, SUBPROTOCOL, TEXT, Event, HostLoop, Phone, Signer, Socket, new_token
+from push_clients import PING, SUBPROTOCOL, TEXT, Event, HostLoop, Phone, Signer, Socket, ask, new_token
 from push_workers import PING_AFTER, STRICT
 
 CONTINUATION = 0
@@ -101,6 +102,26 @@ def test_ping_text(phone: Phone) -> None:
     socket.expect_close(1007)
 
 
+@pytest.mark.parametrize("payload", [b"", b"p" * 125], ids=len)
+def test_ping_frames_are_answered(phone: Phone, payload: bytes) -> None:
+    """In the middle of a message too (RFC 6455, section 5.5.2)."""
+    socket = Socket(phone.loop)
+    socket.frame(TEXT, b'{"messageType":', fin=False)
+    socket.ping(payload)
+    socket.frame(CONTINUATION, b'"x"}')
+    assert socket.hear()["statusCode"] == 405
+
+
+@pytest.mark.parametrize(("sent", "answered"), [(1000, 1000), (1001, 1001), (3456, 3456), (None, 1000)])
+def test_close_frames_are_answered(phone: Phone, sent: int | None, answered: int) -> None:
+    """With the code that the device gave, and when what it asked before is done (its answer need not come any more)."""
+    socket = phone.connect()
+    socket.say("registerWA", data=phone.application)
+    socket.raw(masked(0x88, sent.to_bytes(2, "big") if sent else b""))
+    socket.expect_end(answered)
+    assert len(phone.connect().asked("getRegisteredWA")["urls"]) == 1
+
+
 def test_idle_sockets_are_pinged(devices: HostLoop, signer: Signer) -> None:
     """But never one that gave a mobile network: keep-alives are what its battery pays for."""
     token = new_token(STRICT, host="client2")
@@ -177,6 +198,35 @@ def test_a_second_connection_replaces_the_first(phone: Phone) -> None:
         newer.acknowledge(got)
         time.sleep(0.15)  # it is written within 100 ms; a device that goes on before may get the message again
         socket = newer
+
+
+def test_what_was_acknowledged_before_a_proper_close_is_gone(phone: Phone) -> None:
+    """Whichever worker the device reaches next, and however soon."""
+    url = phone.absent()
+    for turn in range(8):
+        message_id = phone.signer.send(url, f"turn {turn}")
+        socket = phone.connect()
+        got = socket.notification()
+        assert got["messageId"] == message_id
+        socket.acknowledge(got)
+        socket.close()
+
+
+def test_get_all_messages_gives_a_thousand(phone: Phone) -> None:
+    """Acknowledge, and ask again for more."""
+    url = phone.absent()
+    bodies = [json.dumps(phone.signer.body(f"message {number}")).encode() for number in range(1003)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda body: ask("POST", url, body).status, bodies))
+    assert answers == [200] * len(bodies)
+    socket = Socket(phone.loop)
+    first = socket.asked("getAllMessages", data={"uatoken": phone.token})["messages"]
+    assert len(first) == 1000
+    for message in first:
+        socket.acknowledge(message)
+    rest = socket.asked("getAllMessages", data={"uatoken": phone.token})["messages"]
+    assert len(rest) == 3
+    assert {message["message"] for message in first + rest} == {f"message {number}" for number in range(1003)}
 
 
 def test_register_ua_again_sends_nothing_again(phone: Phone) -> None:
