@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import pytest
@@ -69,6 +70,8 @@ def workers(lab: None, workspace: Path) -> Iterator[list[Process]]:
             lambda: fetch(f"http://{server_address(number)}:8080/status", f"server{number}")[0] == 200, "a worker that answers /status", 15
         )
     yield running
+    for worker in running:
+        worker.signal(Signals.SIGTERM)  # all drain at once
     for worker in running:
         worker.stop()
         started.remove(worker)
