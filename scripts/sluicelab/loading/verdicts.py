@@ -16,6 +16,7 @@ LITTLE_MOST = 0.05  # |N - X R| / N: the dispatcher's measurements of itself
 RECOVERED_LEAST = 0.9  # of the best fixed limit's goodput, at the end of a disturbance
 DRIFT_MOST = 1  # connections, under low demand
 NO_DEMAND_LOST = 0.98  # of the requests under low demand must be good
+BUSY_MOST = 0.95  # share of all processors; above it they are what limits the server
 
 
 def regret(goodput: float, best: float) -> float:
@@ -40,6 +41,10 @@ def judge(run: dict[str, Any], figures: Figures) -> None:
 
 def _sweep(sweep: dict[str, Any], figures: Figures) -> None:
     figures.note("best fixed limit, and its rate a second", f"{sweep['best_limit']}, {sweep['best_rate']:.1f} (by {sweep['method']})")
+    busy = max((point["busy"] for point in sweep["points"] if point.get("rate", 0) >= PEAK_SHARE_LEAST * sweep["best_rate"]), default=0.0)
+    if busy > BUSY_MOST:
+        what = "processors busy at the sweep's best rate"
+        figures.note(what, f"{busy:.2f}: what an overload costs clients and dispatcher is taken from the server; regret tells more than shares")
     off = [point["little"] for point in sweep["points"] if point["little"] is not None]
     if off:
         figures.at_most("Little's law in the sweep: |N - X R| / N at most", max(off), LITTLE_MOST)
