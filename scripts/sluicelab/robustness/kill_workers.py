@@ -207,10 +207,13 @@ class Run:
         await asyncio.gather(*lives)
 
 
-def run(dispatcher: Dispatcher, folder: Path, figures: Figures, messages: int, devices: int, seed: int) -> None:
+def run(
+    dispatcher: Dispatcher, folder: Path, figures: Figures, messages: int, devices: int, seed: int, workers: int = WORKERS
+) -> None:
+    """The dispatcher must run `configure(workers)`. The workers are started and ended here."""
     (folder / "data").mkdir(parents=True)
     one = Run(folder, messages, devices, seed)
-    one.workers = [one.start(number) for number in range(WORKERS)]
+    one.workers = [one.start(number) for number in range(workers)]
     begin = time.monotonic()
     try:
         clients = HostThread("client1", lambda: asyncio.run(one.traffic()))
