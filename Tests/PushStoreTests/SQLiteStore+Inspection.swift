@@ -16,4 +16,20 @@ extension SQLiteStore {
     func setUserVersion(_ version: Int) throws {
         try pool.writeWithoutTransaction { db in try db.execute(sql: "PRAGMA user_version = \(version)") }
     }
+
+    func userVersion() throws -> Int? {
+        try pool.read { db in try Int.fetchOne(db, sql: "PRAGMA user_version") }
+    }
+
+    /// Every column of every table and index, as `TABLE.COLUMN TYPE`.
+    func columns() throws -> Set<String> {
+        try pool.read { db in
+            try String.fetchSet(
+                db,
+                sql: """
+                    SELECT m.name || '.' || COALESCE(c.name, '') || ' ' || COALESCE(c.type, '') FROM sqlite_master AS m
+                    JOIN pragma_table_xinfo(m.name) AS c WHERE m.name NOT LIKE 'sqlite_%'
+                    """)
+        }
+    }
 }

@@ -60,19 +60,6 @@ struct SharedDirectoryTests {
         two.close()
     }
 
-    @Test("A directory of another version is refused with what to do")
-    func otherVersion() throws {
-        let store = try SQLiteStore(directory: directory.path)
-        try store.setUserVersion(99)
-        store.close()
-        let error = #expect(throws: StoreError.self) { try SQLiteStore(directory: directory.path) }
-        guard case .unavailable(let text)? = error else {
-            Issue.record("it is unavailable")
-            return
-        }
-        #expect(text.contains("99") && text.contains("--data"))
-    }
-
     @Test("Only one at a time holds the turn lock")
     func turns() async throws {
         let (one, two) = (try TurnLock(directory: directory.path), try TurnLock(directory: directory.path))
