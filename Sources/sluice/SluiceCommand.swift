@@ -4,8 +4,11 @@ import Foundation
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sluice", abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push.",
-        subcommands: [KeysCommand.self, ListenCommand.self, PushCommand.self, CtlCommand.self, TopCommand.self])
+        commandName: "sluice",
+        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: trace.",
+        subcommands: [
+            KeysCommand.self, ListenCommand.self, PushCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self,
+        ])
 
     /// Runs the command that the process was started with.
     static func parseAndRun() async throws {

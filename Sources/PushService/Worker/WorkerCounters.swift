@@ -8,7 +8,10 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case notifiesAccepted, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
     case acknowledged, acknowledgementsUnknown, acknowledgementsLost
-    case messagesExpired, storeReadsFailed, notesLost, httpErrors
+    case messagesExpired, messagesDropped, storeReadsFailed, notesLost, httpErrors
+    case tlsHandshakes, tlsFailedTimeout, tlsFailedClosed, tlsFailedNotTLS, tlsFailedVersion, tlsFailedCipher, tlsFailedAlert
+    case tlsFailedOther, tlsErrors
+    case certificateReloaded, certificateRefused, tokenKeysReloaded, tokenKeysRefused, messageLogLinesLost
 }
 
 /// The counters of one worker.

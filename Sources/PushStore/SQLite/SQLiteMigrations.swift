@@ -3,7 +3,7 @@
 /// A step that has been released is never changed: what is to be different is a new step at the end.
 enum SQLiteMigrations {
     /// What one step does, in SQL.
-    static let all = [tables]
+    static let all = [tables, acceptanceTime]
 
     private static let tables = """
         CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
@@ -36,5 +36,9 @@ enum SQLiteMigrations {
             worker TEXT,
             connection INTEGER NOT NULL) WITHOUT ROWID;
         INSERT INTO sqlite_sequence (name, seq) VALUES ('message', 0);
+        """
+
+    private static let acceptanceTime = """
+        ALTER TABLE message ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
         """
 }
