@@ -56,7 +56,8 @@ struct ConfigurationFileTests {
             ("as-port: [1]", "17: as-port: this"),
             ("as-port: { a: 1 }", "17: as-port: this must be a single value"), ("as-port:", "17: as-port: the value is missing"),
             ("notify-rate: -1/1", "17: --notify-rate -1/1"), ("drain-time: 99999", "17: --drain-time"), ("? [a]\n: b", "17: unknown key"),
-            ("message-log: \"\"", "17: message-log: the value is missing"), ("a: [", "18: this is not YAML"), ("listen: ::", "given twice"),
+            ("message-log: \"\"", "17: message-log: the value is missing"), ("a: [", "18: this is not YAML"),
+            ("listen: \"::\"", "given twice: listen"),
         ])
     func lines(added: String, problem: String) throws {
         let result = try check(good + added + "\n")

@@ -56,7 +56,9 @@ struct MessageLogTests {
             try await eventually { harness.worker.counters[.acknowledged] == 1 }
             await device.close()
         }
-        #expect(try events(messageID) == ["accepted", "routed", "sent", "sent-again", "acknowledged"])
+        // On a busy machine it is sent again more than once.
+        let events = try events(messageID).reduce(into: [String]()) { if $0.last != $1 { $0.append($1) } }
+        #expect(events == ["accepted", "routed", "sent", "sent-again", "acknowledged"])
         let lines = try lines()
         #expect(lines.allSatisfy { $0["worker"]?.text == worker })
         #expect(lines[0]["application"]?.text == application && lines[2]["application"]?.text == application)

@@ -1,4 +1,5 @@
 import Lab
+import NIOHTTP1
 import PushProtocol
 import Testing
 
@@ -40,8 +41,7 @@ struct WorkerMetricsTests {
                 #expect(type[1] == "TYPE" && type[2] == help[2])
                 let sample = page[index + 2]
                 #expect(sample.hasPrefix(help[2]), "\(help[2]) has no sample")
-                let inside = sample.split(separator: "{").dropFirst().first?.split(separator: "}").first ?? ""
-                let labels = inside.split(separator: ",").map { String($0.prefix { $0 != "=" }) }.filter { $0 != "le" }
+                let labels = sample.matches(of: /([a-z]+)="/).map { String($0.output.1) }.filter { $0 != "le" }
                 scraped.append(["`\(help[2])`", type[3], labels.joined(separator: ", "), help[3]])
             }
             #expect(scraped == documented)
@@ -105,20 +105,23 @@ struct WorkerMetricsTests {
     }
 
     @Test("Only the admin listener has metrics; a worker without a front has one too")
-    func where_() async throws {
+    func onlyThere() async throws {
         try await withWorker(configure: { $0.roles = [.monitor] }) { harness, admin in
+            let page = try await scrape(admin)
             #expect(harness.worker.userAgentPort == nil && harness.worker.applicationServerPort == nil)
-            #expect(try await scrape(admin).contains(#"sluice_worker_front_connections{front="admin"} 1"#))
-            #expect(try await admin.request(.GET, path: "/status").text == "OK")
-            #expect(try await admin.request(.GET, path: "/token").status == 404)
-            #expect(try await admin.request(.POST, path: "/metrics").status == 405)
-        }
-        try await withWorker { harness, _ in
-            for front in WorkerHarness.Front.allCases {
-                #expect(try await harness.request("GET", "/metrics", front: front).status == 404)
+            #expect(page.contains(#"sluice_worker_front_connections{front="admin"} 1"#))
+            for (method, path, status) in [(HTTPMethod.GET, "/status", 200), (.GET, "/token", 404), (.POST, "/metrics", 405)] {
+                let answer = try await admin.request(method, path: path)
+                #expect(answer.status == status)
             }
         }
-        try await WorkerHarness.with { #expect($0.worker.adminPort == nil) }
+        try await WorkerHarness.with { harness in
+            #expect(harness.worker.adminPort == nil)
+            for front in WorkerHarness.Front.allCases {
+                let answer = try await harness.request("GET", "/metrics", front: front)
+                #expect(answer.status == 404)
+            }
+        }
     }
 
     @Test("Every count has a series of its own, with the labels of its metric")

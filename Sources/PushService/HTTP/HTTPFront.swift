@@ -41,7 +41,8 @@ struct HTTPFront {
         if let tls = context.tls, front == .tls {
             try channel.pipeline.syncOperations.addHandlers([
                 NIOSSLServerHandler(context: tls.context),
-                TLSHandshakeHandler(counters: context.counters, time: context.configuration.tlsHandshake),
+                TLSHandshakeHandler(
+                    counters: context.counters, logger: context.logger, time: context.configuration.tlsHandshake),
             ])
         }
         var limits = NIOHTTPDecoderLimitConfiguration()

@@ -1,3 +1,4 @@
+import Logging
 import NIOCore
 import NIOSSL
 import NIOTLS
@@ -16,13 +17,15 @@ final class TLSHandshakeHandler: ChannelInboundHandler {
     }
 
     private let counters: WorkerCounters
+    private let logger: Logger
     private let time: TimeAmount
     private var state = State.handshaking
     private var late: Scheduled<Void>?
 
     /// - Parameter time: how long a handshake may take.
-    init(counters: WorkerCounters, time: TimeAmount) {
+    init(counters: WorkerCounters, logger: Logger, time: TimeAmount) {
         self.counters = counters
+        self.logger = logger
         self.time = time
     }
 
@@ -49,7 +52,9 @@ final class TLSHandshakeHandler: ChannelInboundHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch state {
-        case .handshaking: fail(Self.reason(error), context)
+        case .handshaking:
+            logger.debug("a TLS handshake failed: \(error)", metadata: ["peer": "\(context.remoteAddress.map { "\($0)" } ?? "gone")"])
+            fail(Self.reason(error), context)
         case .open:
             state = .over
             // A client that goes without close_notify cuts nothing off: HTTP and WebSocket say themselves where they end.
@@ -81,7 +86,7 @@ final class TLSHandshakeHandler: ChannelInboundHandler {
         let reasons: [(WorkerCount, [String])] = [
             (.tlsFailedNotTLS, ["HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"]),
             (.tlsFailedVersion, ["UNSUPPORTED_PROTOCOL", "NO_SUPPORTED_VERSIONS_ENABLED"]),
-            (.tlsFailedCipher, ["NO_SHARED_CIPHER", "NO_SHARED_GROUP", "NO_COMMON_SIGNATURE_ALGORITHMS"]),
+            (.tlsFailedCipher, ["NO_SHARED_CIPHER", "NO_SHARED_GROUP", "WRONG_CURVE", "NO_COMMON_SIGNATURE_ALGORITHMS"]),
             (.tlsFailedAlert, ["_ALERT_"]),
         ]
         return reasons.first { $1.contains { text.contains($0) } }?.0 ?? .tlsFailedOther
