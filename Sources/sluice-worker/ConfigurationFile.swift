@@ -87,7 +87,7 @@ struct ConfigurationFile {
         let name = scalar.string
         var values: [String] = []
         switch value {
-        case .scalar(let scalar): values = [scalar.string]
+        case .scalar(let scalar): values = [value.null == nil ? scalar.string : ""]
         case .sequence(let items) where option.isRepeating:
             for item in items {
                 guard case .scalar(let scalar) = item else {

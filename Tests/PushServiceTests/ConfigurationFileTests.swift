@@ -55,6 +55,7 @@ struct ConfigurationFileTests {
             ("as-port: 70000", "17: --as-port 70000: must be in 0...65535"), ("as-port: many", "17: "),
             ("as-port: [1]", "17: as-port: this"),
             ("as-port: { a: 1 }", "17: as-port: this must be a single value"), ("as-port:", "17: as-port: the value is missing"),
+            ("as-port: ~", "17: as-port: the value is missing"), ("notify-rate: null", "17: notify-rate: the value is missing"),
             ("notify-rate: -1/1", "17: --notify-rate -1/1"), ("drain-time: 99999", "17: --drain-time"), ("? [a]\n: b", "17: unknown key"),
             ("message-log: \"\"", "17: message-log: the value is missing"), ("a: [", "18: this is not YAML"),
             ("listen: \"::\"", "given twice: listen"),

@@ -162,11 +162,31 @@ struct MessageLogTests {
         #expect(counters[.messageLogLinesLost] <= count)
     }
 
-    @Test("A file that cannot be opened is said at the start")
+    @Test("A file that takes no more holds the end up for a bounded time; what waits is counted as lost")
+    func heldUp() throws {
+        #expect(mkfifo(path, 0o600) == 0)
+        let reader = Glibc.open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+        defer { Glibc.close(reader) }
+        let counters = WorkerCounters()
+        let log = try open(counters: counters)
+        for sequence in 0..<10_000 { log.add(MessageStep(event: .accepted, sequence: Int64(sequence))) }
+        // The thread has taken them and stands before the full pipe.
+        usleep(500_000)
+        while counters[.messageLogLinesLost] == 0 { log.add(MessageStep(event: .accepted, sequence: 1)) }
+        let before = counters[.messageLogLinesLost]
+        let start = ContinuousClock.now
+        log.close()
+        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(counters[.messageLogLinesLost] == before + MessageLog.waitingLimit)
+    }
+
+    @Test("A file that cannot be opened, or a pipe that nobody reads, is said at the start")
     func cannotOpen() async throws {
-        let path = directory.path + "/none/messages.log"
-        let error = await #expect(throws: WorkerError.self) { try await WorkerHarness.start(configure: { $0.messageLog = path }) }
-        #expect(error?.description.contains(path) == true)
+        #expect(mkfifo(path, 0o600) == 0)
+        for path in [directory.path + "/none/messages.log", path] {
+            let error = await #expect(throws: WorkerError.self) { try await WorkerHarness.start(configure: { $0.messageLog = path }) }
+            #expect(error?.description.contains(path) == true)
+        }
     }
 
     @Test("Times", arguments: [(0, "1970-01-01T00:00:00.000000Z"), (1_700_000_000_000_042, "2023-11-14T22:13:20.000042Z")])

@@ -3,7 +3,7 @@ import PushStore
 
 /// A file of lines that is only appended to.
 struct AppendedFile {
-    let path: String
+    private let path: String
     private var descriptor: CInt
     /// The last write ended within a line.
     private var isWithinLine = false
@@ -17,12 +17,14 @@ struct AppendedFile {
     }
 
     private static func open(_ path: String) throws(WorkerError) -> CInt {
-        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o640)
+        // A pipe that nobody reads is refused instead of waited for.
+        let descriptor = Glibc.open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0o640)
         guard descriptor >= 0 else {
             throw WorkerError(
                 "cannot open the message log \(path): \(SystemError.text(errno)); name a file in a directory that exists",
                 isPermission: [EACCES, EPERM].contains(errno))
         }
+        _ = fcntl(descriptor, F_SETFL, O_APPEND)
         return descriptor
     }
 

@@ -10,7 +10,10 @@ final class MessageLog: @unchecked Sendable {
     static let waitingLimit = 65_536
     /// How long the thread lets steps gather, in seconds.
     private static let gathering = 0.01
+    /// How long the end waits for the file, in seconds.
+    private static let closingTime = 2.0
 
+    private let path: String
     private let worker: WorkerName
     private let store: UInt32
     private let counters: WorkerCounters
@@ -28,6 +31,7 @@ final class MessageLog: @unchecked Sendable {
     /// - Parameter store: the identity of the store, the first part of a messageId.
     /// - Throws: `WorkerError` when the file cannot be opened.
     init(path: String, worker: WorkerName, store: UInt32, counters: WorkerCounters, logger: Logger) throws {
+        self.path = path
         self.worker = worker
         self.store = store
         self.counters = counters
@@ -58,13 +62,19 @@ final class MessageLog: @unchecked Sendable {
         condition.unlock()
     }
 
-    /// Writes what waits, then ends the thread. Returns when it has ended.
+    /// Writes what waits, then ends the thread. Returns when it has ended, or when it is held up for too long: what waits then is lost.
     func close() {
         condition.lock()
-        defer { condition.unlock() }
         isClosing = true
         condition.broadcast()
-        while !isDone { condition.wait() }
+        let end = Date(timeIntervalSinceNow: Self.closingTime)
+        while !isDone, condition.wait(until: end) {}
+        let lost = isDone ? 0 : waiting.count
+        if lost > 0 { waiting = [] }
+        condition.unlock()
+        guard lost > 0 else { return }
+        counters.add(.messageLogLinesLost, lost)
+        logger.error("\(lost) lines of the message log \(path) are lost: it takes no more")
     }
 
     // MARK: The thread
@@ -115,7 +125,7 @@ final class MessageLog: @unchecked Sendable {
         guard !steps.isEmpty else { return }
         if let reason = file.write(steps.flatMap { $0.line(worker: worker, store: store) }) {
             counters.add(.messageLogLinesLost, steps.count)
-            logger.error("\(steps.count) lines of the message log \(file.path) are lost: \(reason)")
+            logger.error("\(steps.count) lines of the message log \(path) are lost: \(reason)")
         }
     }
 }
