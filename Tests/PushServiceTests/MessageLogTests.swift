@@ -62,6 +62,7 @@ struct MessageLogTests {
         let lines = try lines()
         #expect(lines.allSatisfy { $0["worker"]?.text == worker })
         #expect(lines[0]["application"]?.text == application && lines[2]["application"]?.text == application)
+        #expect(lines[0]["took"]?.text?.hasSuffix(" ms") == true)
         #expect(lines[1]["to"]?.text == worker && lines[1]["devices"]?.integer == 1)
         #expect(lines[2]["device"]?.text?.utf8.count == 8)
         #expect(Set(lines[2...].map { $0["device"]?.text }).count == 1)
@@ -115,7 +116,12 @@ struct MessageLogTests {
             try await eventually { harness.worker.counters[.acknowledged] == 40 }
             await device.close()
         }
-        for id in ids { #expect(try events(id) == ["accepted", "routed", "sent", "acknowledged"]) }
+        for id in ids {
+            // One may be sent because of the note of the one before.
+            let events = try events(id).filter { $0 != "routed" }
+            #expect(events == ["accepted", "sent", "acknowledged"])
+            #expect(try self.events(id).count == 4)
+        }
     }
 
     @Test("Moved away and opened again: nothing is lost")

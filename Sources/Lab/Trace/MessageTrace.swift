@@ -92,7 +92,7 @@ public struct MessageTrace {
     }
 
     private static func details(_ object: JSONObject) -> String {
-        ["application", "device", "to", "devices", "reason"].compactMap { name in
+        ["application", "device", "to", "devices", "took", "reason"].compactMap { name in
             guard let value = object[name] else { return nil }
             let text = value.text ?? String(decoding: value.bytes, as: UTF8.self)
             return name == "reason" ? "(\(text))" : "\(name) \(text)"

@@ -60,13 +60,15 @@ struct Notify: Sendable {
 
     private func store(_ request: NotifyRequest, for application: RegisteredApplication, isFresh: Bool, now: Int64) {
         let message = NewMessage(application: application.number, body: request.body, accepted: now, ttl: request.ttl)
-        let handed = NIODeadline.now()
+        let (handed, handedTime) = (NIODeadline.now(), MessageStep.now())
         context.store.accept(message) { outcome in
             switch outcome {
             case .success(let sequence?):
                 context.counters.add(.notifiesAccepted)
-                context.acceptTimes.add(seconds: Double((NIODeadline.now() - handed).nanoseconds) / 1e9)
-                context.note(.accepted, sequence, application: token)
+                let took = (NIODeadline.now() - handed).nanoseconds
+                context.acceptTimes.add(seconds: Double(took) / 1e9)
+                context.messageLog?.add(
+                    MessageStep(event: .accepted, sequence: sequence, application: token, took: took / 1000, time: handedTime))
                 context.bus.send(.accepted(application: application.number, sequence: sequence), to: .monitor)
                 answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
             case .success(nil):

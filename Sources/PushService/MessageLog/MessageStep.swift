@@ -8,7 +8,8 @@ struct MessageStep: Sendable {
     enum Event: String, CaseIterable, Sendable {
         /// A POST was refused.
         case refused
-        /// The message is durable.
+        /// The message is durable; the time is that at which it was handed to the store, because it may be sent as soon as it is durable,
+        /// before the store has said so.
         case accepted
         /// A worker that holds sockets of its devices is told of it; or nobody, because none is connected.
         case routed
@@ -38,10 +39,12 @@ struct MessageStep: Sendable {
     /// How many devices.
     var devices: Int?
     var reason: String?
+    /// How long it took, in microseconds.
+    var took: Int64?
     /// In microseconds since 1970 UTC.
-    let time = Self.now()
+    var time = Self.now()
 
-    private static func now() -> Int64 {
+    static func now() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1_000
@@ -57,6 +60,7 @@ struct MessageStep: Sendable {
         if let application { members.append(("application", .text(Hex.encode(Array(application.bytes.prefix(6)))))) }
         if let target { members.append(("to", .text(target.description))) }
         if let devices { members.append(("devices", .number(JSONNumber(Int64(devices))))) }
+        if let took { members.append(("took", .text("\(WorkerMetricsPage.text(Double(took) / 1000)) ms"))) }
         if let reason { members.append(("reason", .text(reason))) }
         return JSONValue.object(JSONObject(members)).bytes + [UInt8(ascii: "\n")]
     }
