@@ -68,7 +68,9 @@ private final class UnreliableStore: MessageStore {
     func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>) {
         pass(then) { store.arrivals(for: worker, after: after, then: then) }
     }
-    func removeExpired(now: Int64, then: @escaping Completion<Int>) { pass(then) { store.removeExpired(now: now, then: then) } }
+    func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
+        pass(then) { store.removeExpired(now: now, then: then) }
+    }
     func close() { store.close() }
 }
 

@@ -157,8 +157,9 @@ struct SQLiteStoreTests {
         let long = try await store.post("long", to: news.appToken, accepted: 1000, ttl: 10)
         #expect(try await store.pendingSequences(device, now: 1999) == [short, long])
         #expect(try await store.pendingSequences(device, now: 2000) == [long])
-        #expect(try await store.removeExpired(now: 2000) == 1)
-        #expect(try await store.removeExpired(now: 2000) == 0)
+        #expect(try await store.pending(PendingQuery(device: device, limit: 9, now: 0)).map(\.accepted) == [1000, 1000])
+        #expect(try await store.removeExpired(now: 2000).map(\.isTransient) == [false])
+        #expect(try await store.removeExpired(now: 2000).isEmpty)
         #expect(try await store.pendingSequences(device, now: 0) == [long])
         // What expired does not hold back the cursor.
         try await store.acknowledge([Acknowledgement(device: device, sequence: long)])
@@ -179,7 +180,7 @@ struct SQLiteStoreTests {
         // It does not hold back what comes after it.
         let next = try await store.post("next", to: news.appToken)
         try await store.acknowledge([Acknowledgement(device: device, sequence: next)])
-        #expect(try await store.removeExpired(now: SQLiteStore.transientLifetime) == 1)
+        #expect(try await store.removeExpired(now: SQLiteStore.transientLifetime).map(\.isTransient) == [true])
         #expect(try count("message") == 0)
     }
 

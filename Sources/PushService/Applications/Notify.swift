@@ -60,10 +60,15 @@ struct Notify: Sendable {
 
     private func store(_ request: NotifyRequest, for application: RegisteredApplication, isFresh: Bool, now: Int64) {
         let message = NewMessage(application: application.number, body: request.body, accepted: now, ttl: request.ttl)
+        let (handed, handedTime) = (NIODeadline.now(), MessageStep.now())
         context.store.accept(message) { outcome in
             switch outcome {
             case .success(let sequence?):
                 context.counters.add(.notifiesAccepted)
+                let took = (NIODeadline.now() - handed).nanoseconds
+                context.acceptTimes.add(seconds: Double(took) / 1e9)
+                context.messageLog?.add(
+                    MessageStep(event: .accepted, sequence: sequence, application: token, took: took / 1000, time: handedTime))
                 context.bus.send(.accepted(application: application.number, sequence: sequence), to: .any(.monitor))
                 answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
             case .success(nil):
@@ -77,11 +82,13 @@ struct Notify: Sendable {
 
     private func refuse(_ refusal: NotifyRefusal) {
         context.counters.add(refusal == .badSignature ? .notifiesRefusedSignature : .notifiesRefused)
+        context.note(.refused, application: token, reason: refusal.reason)
         answer(HTTPAnswer(refusal))
     }
 
     private func fail(_ error: StoreError) {
         context.counters.add(.notifiesUnavailable)
+        context.note(.refused, application: token, reason: "the store is unavailable")
         if case .unavailable(let reason) = error { context.logger.error("a notification could not be stored: \(reason)") }
         answer(HTTPAnswer(.unavailable))
     }

@@ -10,13 +10,15 @@ final class AcknowledgementBatcher: Sendable {
 
     private let store: any MessageStore
     private let counters: WorkerCounters
+    private let messageLog: MessageLog?
     private let delay: TimeAmount
     private let eventLoop: any EventLoop
     private let waiting = Mutex<[Acknowledgement]>([])
 
-    init(store: any MessageStore, counters: WorkerCounters, delay: TimeAmount, eventLoop: any EventLoop) {
+    init(store: any MessageStore, counters: WorkerCounters, messageLog: MessageLog?, delay: TimeAmount, eventLoop: any EventLoop) {
         self.store = store
         self.counters = counters
+        self.messageLog = messageLog
         self.delay = delay
         self.eventLoop = eventLoop
     }
@@ -40,13 +42,19 @@ final class AcknowledgementBatcher: Sendable {
             return waiting
         }
         guard !batch.isEmpty || then != nil else { return }
-        let counters = counters
+        let (counters, messageLog) = (counters, messageLog)
         store.acknowledge(batch) { outcome in
             switch outcome {
             case .success(let unknown):
                 counters.add(.acknowledged, batch.count - unknown)
                 counters.add(.acknowledgementsUnknown, unknown)
-            case .failure: counters.add(.acknowledgementsLost, batch.count)
+            case .failure:
+                counters.add(.acknowledgementsLost, batch.count)
+                for lost in batch {
+                    messageLog?.add(
+                        MessageStep(
+                            event: .acknowledgementLost, sequence: lost.sequence, device: lost.device, reason: "the store is unavailable"))
+                }
             }
             then?()
         }

@@ -9,8 +9,10 @@ extension SQLiteStore {
                 db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
             guard exists != nil else { return nil }
             let lifetime = message.ttl == 0 ? Self.transientLifetime : message.ttl * 1000
-            try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, body) VALUES (?, ?, ?, ?)")
-                .execute(arguments: [message.application, message.accepted + lifetime, message.ttl == 0 ? 1 : 0, Data(message.body.bytes)])
+            try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, accepted, body) VALUES (?, ?, ?, ?, ?)")
+                .execute(arguments: [
+                    message.application, message.accepted + lifetime, message.ttl == 0 ? 1 : 0, message.accepted, Data(message.body.bytes),
+                ])
             return db.lastInsertedRowID
         }
     }
@@ -26,7 +28,7 @@ extension SQLiteStore {
                         """), arguments: [id])
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT sequence, transient, body FROM message
+                    SELECT sequence, transient, body, accepted FROM message
                     WHERE application = ?1 AND sequence > ?2 AND sequence <= ?3 AND expires > ?4 AND (transient = 0 OR sequence > ?5)
                     AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?6 AND application = ?1 AND sequence = message.sequence)
                     ORDER BY sequence LIMIT ?7
@@ -44,7 +46,7 @@ extension SQLiteStore {
                     messages.append(
                         StoredMessage(
                             sequence: row[0], appToken: token, body: NotificationBody(bytes: Array(row[2] as Data)),
-                            isTransient: row[1] as Int64 == 1))
+                            isTransient: row[1] as Int64 == 1, accepted: row[3]))
                 }
             }
             guard registrations.count > 1 else { return messages }
@@ -71,13 +73,16 @@ extension SQLiteStore {
         }
     }
 
-    public func removeExpired(now: Int64, then: @escaping Completion<Int>) {
+    public func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
         write(then: then) { db in
-            try db.cachedStatement(
-                sql: "DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)"
-            ).execute(arguments: [now, Self.expiryBatch])
-            let removed = db.changesCount
-            if removed > 0 {
+            let removed = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)
+                        RETURNING sequence, transient
+                        """), arguments: [now, Self.expiryBatch]
+            ).map { ExpiredMessage(sequence: $0[0], isTransient: $0[1] as Int64 == 1) }
+            if !removed.isEmpty {
                 try db.cachedStatement(
                     sql: "DELETE FROM acknowledged WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = acknowledged.sequence)"
                 ).execute()
