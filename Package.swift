@@ -101,7 +101,9 @@ let package = Package(
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
-            name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
+            name: "PushServiceTests",
+            dependencies: ["PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio")],
+            swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),
     ]
