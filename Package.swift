@@ -108,7 +108,9 @@ let package = Package(
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
-            name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
+            name: "PushServiceTests",
+            dependencies: ["PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio")],
+            swiftSettings: ours),
         .testTarget(name: "RadioModelTests", dependencies: ["RadioModel"], swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),

@@ -40,7 +40,7 @@ struct HTTPFront {
         channel.closeFuture.whenComplete { _ in connections.closed(front) }
         if let tls = context.tls, front == .tls {
             try channel.pipeline.syncOperations.addHandlers([
-                NIOSSLServerHandler(context: tls.context),
+                NIOSSLServerHandler(context: tls.context), RecordJoiner(),
                 TLSHandshakeHandler(
                     counters: context.counters, logger: context.logger, time: context.configuration.tlsHandshake),
             ])
