@@ -28,6 +28,9 @@ extension WorkerCommand {
         configuration.notifyRate = try rate(notifyRate, option: "--notify-rate")
         configuration.ping = try checkedPing()
         configuration.tokenLifetime = try checkedLifetime()
+        configuration.deviceRetention = try checkedRetention()
+        configuration.replayProtection = replayProtection
+        configuration.checksStore = checkStore
         return configuration
     }
 
@@ -102,6 +105,15 @@ extension WorkerCommand {
             throw ValidationError("--ping \(ping): must be off, or seconds in 1...86400")
         }
         return .seconds(seconds)
+    }
+
+    /// In days.
+    private func checkedRetention() throws -> Int? {
+        if deviceRetention == "off" { return nil }
+        guard deviceRetention.last == "d", let days = Int(deviceRetention.dropLast()), (1...36_500).contains(days) else {
+            throw ValidationError("--device-retention \(deviceRetention): must be off, or days in 1d...36500d")
+        }
+        return days
     }
 
     /// In milliseconds.

@@ -64,8 +64,14 @@ extension MessageStore {
     func application(_ token: AppToken) async throws -> Application? {
         try await wait { application(token, then: $0) }
     }
-    func accept(_ message: NewMessage) async throws -> Int64? {
+    func accept(_ message: NewMessage) async throws -> Acceptance? {
         try await wait { accept(message, then: $0) }
+    }
+    func noteConnected(_ devices: [DeviceID]) async throws {
+        try await wait { noteConnected(devices, then: $0) }
+    }
+    func removeUnseen(since: Int64) async throws -> Int {
+        try await wait { removeUnseen(since: since, then: $0) }
     }
     @discardableResult
     func acknowledge(_ acknowledgements: [Acknowledgement]) async throws -> Int {
@@ -103,8 +109,8 @@ extension MessageStore {
         guard let application = try await application(token) else { throw StoreError.unavailable("not registered") }
         let message = NewMessage(
             application: application.number, body: NotificationBody(bytes: Array(text.utf8)), accepted: accepted, ttl: ttl)
-        guard let sequence = try await accept(message) else { throw StoreError.unavailable("unregistered") }
-        return sequence
+        guard let accepted = try await accept(message) else { throw StoreError.unavailable("unregistered") }
+        return accepted.sequence
     }
 }
 

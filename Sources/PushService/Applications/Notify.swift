@@ -37,11 +37,12 @@ struct Notify: Sendable {
     }
 
     private func check(_ application: RegisteredApplication, isFresh: Bool) {
-        let now = context.now
         do throws(NotifyRefusal) {
-            let request = try read(now: now)
-            guard application.key.verifies(signatureText: request.signature, of: request.message) else { throw .badSignature }
-            store(request, for: application, isFresh: isFresh, now: now)
+            let request = try read(now: context.now)
+            guard let signature = application.key.signature(in: request.signature),
+                application.key.verifies(signature, of: Array(request.message.utf8))
+            else { throw .badSignature }
+            store(request, signature: signature, for: application, isFresh: isFresh)
         } catch {
             refuse(error)
         }
@@ -58,14 +59,21 @@ struct Notify: Sendable {
         return try outcome.get()
     }
 
-    private func store(_ request: NotifyRequest, for application: RegisteredApplication, isFresh: Bool, now: Int64) {
-        let message = NewMessage(application: application.number, body: request.body, accepted: now, ttl: request.ttl)
+    private func store(_ request: NotifyRequest, signature: [UInt8], for application: RegisteredApplication, isFresh: Bool) {
+        let replayKey = context.configuration.replayProtection ? ReplayKey(id: request.id, signature: signature) : nil
+        let message = NewMessage(
+            application: application.number, body: request.body, accepted: context.store.now, ttl: request.ttl, replayKey: replayKey)
         context.store.accept(message) { outcome in
             switch outcome {
-            case .success(let sequence?):
-                context.counters.add(.notifiesAccepted)
-                context.bus.send(.accepted(application: application.number, sequence: sequence), to: .any(.monitor))
-                answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
+            case .success(let accepted?):
+                context.storeTrouble.written()
+                if accepted.isReplay {
+                    context.counters.add(.notifiesReplayed)
+                } else {
+                    context.counters.add(.notifiesAccepted)
+                    context.bus.send(.accepted(application: application.number, sequence: accepted.sequence), to: .any(.monitor))
+                }
+                answer(.accepted(MessageID(store: context.store.identity, sequence: accepted.sequence)))
             case .success(nil):
                 // Unregistered since it was looked up; a new registration would have another number.
                 context.applications[token] = nil
@@ -82,7 +90,7 @@ struct Notify: Sendable {
 
     private func fail(_ error: StoreError) {
         context.counters.add(.notifiesUnavailable)
-        if case .unavailable(let reason) = error { context.logger.error("a notification could not be stored: \(reason)") }
+        context.storeTrouble.failed(error)
         answer(HTTPAnswer(.unavailable))
     }
 }

@@ -178,7 +178,7 @@ extension DeviceSession {
         case .anonymous, .polled: stage = .polled(device)
         case .registering, .closed: return
         }
-        let query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.now)
+        let query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.store.now)
         ask { then in
             // What the device has acknowledged a moment ago is not pending.
             context.acknowledgements.flush { [store = context.store] in store.pending(query, then: then) }

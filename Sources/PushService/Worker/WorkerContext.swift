@@ -28,6 +28,7 @@ final class WorkerContext: Sendable {
     let tokenLimiter: RateLimiter?
     let notifyLimiter: RateLimiter?
     let acknowledgements: AcknowledgementBatcher
+    let storeTrouble: StoreTrouble
     let load: LoadMeter
     private let currentPhase = Atomic<Phase>(.starting)
 
@@ -43,8 +44,10 @@ final class WorkerContext: Sendable {
         tokenLimiter = configuration.tokenRate.map { RateLimiter($0) }
         notifyLimiter = configuration.notifyRate.map { RateLimiter($0) }
         load = LoadMeter(eventLoops: eventLoops)
+        storeTrouble = StoreTrouble(logger: logger)
         acknowledgements = AcknowledgementBatcher(
-            store: store, counters: counters, delay: configuration.acknowledgementDelay, eventLoop: eventLoops.next())
+            store: store, counters: counters, trouble: storeTrouble, delay: configuration.acknowledgementDelay, eventLoop: eventLoops.next()
+        )
     }
 
     var phase: Phase {
@@ -52,7 +55,7 @@ final class WorkerContext: Sendable {
         set { currentPhase.store(newValue, ordering: .relaxed) }
     }
 
-    /// Milliseconds since 1970 UTC.
+    /// The machine's time, in milliseconds since 1970 UTC. What expires does so by the store's.
     var now: Int64 { Int64(Date().timeIntervalSince1970 * 1000) }
 
     /// The device that a UAToken names.

@@ -5,10 +5,10 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case tokensIssued, tokensRefusedRate
     case socketsOpened, socketsClosedReplaced, socketsClosedSilent, socketsClosedProtocol, socketsClosedDraining
     case devicesRegistered, deviceTokensRefused, deviceCommandsRefused, deviceCommandsUnavailable
-    case notifiesAccepted, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
+    case notifiesAccepted, notifiesReplayed, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
-    case acknowledged, acknowledgementsUnknown, acknowledgementsLost
-    case messagesExpired, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    case acknowledged, acknowledgementsUnknown, acknowledgementsPostponed, acknowledgementsLost
+    case messagesExpired, devicesUnseen, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
     /// Devices that sleep: sockets closed for it, wake-ups that became due, devices that came after one.
     case socketsClosedAsleep, wakeUpsRequested, devicesWoken
     /// Calls of NS-WakeUp: done; refused by it; no answer of any of its servers; devices of an operator that is not in the table; devices
