@@ -91,7 +91,7 @@ let package = Package(
         .executableTarget(
             name: "sluice",
             dependencies: [
-                "PushProtocol", "Lab", "RadioModel", "DispatcherCore", "PacketIO",
+                "PushProtocol", "PushStore", "Lab", "RadioModel", "DispatcherCore", "PacketIO",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: ours),

@@ -5,13 +5,16 @@ public import PushProtocol
 /// Rules for every engine: `accept` reports success only after the message is durable; a message's body is stored once however many
 /// devices it goes to; expiry and pending messages survive a restart; a process killed at any instant loses no accepted message.
 ///
-/// Every operation ends by calling its completion once, on any thread, and must not be blocked there. Times are milliseconds since
-/// 1970 UTC. Sequence numbers grow in the order in which the store accepted, over all processes.
+/// Every operation ends by calling its completion once, on any thread, and must not be blocked there. Times are milliseconds of the
+/// store's time, `now`. Sequence numbers grow in the order in which the store accepted, over all processes.
 public protocol MessageStore: Sendable {
     typealias Completion<Value> = @Sendable (Result<Value, StoreError>) -> Void
 
     /// The random number that tells this store from every other: the first part of its message identifiers.
     var identity: UInt32 { get }
+    /// The store's time: milliseconds since 1970 UTC, as far as the machine knew when it booted. It runs evenly and never goes back,
+    /// whatever is done to the machine's clock, and is the same for all processes: what expires by it has lived as long as it should.
+    var now: Int64 { get }
 
     /// Notes that `worker` holds the device's socket from now on, and where it waits for wake-ups when it has none; nil: nowhere. No wake-up
     /// is due any more.
@@ -20,9 +23,13 @@ public protocol MessageStore: Sendable {
     func setWakeUp(_ target: WakeUpTarget?, of device: DeviceID, connection: Int64, then: @escaping Completion<Void>)
     /// Notes that the connection is gone, unless a newer one has taken its place. A device that can be woken is, when it has pending
     /// messages: at once for one after `sentThrough`, which it was never sent; else after a pause. Reports whether it is at once.
+    ///
+    /// While the store fails it tries again by itself, and reports when it is done.
     func disconnect(
         _ device: DeviceID, connection: Int64, sentThrough: Int64, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<Bool>)
-    /// The same for all devices of a worker that does not exist any more; reports how many there were.
+    /// Notes that these devices are connected still, so that `removeUnseen` leaves them alone; to be called once a day.
+    func noteConnected(_ devices: [DeviceID], then: @escaping Completion<Void>)
+    /// The same as `disconnect` for all devices of a worker that does not exist any more; reports how many there were.
     func disconnectAll(of worker: WorkerName, now: Int64, then: @escaping Completion<Int>)
     /// Removes the device with its registrations and pending messages.
     func forget(_ device: DeviceID, then: @escaping Completion<Void>)
@@ -37,7 +44,10 @@ public protocol MessageStore: Sendable {
     func application(_ token: AppToken, then: @escaping Completion<Application?>)
 
     /// Stores a message and reports its sequence number when it is durable; nil: no device has the application registered any more.
-    func accept(_ message: NewMessage, then: @escaping Completion<Int64?>)
+    ///
+    /// A message with a replay key that the application had in one accepted before, within the ttl of that, is not stored again: its
+    /// number is reported.
+    func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>)
     /// Removes the devices' copies. Reports how many of the acknowledgements were for no pending message.
     func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>)
     /// The device's pending messages that `query` selects, oldest first.
@@ -58,6 +68,9 @@ public protocol MessageStore: Sendable {
 
     /// Removes messages that expired until `now`, a bounded number at once; reports which.
     func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>)
+    /// Removes devices that were connected last on a day before that of `since`, as `forget` does, a bounded number at once; reports how
+    /// many.
+    func removeUnseen(since: Int64, then: @escaping Completion<Int>)
 
     /// How many operations wait.
     var waiting: StoreQueues { get }

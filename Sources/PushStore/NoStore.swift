@@ -3,6 +3,7 @@ public import PushProtocol
 /// What a worker has whose roles need no store: every operation fails.
 public struct NoStore: MessageStore {
     public let identity: UInt32 = 0
+    public let now: Int64 = 0
 
     /// No store.
     public init() {}
@@ -17,6 +18,8 @@ public struct NoStore: MessageStore {
         _ device: DeviceID, connection: Int64, sentThrough: Int64, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<Bool>
     ) { then(.failure(.closed)) }
     public func disconnectAll(of worker: WorkerName, now: Int64, then: @escaping Completion<Int>) { then(.failure(.closed)) }
+    public func noteConnected(_ devices: [DeviceID], then: @escaping Completion<Void>) { then(.failure(.closed)) }
+    public func removeUnseen(since: Int64, then: @escaping Completion<Int>) { then(.failure(.closed)) }
     public func forget(_ device: DeviceID, then: @escaping Completion<Void>) { then(.failure(.closed)) }
     public func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
         then(.failure(.closed))
@@ -24,7 +27,7 @@ public struct NoStore: MessageStore {
     public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) { then(.failure(.closed)) }
     public func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) { then(.failure(.closed)) }
     public func application(_ token: AppToken, then: @escaping Completion<Application?>) { then(.failure(.closed)) }
-    public func accept(_ message: NewMessage, then: @escaping Completion<Int64?>) { then(.failure(.closed)) }
+    public func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) { then(.failure(.closed)) }
     public func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>) { then(.failure(.closed)) }
     public func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) { then(.failure(.closed)) }
     public func recipients(of application: Int64, then: @escaping Completion<Recipients>) { then(.failure(.closed)) }

@@ -60,13 +60,29 @@ public struct NewMessage: Hashable, Sendable {
     public let accepted: Int64
     /// Time to live in seconds; 0: for devices connected now only.
     public let ttl: Int64
+    /// What a repetition of the message has in common with it; nil: every message is a new one.
+    public let replayKey: ReplayKey?
 
     /// A message for `application`.
-    public init(application: Int64, body: NotificationBody, accepted: Int64, ttl: Int64) {
+    public init(application: Int64, body: NotificationBody, accepted: Int64, ttl: Int64, replayKey: ReplayKey? = nil) {
         self.application = application
         self.body = body
         self.accepted = accepted
         self.ttl = ttl
+        self.replayKey = replayKey
+    }
+}
+
+/// What `accept` reports.
+public struct Acceptance: Hashable, Sendable {
+    public let sequence: Int64
+    /// The message is the repetition of an earlier one, whose sequence number this is.
+    public let isReplay: Bool
+
+    /// The message `sequence` is durable.
+    public init(sequence: Int64, isReplay: Bool) {
+        self.sequence = sequence
+        self.isReplay = isReplay
     }
 }
 

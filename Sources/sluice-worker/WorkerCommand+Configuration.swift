@@ -34,6 +34,9 @@ extension WorkerCommand {
         guard (0...3600).contains(drainTime) else { throw ValidationError("--drain-time \(drainTime): must be seconds in 0...3600") }
         configuration.drain = .seconds(Int64(drainTime))
         configuration.drainRate = try checkedDrainRate()
+        configuration.deviceRetention = try checkedRetention()
+        configuration.replayProtection = replayProtection
+        configuration.checksStore = checkStore
         return configuration
     }
 
@@ -143,6 +146,15 @@ extension WorkerCommand {
             throw ValidationError("--ping \(ping): must be off, or seconds in 1...86400")
         }
         return .seconds(seconds)
+    }
+
+    /// In days.
+    private func checkedRetention() throws -> Int? {
+        if deviceRetention == "off" { return nil }
+        guard deviceRetention.last == "d", let days = Int(deviceRetention.dropLast()), (1...36_500).contains(days) else {
+            throw ValidationError("--device-retention \(deviceRetention): must be off, or days in 1d...36500d")
+        }
+        return days
     }
 
     /// In milliseconds.

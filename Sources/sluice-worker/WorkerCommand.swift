@@ -80,6 +80,18 @@ struct WorkerCommand: ParsableArguments {
     @Option(help: ArgumentHelp("Refuse UATokens that are older, for example 90d (s, m, h, d) (default: never).", valueName: "time"))
     var tokenLifetime: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Forget devices that were not connected for so long, with what they registered: days like 180d; off: never.",
+            valueName: "off|days"))
+    var deviceRetention = "180d"
+
+    @Flag(help: "Take a message whose id and signature came before, within the ttl of the first, for the first: it is not sent again.")
+    var replayProtection = false
+
+    @Flag(help: "Read and check the whole database before serving.")
+    var checkStore = false
+
     @Option(help: ArgumentHelp("\(WorkerProcess.logLevels.joined(separator: ", ")).", valueName: "level"))
     var logLevel = "info"
 

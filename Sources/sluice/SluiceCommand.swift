@@ -5,9 +5,10 @@ import Foundation
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice",
-        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: trace, radio.",
+        abstract: "A dispatcher's operator: ctl, top. A push service's operator: store, trace. Its user: keys, listen, push, radio.",
         subcommands: [
-            KeysCommand.self, ListenCommand.self, PushCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self, RadioCommand.self,
+            KeysCommand.self, ListenCommand.self, PushCommand.self, TraceCommand.self, StoreCommand.self, CtlCommand.self, TopCommand.self,
+            RadioCommand.self,
         ])
 
     /// Runs the command that the process was started with.

@@ -1,6 +1,7 @@
 import Lab
 import Logging
 import NIOCore
+import NIOPosix
 import PushProtocol
 import PushStore
 import Synchronization
@@ -27,6 +28,7 @@ private final class UnreliableStore: MessageStore {
     }
 
     var identity: UInt32 { store.identity }
+    var now: Int64 { store.now }
     func connect(
         _ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget?, then: @escaping Completion<DeviceConnection>
     ) { pass(then) { store.connect(device, to: worker, wakeUp: wakeUp, then: then) } }
@@ -57,7 +59,7 @@ private final class UnreliableStore: MessageStore {
         pass(then) { store.applications(of: device, then: then) }
     }
     func application(_ token: AppToken, then: @escaping Completion<Application?>) { pass(then) { store.application(token, then: then) } }
-    func accept(_ message: NewMessage, then: @escaping Completion<Int64?>) { pass(then) { store.accept(message, then: then) } }
+    func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) { pass(then) { store.accept(message, then: then) } }
     func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>) {
         pass(then) { store.acknowledge(acknowledgements, then: then) }
     }
@@ -71,6 +73,8 @@ private final class UnreliableStore: MessageStore {
     func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
         pass(then) { store.removeExpired(now: now, then: then) }
     }
+    func noteConnected(_ devices: [DeviceID], then: @escaping Completion<Void>) { pass(then) { store.noteConnected(devices, then: then) } }
+    func removeUnseen(since: Int64, then: @escaping Completion<Int>) { pass(then) { store.removeUnseen(since: since, then: then) } }
     func close() { store.close() }
 }
 
@@ -183,5 +187,58 @@ struct UnavailableStoreTests {
             #expect(try await back.notification().message == "more")
             #expect(harness.worker.counters[.storeReadsFailed] > 0)
         }
+    }
+
+    @Test("Acknowledgements that could not be written are written when the store works again, and nothing is lost")
+    func acknowledgementsKept() async throws {
+        try await withWorker { harness, store in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            for index in 0..<5 { try await harness.push("\(index)", to: url) }
+            var identifiers: [String] = []
+            for _ in 0..<5 { identifiers.append(try await device.notification().messageID) }
+            store.fail(with: .unavailable("disk full"))
+            for identifier in identifiers { device.acknowledge(identifier) }
+            try await device.expectQuiet()
+            try await eventually { harness.worker.counters[.acknowledgementsPostponed] >= 5 }
+            store.fail(with: nil)
+            try await eventually { harness.worker.counters[.acknowledged] == 5 }
+            #expect(harness.worker.counters[.acknowledgementsLost] == 0)
+            #expect(try await harness.pending(token) == 0)
+        }
+    }
+
+    @Test("A device that leaves while the store fails is not kept waiting, and its acknowledgements are still written")
+    func leavesMeanwhile() async throws {
+        try await withWorker { harness, store in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            try await harness.push("one", to: url)
+            let identifier = try await device.notification().messageID
+            store.fail(with: .unavailable("disk full"))
+            device.acknowledge(identifier)
+            let start = ContinuousClock.now
+            await device.close()
+            #expect(ContinuousClock.now - start < .seconds(3))
+            store.fail(with: nil)
+            try await eventually { harness.worker.counters[.acknowledged] == 1 }
+            #expect(try await harness.pending(token) == 0)
+        }
+    }
+
+    @Test("What cannot be written until the worker stops is counted as lost")
+    func lostAtTheEnd() async throws {
+        let counters = WorkerCounters()
+        let directory = try TemporaryDirectory()
+        let store = UnreliableStore(try SQLiteStore(directory: directory.path))
+        store.fail(with: .unavailable("disk full"))
+        let batcher = AcknowledgementBatcher(
+            store: store, counters: counters, trouble: StoreTrouble(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+            delay: .milliseconds(10), limit: 1000, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+        for sequence in 0..<Int64(1010) { batcher.add(Acknowledgement(device: DeviceID(), sequence: sequence)) }
+        try await eventually { counters[.acknowledgementsLost] == 10 }
+        await withCheckedContinuation { continuation in batcher.finish { continuation.resume() } }
+        #expect(counters[.acknowledgementsLost] == 1010)
+        store.close()
     }
 }

@@ -105,22 +105,22 @@ struct WakeUpTests {
     func traffic() async throws {
         try await WorkerHarness.with(configure: { configuration in
             configuration.operators = operators("http://127.0.0.1:9")
-            configuration.sleepAfter = .seconds(2)
+            configuration.sleepAfter = .seconds(5)
         }) { harness in
             let device = try await harness.connect()
             let token = try await harness.token()
             _ = try await device.ask(registration(token, port: 9))
             let begin = NIODeadline.now()
             for _ in 0..<3 {
-                try await Task.sleep(for: .milliseconds(1_000))
+                try await Task.sleep(for: .milliseconds(2_500))
                 #expect(try await device.ask(#"{"messageType":"getRegisteredWA"}"#)["statusCode"] == 200)
             }
-            try await Task.sleep(for: .milliseconds(1_000))
+            try await Task.sleep(for: .milliseconds(2_500))
             let pinged = NIODeadline.now()
             try await device.expectQuiet()
             try await device.expectClose(4774)
-            #expect(NIODeadline.now() - begin >= .milliseconds(4_900))
-            #expect(NIODeadline.now() - pinged < .milliseconds(1_900))
+            #expect(NIODeadline.now() - begin >= .milliseconds(12_400))
+            #expect(NIODeadline.now() - pinged < .milliseconds(4_900))
         }
     }
 
@@ -175,7 +175,7 @@ struct WakeUpTests {
                     try await Task.sleep(for: .milliseconds(600))
                     #expect(listener.all.count == 4 && Set(listener.all).count == 1)
                     try await harness.push("two", to: url)
-                    try await eventually { listener.all.count == 5 }
+                    try await eventually { listener.all.count >= 5 }
                     let poll = #"{"messageType":"getAllMessages","data":{"uatoken":"\#(token)"}}"#
                     let again = try await harness.connect()
                     #expect(try await again.ask(poll)["messages"]?.array?.count == 2)

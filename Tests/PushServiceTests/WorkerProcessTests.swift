@@ -107,7 +107,8 @@ struct WorkerProcessTests {
         let usage: [[String]] = [
             [], ["--data", directory.path], good + ["--nonsense"], good + ["--roles", "as,dance"], good + ["--listen", "localhost"],
             good + ["--ua-port", "70000"], good + ["--trusted-proxy", "10.0.0.1/8"], good + ["--token-rate", "10"], good + ["--ping", "0"],
-            good + ["--token-lifetime", "soon"], good + ["--public-url", "ftp://x"], good + ["--log-level", "loud"],
+            good + ["--token-lifetime", "soon"], good + ["--device-retention", "180"],
+            good + ["--device-retention", "0d"], good + ["--public-url", "ftp://x"], good + ["--log-level", "loud"],
         ]
         for arguments in usage { #expect(try Executable("sluice-worker", arguments).result().code == 2, "\(arguments)") }
         for (arguments, error) in [

@@ -32,4 +32,24 @@ extension SQLiteStore {
                     """)
         }
     }
+
+    /// Runs SQL on the connection that writes.
+    func execute(_ sql: String) throws {
+        try pool.writeWithoutTransaction { db in try db.execute(sql: sql) }
+    }
+
+    /// SQLite takes the database for full when it has as many pages.
+    func setPageLimit(_ pages: Int) throws {
+        try execute("PRAGMA max_page_count = \(pages)")
+    }
+
+    /// SQLite takes the database for read-only.
+    func setQueryOnly(_ isQueryOnly: Bool) throws {
+        try execute("PRAGMA query_only = \(isQueryOnly ? 1 : 0)")
+    }
+
+    /// Moves the write-ahead log into the database.
+    func checkpoint() throws {
+        _ = try pool.writeWithoutTransaction { db in try db.checkpoint(.truncate) }
+    }
 }

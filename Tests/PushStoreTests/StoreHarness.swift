@@ -64,8 +64,14 @@ extension MessageStore {
     func application(_ token: AppToken) async throws -> Application? {
         try await wait { application(token, then: $0) }
     }
-    func accept(_ message: NewMessage) async throws -> Int64? {
+    func accept(_ message: NewMessage) async throws -> Acceptance? {
         try await wait { accept(message, then: $0) }
+    }
+    func noteConnected(_ devices: [DeviceID]) async throws {
+        try await wait { noteConnected(devices, then: $0) }
+    }
+    func removeUnseen(since: Int64) async throws -> Int {
+        try await wait { removeUnseen(since: since, then: $0) }
     }
     @discardableResult
     func acknowledge(_ acknowledgements: [Acknowledgement]) async throws -> Int {
@@ -83,7 +89,11 @@ extension MessageStore {
     func arrivals(for worker: WorkerName, after: Int64) async throws -> Arrivals {
         try await wait { arrivals(for: worker, after: after, then: $0) }
     }
-    func removeExpired(now: Int64) async throws -> [ExpiredMessage] {
+    /// How many were removed.
+    func removeExpired(now: Int64) async throws -> Int {
+        try await expired(now: now).count
+    }
+    func expired(now: Int64) async throws -> [ExpiredMessage] {
         try await wait { removeExpired(now: now, then: $0) }
     }
 
@@ -103,8 +113,8 @@ extension MessageStore {
         guard let application = try await application(token) else { throw StoreError.unavailable("not registered") }
         let message = NewMessage(
             application: application.number, body: NotificationBody(bytes: Array(text.utf8)), accepted: accepted, ttl: ttl)
-        guard let sequence = try await accept(message) else { throw StoreError.unavailable("unregistered") }
-        return sequence
+        guard let accepted = try await accept(message) else { throw StoreError.unavailable("unregistered") }
+        return accepted.sequence
     }
 }
 

@@ -85,10 +85,13 @@ public final class RSAPublicKey: Sendable {
         return verified
     }
 
+    /// The signature that `text` stands for, hexadecimal in either case or base64; nil when it has not the key's size.
+    public func signature(in text: String) -> [UInt8]? {
+        [Hex.decode(text), Base64.decode(text)].lazy.compactMap { $0 }.first { $0.count == signatureLength }
+    }
+
     /// Whether `text`, hexadecimal in either case or base64, is the signature of `message`'s UTF-8 bytes.
     public func verifies(signatureText text: String, of message: String) -> Bool {
-        let candidates = [Hex.decode(text), Base64.decode(text)]
-        guard let signature = candidates.lazy.compactMap({ $0 }).first(where: { $0.count == signatureLength }) else { return false }
-        return verifies(signature, of: Array(message.utf8))
+        signature(in: text).map { verifies($0, of: Array(message.utf8)) } ?? false
     }
 }

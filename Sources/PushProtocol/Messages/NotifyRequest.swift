@@ -15,6 +15,8 @@ public struct NotifyLimits: Hashable, Sendable {
 
 /// What an application server posts (chapter 3, "API between the Application Server and the Notification Server").
 public struct NotifyRequest: Hashable, Sendable {
+    /// The application server's identifier of the message: a text or a number, not empty.
+    public let id: JSONValue
     /// What devices will get.
     public let body: NotificationBody
     /// The text that the signature is over.
@@ -40,6 +42,7 @@ public struct NotifyRequest: Hashable, Sendable {
         let timestamp = try Self.passedThrough(object, "timestamp") ?? .number(JSONNumber(now))
         let priority = try Self.passedThrough(object, "priority") ?? "4"
         guard let signature = object.present("signature")?.text, !signature.isEmpty else { throw .notSigned }
+        self.id = id
         self.message = message
         self.signature = signature
         self.body = NotificationBody(id: id, message: message, timestamp: timestamp, priority: priority)

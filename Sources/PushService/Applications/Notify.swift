@@ -37,11 +37,12 @@ struct Notify: Sendable {
     }
 
     private func check(_ application: RegisteredApplication, isFresh: Bool) {
-        let now = context.now
         do throws(NotifyRefusal) {
-            let request = try read(now: now)
-            guard application.key.verifies(signatureText: request.signature, of: request.message) else { throw .badSignature }
-            store(request, for: application, isFresh: isFresh, now: now)
+            let request = try read(now: context.now)
+            guard let signature = application.key.signature(in: request.signature),
+                application.key.verifies(signature, of: Array(request.message.utf8))
+            else { throw .badSignature }
+            store(request, signature: signature, for: application, isFresh: isFresh)
         } catch {
             refuse(error)
         }
@@ -58,19 +59,23 @@ struct Notify: Sendable {
         return try outcome.get()
     }
 
-    private func store(_ request: NotifyRequest, for application: RegisteredApplication, isFresh: Bool, now: Int64) {
-        let message = NewMessage(application: application.number, body: request.body, accepted: now, ttl: request.ttl)
+    private func store(_ request: NotifyRequest, signature: [UInt8], for application: RegisteredApplication, isFresh: Bool) {
+        let replayKey = context.configuration.replayProtection ? ReplayKey(id: request.id, signature: signature) : nil
+        let message = NewMessage(
+            application: application.number, body: request.body, accepted: context.store.now, ttl: request.ttl, replayKey: replayKey)
         let (handed, handedTime) = (NIODeadline.now(), MessageStep.now())
         context.store.accept(message) { outcome in
             switch outcome {
-            case .success(let sequence?):
-                context.counters.add(.notifiesAccepted)
-                let took = (NIODeadline.now() - handed).nanoseconds
-                context.acceptTimes.add(seconds: Double(took) / 1e9)
-                context.messageLog?.add(
-                    MessageStep(event: .accepted, sequence: sequence, application: token, took: took / 1000, time: handedTime))
-                context.bus.send(.accepted(application: application.number, sequence: sequence), to: .any(.monitor))
-                answer(.accepted(MessageID(store: context.store.identity, sequence: sequence)))
+            case .success(let accepted?):
+                context.storeTrouble.written()
+                if accepted.isReplay {
+                    context.counters.add(.notifiesReplayed)
+                    context.note(.replayed, accepted.sequence, application: token)
+                } else {
+                    noteAccepted(accepted.sequence, handed: handed, time: handedTime)
+                    context.bus.send(.accepted(application: application.number, sequence: accepted.sequence), to: .any(.monitor))
+                }
+                answer(.accepted(MessageID(store: context.store.identity, sequence: accepted.sequence)))
             case .success(nil):
                 // Unregistered since it was looked up; a new registration would have another number.
                 context.applications[token] = nil
@@ -78,6 +83,13 @@ struct Notify: Sendable {
             case .failure(let error): fail(error)
             }
         }
+    }
+
+    private func noteAccepted(_ sequence: Int64, handed: NIODeadline, time: Int64) {
+        context.counters.add(.notifiesAccepted)
+        let took = (NIODeadline.now() - handed).nanoseconds
+        context.acceptTimes.add(seconds: Double(took) / 1e9)
+        context.messageLog?.add(MessageStep(event: .accepted, sequence: sequence, application: token, took: took / 1000, time: time))
     }
 
     private func refuse(_ refusal: NotifyRefusal) {
@@ -89,7 +101,7 @@ struct Notify: Sendable {
     private func fail(_ error: StoreError) {
         context.counters.add(.notifiesUnavailable)
         context.note(.refused, application: token, reason: "the store is unavailable")
-        if case .unavailable(let reason) = error { context.logger.error("a notification could not be stored: \(reason)") }
+        context.storeTrouble.failed(error)
         answer(HTTPAnswer(.unavailable))
     }
 }

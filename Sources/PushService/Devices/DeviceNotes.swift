@@ -18,6 +18,7 @@ final class DeviceNotes: Sendable {
     /// Begins to read the store at intervals.
     func start() {
         reread()
+        scheduleConnectedNote()
     }
 
     /// Devices have a new message.
@@ -39,9 +40,34 @@ final class DeviceNotes: Sendable {
                 seen.withLock { $0 = arrivals.through }
                 context.sockets.wake(arrivals.devices.lazy.map { (device: $0.key, sequence: $0.value) })
             case .failure(.closed): return
-            case .failure: context.counters.add(.storeReadsFailed)
+            case .failure(let error):
+                context.storeTrouble.failed(error)
+                context.counters.add(.storeReadsFailed)
             }
             eventLoop.scheduleTask(in: context.configuration.reread) { self.reread() }
+        }
+    }
+
+    // MARK: Retention
+
+    /// The most devices of one operation.
+    private static let noteBatch = 500
+
+    private func scheduleConnectedNote() {
+        eventLoop.scheduleTask(in: context.configuration.connectedNote) { self.noteConnected(self.context.sockets.devices[...]) }
+    }
+
+    /// Devices that stay connected for long are not taken for gone. One operation after the other, so that others come between.
+    private func noteConnected(_ devices: ArraySlice<DeviceID>) {
+        guard !devices.isEmpty else { return scheduleConnectedNote() }
+        context.store.noteConnected(Array(devices.prefix(Self.noteBatch))) { [self] outcome in
+            switch outcome {
+            case .success: noteConnected(devices.dropFirst(Self.noteBatch))
+            case .failure(.closed): break
+            case .failure(let error):
+                context.storeTrouble.failed(error)
+                scheduleConnectedNote()
+            }
         }
     }
 }

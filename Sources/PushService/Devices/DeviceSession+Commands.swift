@@ -178,7 +178,7 @@ extension DeviceSession {
         case .anonymous, .polled: stage = .polled(device)
         case .registering, .closed: return
         }
-        let query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.now)
+        let query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.store.now)
         ask { then in
             // What the device has acknowledged a moment ago is not pending.
             context.acknowledgements.flush { [store = context.store] in store.pending(query, then: then) }
@@ -204,7 +204,7 @@ extension DeviceSession {
         hasAcknowledged = true
         context.acknowledgements.add(Acknowledgement(device: device, sequence: messageID.sequence))
         let sent = delivery.acknowledged(messageID.sequence)
-        if let sent, sent.accepted > 0 { context.acknowledgementTimes.add(seconds: Double(context.now - sent.accepted) / 1000) }
+        if let sent, sent.accepted > 0 { context.acknowledgementTimes.add(seconds: Double(context.store.now - sent.accepted) / 1000) }
         context.note(.acknowledged, messageID.sequence, device: device, application: sent?.appToken)
         deliver()
     }

@@ -65,7 +65,7 @@ extension DeviceSession {
         else { return }
         let room = context.configuration.inFlightLimit - delivery.inFlight.count
         guard room > 0 else { return }
-        var query = PendingQuery(device: device, limit: room, now: context.now)
+        var query = PendingQuery(device: device, limit: room, now: context.store.now)
         query.after = delivery.sentThrough
         query.transientAfter = connection.sequence
         delivery.isReading = true
@@ -76,13 +76,14 @@ extension DeviceSession {
                 session.delivery.isReading = false
                 switch outcome {
                 case .success(let messages): session.send(messages, isAll: messages.count < room, known: known)
-                case .failure: session.deliverLater()
+                case .failure(let error): session.deliverLater(error)
                 }
             }
         }
     }
 
-    private func deliverLater() {
+    private func deliverLater(_ error: StoreError) {
+        context.storeTrouble.failed(error)
         context.counters.add(.storeReadsFailed)
         delivery.mayHaveMore = true
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -127,7 +128,7 @@ extension DeviceSession {
         let now = NIODeadline.now()
         let due = delivery.inFlight.filter { $0.due <= now }.map(\.sequence)
         guard let first = due.min(), let last = due.max() else { return scheduleRedelivery() }
-        var query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.now)
+        var query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.store.now)
         query.after = first - 1
         query.through = last
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -135,13 +136,14 @@ extension DeviceSession {
             bound.execute { session in
                 switch outcome {
                 case .success(let messages): session.sendAgain(messages, due: due)
-                case .failure: session.redeliverLater()
+                case .failure(let error): session.redeliverLater(error)
                 }
             }
         }
     }
 
-    private func redeliverLater() {
+    private func redeliverLater(_ error: StoreError) {
+        context.storeTrouble.failed(error)
         context.counters.add(.storeReadsFailed)
         let later = NIODeadline.now() + Self.pauseAfterFailure
         for index in delivery.inFlight.indices { delivery.inFlight[index].due = max(delivery.inFlight[index].due, later) }

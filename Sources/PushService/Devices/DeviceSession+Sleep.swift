@@ -49,7 +49,7 @@ extension WorkerContext {
     /// A device has no socket any more. If it can be woken and has missed something, it is.
     func noteDisconnected(_ device: DeviceID, connection: Int64, sentThrough: Int64) {
         store.disconnect(
-            device, connection: connection, sentThrough: sentThrough, pauses: configuration.wakeUpPauses, now: now
+            device, connection: connection, sentThrough: sentThrough, pauses: configuration.wakeUpPauses, now: store.now
         ) { [self] outcome in
             switch outcome {
             case .success(true): bus.send(.wakeUps, to: .any(.uaUDP))

@@ -175,6 +175,7 @@ final class DeviceSession {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         start { result in
             bound.execute { session in
+                if case .failure(let error) = result { session.context.storeTrouble.failed(error) }
                 then(session, result)
                 session.isBusy = false
                 session.handleWaiting()

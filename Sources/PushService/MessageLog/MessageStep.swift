@@ -11,6 +11,8 @@ struct MessageStep: Sendable {
         /// The message is durable; the time is that at which it was handed to the store, because it may be sent as soon as it is durable,
         /// before the store has said so.
         case accepted
+        /// The same message again, while replay protection knows it: answered, not stored.
+        case replayed
         /// A worker that holds sockets of its devices is told of it; or nobody, because none is connected.
         case routed
         case sent

@@ -46,6 +46,9 @@ struct WorkerMetric: Hashable, Sendable {
     static let devices = WorkerMetric("devices", .gauge, [], "Registered devices with a WebSocket to this worker.")
     static let devicesRegistered = WorkerMetric("devices_registered_total", .counter, [], "Registrations of devices (registerUA).")
 
+    static let devicesUnseen = WorkerMetric(
+        "devices_forgotten_total", .counter, [], "Devices that had not connected for the time of --device-retention, and were forgotten.")
+
     // MARK: Devices that sleep
 
     static let wakeUpsRequested = WorkerMetric("wake_ups_requested_total", .counter, [], "Devices for which a message made a wake-up due.")
@@ -57,12 +60,14 @@ struct WorkerMetric: Hashable, Sendable {
     // MARK: Messages
 
     static let accepted = WorkerMetric("messages_accepted_total", .counter, [], "Messages of application servers that were stored.")
+    static let replayed = WorkerMetric(
+        "messages_replayed_total", .counter, [], "Messages that were posted again while replay protection knew them: answered, not stored.")
     static let sent = WorkerMetric(
         "messages_sent_total", .counter, ["kind"],
         "Messages sent to devices: for the first time on a connection, again after a time, or in an answer to getAllMessages.")
     static let acknowledgements = WorkerMetric(
         "acknowledgements_total", .counter, ["result"],
-        "Acknowledgements: stored, for no pending message (unknown), or not stored because the store failed (lost).")
+        "Acknowledgements: stored, for no pending message (unknown), kept for later because the store failed (postponed), or given up (lost).")
     static let removed = WorkerMetric(
         "messages_removed_total", .counter, ["reason"], "Messages removed by this monitor: expired, or with a ttl of 0 and sent once.")
     static let refused = WorkerMetric(
@@ -88,8 +93,8 @@ struct WorkerMetric: Hashable, Sendable {
     /// In the order of the page.
     static let all = [
         info, phase, eventLoopDelay, frontConnections, frontConnectionsAll, requestsUnderWay, httpErrors, tlsHandshakes, tlsErrors,
-        tlsCertificateEnd, reloads, tokensIssued, sockets, socketsOpened, socketsClosed, devices, devicesRegistered, wakeUpsRequested, wakeUpCalls,
-        devicesWoken, wakeUpPackets, accepted, sent,
+        tlsCertificateEnd, reloads, tokensIssued, sockets, socketsOpened, socketsClosed, devices, devicesRegistered, devicesUnseen, wakeUpsRequested, wakeUpCalls,
+        devicesWoken, wakeUpPackets, accepted, replayed, sent,
         acknowledgements, removed, refused, acknowledgementDuration, acceptDuration, storeWaiting, storeReadFailures, storeWriteFailures, notesLost,
         messageLogLinesLost,
     ]

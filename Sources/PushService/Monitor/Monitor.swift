@@ -4,7 +4,7 @@ import PushStore
 import Synchronization
 
 /// NS-Monitor (chapter 4): finds the devices of each new message, tells the workers that hold the sockets of those that are connected, has
-/// those woken that sleep, and removes what has expired.
+/// those woken that sleep, and removes what has expired and devices that have not come for long.
 final class Monitor: Sendable {
     private let context: WorkerContext
     private let eventLoop: any EventLoop
@@ -17,7 +17,7 @@ final class Monitor: Sendable {
         self.eventLoop = eventLoop
     }
 
-    /// Begins to remove expired messages.
+    /// Begins to remove what has expired.
     func start() {
         scheduleExpiry()
     }
@@ -49,7 +49,9 @@ final class Monitor: Sendable {
             case .success(let recipients):
                 tell(recipients.connected, sequences: sequences)
                 if recipients.hasSleepers { wake(application) }
-            case .failure: context.counters.add(.storeReadsFailed)
+            case .failure(let error):
+                context.storeTrouble.failed(error)
+                context.counters.add(.storeReadsFailed)
             }
             let next = inProgress.withLock { inProgress -> [Int64] in
                 let waiting = inProgress[application] ?? []
@@ -77,10 +79,12 @@ final class Monitor: Sendable {
     // MARK: Sleepers
 
     private func wake(_ application: Int64) {
-        context.store.requestWakeUps(of: application, now: context.now) { [self] outcome in
+        context.store.requestWakeUps(of: application, now: context.store.now) { [self] outcome in
             switch outcome {
             case .success(let count): requested(count)
-            case .failure: context.counters.add(.storeWritesFailed)
+            case .failure(let error):
+                context.storeTrouble.failed(error)
+                context.counters.add(.storeWritesFailed)
             }
         }
     }
@@ -94,27 +98,29 @@ final class Monitor: Sendable {
     /// A worker has died: its devices have no socket any more, and those that can be woken are, for what they have missed.
     func gone(_ worker: WorkerName) {
         guard worker != context.bus.name else { return }
-        context.store.disconnectAll(of: worker, now: context.now) { [self] outcome in
+        context.store.disconnectAll(of: worker, now: context.store.now) { [self] outcome in
             switch outcome {
             case .success(0): break
             case .success(let count):
                 context.logger.notice("a worker is gone", metadata: ["gone": "\(worker)", "devices": "\(count)"])
                 context.bus.send(.wakeUps, to: .any(.uaUDP))
-            case .failure: context.counters.add(.storeWritesFailed)
+            case .failure(let error):
+                context.storeTrouble.failed(error)
+                context.counters.add(.storeWritesFailed)
             }
         }
     }
 
-    // MARK: Expiry
+    // MARK: Retention
 
     private func scheduleExpiry() {
         eventLoop.scheduleTask(in: context.configuration.expiry) { self.removeExpired() }
     }
 
     private func removeExpired() {
-        context.store.removeExpired(now: context.now) { [self] outcome in
+        context.store.removeExpired(now: context.store.now) { [self] outcome in
             switch outcome {
-            case .success([]): scheduleExpiry()
+            case .success([]): removeUnseen()
             case .success(let removed):
                 for message in removed {
                     context.counters.add(message.isTransient ? .messagesDropped : .messagesExpired)
@@ -123,9 +129,27 @@ final class Monitor: Sendable {
                         reason: message.isTransient ? "ttl 0: who was connected has got it" : "its ttl is over")
                 }
                 removeExpired()
-            case .failure(.closed): break
-            case .failure: scheduleExpiry()
+            case .failure(let error): pauseRetention(after: error)
             }
         }
+    }
+
+    private func removeUnseen() {
+        guard let days = context.configuration.deviceRetention else { return scheduleExpiry() }
+        context.store.removeUnseen(since: context.store.now - Int64(days) * 86_400_000) { [self] outcome in
+            switch outcome {
+            case .success(0): scheduleExpiry()
+            case .success(let removed):
+                context.counters.add(.devicesUnseen, removed)
+                removeUnseen()
+            case .failure(let error): pauseRetention(after: error)
+            }
+        }
+    }
+
+    private func pauseRetention(after error: StoreError) {
+        guard error != .closed else { return }
+        context.storeTrouble.failed(error)
+        scheduleExpiry()
     }
 }

@@ -66,7 +66,7 @@ final class WakeUpCaller: Sendable {
             return context.configuration.wakeUpCalls - state.calls
         }
         guard room > 0 else { return }
-        context.store.takeWakeUps(limit: room, pauses: context.configuration.wakeUpPauses, now: context.now) { [self] outcome in
+        context.store.takeWakeUps(limit: room, pauses: context.configuration.wakeUpPauses, now: context.store.now) { [self] outcome in
             var next: Int64?
             switch outcome {
             case .success(let wakeUps):
@@ -82,7 +82,7 @@ final class WakeUpCaller: Sendable {
 
     private func taken(next: Int64?) {
         let reread = context.configuration.wakeUpReread
-        let pause = next.map { min(reread, .milliseconds(max(0, $0 - context.now))) } ?? reread
+        let pause = next.map { min(reread, .milliseconds(max(0, $0 - context.store.now))) } ?? reread
         let again = state.withLock { state -> Bool in
             state.isTaking = false
             guard !state.isStopped else { return false }

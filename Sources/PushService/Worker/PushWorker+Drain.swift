@@ -17,7 +17,7 @@ extension PushWorker {
         await wakeUpCaller?.stop()
         await wait(for: .nanoseconds(context.configuration.drainRequests.nanoseconds)) { context.requestsUnderWay.value == 0 }
         await withCheckedContinuation { continuation in
-            context.acknowledgements.flush { continuation.resume() }
+            context.acknowledgements.finish { continuation.resume() }
         }
         context.bus.close()
         // The store ends what was begun before the event loops go, so that answers to accepted messages are still written.

@@ -50,12 +50,24 @@ public final class PushWorker: Sendable {
         let store: SQLiteStore
         let bus: DirectoryBus
         do {
+            if configuration.checksStore { try checkStore(configuration.dataDirectory, logger: logger) }
             store = try SQLiteStore(directory: configuration.dataDirectory)
             bus = try DirectoryBus(directory: configuration.dataDirectory, roles: configuration.busRoles)
         } catch StoreError.unavailable(let reason) {
             throw WorkerError("cannot use the data directory \(configuration.dataDirectory): \(reason)")
         }
         return try await start(configuration, logger: logger, store: store, bus: bus, tokenKeys: keys)
+    }
+
+    /// Reads the whole database before anything is served from it.
+    private static func checkStore(_ directory: String, logger: Logger) throws {
+        guard StoreCheck.exists(in: directory) else { return }
+        let report = try StoreCheck.run(directory: directory)
+        guard report.problems.isEmpty else {
+            throw StoreError.unavailable(
+                "the check of the database found: \(report.problems.joined(separator: "; ")); restore a back-up (docs/store.md)")
+        }
+        logger.info("the database is whole", metadata: ["bytes": "\(report.bytes)", "seconds": "\(report.seconds)"])
     }
 
     /// Opens the fronts on any engine, and begins to serve. Store and bus are the worker's from then on, also when this fails.

@@ -81,6 +81,14 @@ public struct WorkerConfiguration: Sendable {
     public var reread: TimeAmount = .seconds(5)
     /// How long an acknowledgement waits to be written at most.
     public var acknowledgementDelay: TimeAmount = .milliseconds(50)
+    /// The whole database is checked before the worker serves.
+    public var checksStore = false
+    /// A message with an id and a signature that came before, within the ttl of the first, is taken for the first.
+    public var replayProtection = false
+    /// Devices that were not connected for so many days are forgotten; nil: never.
+    public var deviceRetention: Int? = 180
+    /// How often connected devices are noted as such.
+    public var connectedNote: TimeAmount = .hours(6)
     /// A device that can be woken loses its socket when so long nothing has passed.
     public var sleepAfter: TimeAmount = .seconds(10)
     /// When a wake-up that brought no device is repeated.

@@ -40,6 +40,7 @@ final class WorkerContext: Sendable {
     let tokenLimiter: RateLimiter?
     let notifyLimiter: RateLimiter?
     let acknowledgements: AcknowledgementBatcher
+    let storeTrouble: StoreTrouble
     let load: LoadMeter
     private let currentPhase = Atomic<Phase>(.starting)
     private let currentTokenKeys: Mutex<TokenKeys>
@@ -62,8 +63,9 @@ final class WorkerContext: Sendable {
         tokenLimiter = configuration.tokenRate.map { RateLimiter($0) }
         notifyLimiter = configuration.notifyRate.map { RateLimiter($0) }
         load = LoadMeter(eventLoops: eventLoops)
+        storeTrouble = StoreTrouble(logger: logger)
         acknowledgements = AcknowledgementBatcher(
-            store: store, counters: counters, messageLog: messageLog, delay: configuration.acknowledgementDelay,
+            store: store, counters: counters, messageLog: messageLog, trouble: storeTrouble, delay: configuration.acknowledgementDelay,
             eventLoop: eventLoops.next())
     }
 
@@ -78,7 +80,7 @@ final class WorkerContext: Sendable {
         set { currentTokenKeys.withLock { $0 = newValue } }
     }
 
-    /// Milliseconds since 1970 UTC.
+    /// The machine's time, in milliseconds since 1970 UTC. What expires does so by the store's.
     var now: Int64 { Int64(Date().timeIntervalSince1970 * 1000) }
 
     /// Notes a step in the life of a message, if a log is kept.

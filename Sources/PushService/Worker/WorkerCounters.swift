@@ -5,10 +5,10 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case tokensIssued, tokensRefusedRate
     case socketsOpened, socketsClosedReplaced, socketsClosedSilent, socketsClosedProtocol, socketsClosedDraining
     case devicesRegistered, deviceTokensRefused, deviceCommandsRefused, deviceCommandsUnavailable
-    case notifiesAccepted, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
+    case notifiesAccepted, notifiesReplayed, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
-    case acknowledged, acknowledgementsUnknown, acknowledgementsLost
-    case messagesExpired, messagesDropped, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    case acknowledged, acknowledgementsUnknown, acknowledgementsPostponed, acknowledgementsLost
+    case messagesExpired, messagesDropped, devicesUnseen, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
     case tlsHandshakes, tlsFailedTimeout, tlsFailedClosed, tlsFailedNotTLS, tlsFailedVersion, tlsFailedCipher, tlsFailedAlert
     case tlsFailedOther, tlsErrors
     case certificateReloaded, certificateRefused, tokenKeysReloaded, tokenKeysRefused, messageLogLinesLost

@@ -3,7 +3,7 @@
 /// A step that has been released is never changed: what is to be different is a new step at the end.
 enum SQLiteMigrations {
     /// What one step does, in SQL.
-    static let all = [tables, wakeUps, acceptanceTime]
+    static let all = [tables, wakeUps, lastSeen, clock, replays, acceptanceTime]
 
     private static let tables = """
         CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
@@ -49,6 +49,27 @@ enum SQLiteMigrations {
         ALTER TABLE device ADD COLUMN wake_attempt INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX device_wake ON device (wake_due) WHERE wake_due IS NOT NULL;
         CREATE INDEX device_worker ON device (worker) WHERE worker IS NOT NULL;
+        """
+
+    /// Devices of an older database count as seen today.
+    private static let lastSeen = """
+        CREATE TABLE seen (device BLOB NOT NULL PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+        CREATE INDEX seen_day ON seen (day);
+        INSERT INTO seen SELECT DISTINCT device, unixepoch() / 86400 FROM registration;
+        """
+
+    private static let clock = """
+        CREATE TABLE clock (boot TEXT NOT NULL, ahead INTEGER NOT NULL, latest INTEGER NOT NULL);
+        """
+
+    private static let replays = """
+        CREATE TABLE replay (
+            application INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            sequence INTEGER NOT NULL,
+            expires INTEGER NOT NULL,
+            PRIMARY KEY (application, digest)) WITHOUT ROWID;
+        CREATE INDEX replay_expires ON replay (expires);
         """
 
     /// When each message was accepted, in milliseconds since 1970 UTC; 0: before that was kept.

@@ -6,13 +6,13 @@ extension SQLiteStore {
     public func connect(
         _ device: DeviceID, to worker: WorkerName, wakeUp: WakeUpTarget?, then: @escaping Completion<DeviceConnection>
     ) {
-        write(then: then) { db in
+        write(then: then) { [self] db in
             let id = Data(device.bytes)
             let previous = try Row.fetchOne(
                 db.cachedStatement(sql: "SELECT worker, wake_attempt FROM device WHERE id = ?"),
                 arguments: [id])
-            let name = previous.flatMap { $0[0] as String? }
-            let attempt: Int = previous?[1] ?? 0
+            let name = try previous?.decode(String?.self, atIndex: 0)
+            let attempt = try previous?.decode(Int.self, atIndex: 1) ?? 0
             try db.cachedStatement(sql: "UPDATE store SET connections = connections + 1").execute()
             let number = try Int64.fetchOne(db.cachedStatement(sql: "SELECT connections FROM store")) ?? 0
             // The attempts are kept: should it be gone again with nothing acknowledged, they go on.
@@ -22,6 +22,7 @@ extension SQLiteStore {
                     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [id, worker.description, number] + Self.columns(of: wakeUp) + [attempt])
+            try Self.noteSeen(id, day: Self.day(of: now), db)
             return DeviceConnection(
                 number: number, previousWorker: name.flatMap { WorkerName($0) }, sequence: try Self.lastSequence(db),
                 wasWoken: name == nil && attempt > 0)
@@ -31,12 +32,7 @@ extension SQLiteStore {
     public func forget(_ device: DeviceID, then: @escaping Completion<Void>) {
         write(then: then) { db in
             let id = Data(device.bytes)
-            let applications = try Int64.fetchAll(
-                db.cachedStatement(sql: "SELECT application FROM registration WHERE device = ?"), arguments: [id])
-            try db.cachedStatement(sql: "DELETE FROM registration WHERE device = ?").execute(arguments: [id])
-            try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ?").execute(arguments: [id])
-            try db.cachedStatement(sql: "DELETE FROM device WHERE id = ?").execute(arguments: [id])
-            for application in applications { try Self.tidyAfterUnregistration(of: application, db) }
+            try Self.forget(id, db)
         }
     }
 
@@ -44,15 +40,16 @@ extension SQLiteStore {
 
     public func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
         let token = Data(application.appToken.bytes)
-        write(then: then) { db in
+        write(grows: true, then: then) { [self] db in
             let found = try Row.fetchOne(
                 db.cachedStatement(sql: "SELECT number, watoken, pbkbase64 FROM application WHERE token = ?"), arguments: [token])
             let number: Int64
             if let found {
-                guard Data((found[1] as String).utf8) == Data(application.watoken.utf8), found[2] == application.pbkbase64 else {
-                    return .appTokenInUse
-                }
-                number = found[0]
+                // By bytes: texts are equal when they only look the same.
+                guard Data(try found.decode(String.self, atIndex: 1).utf8) == Data(application.watoken.utf8),
+                    try found.decode(String.self, atIndex: 2) == application.pbkbase64
+                else { return .appTokenInUse }
+                number = try found.decode(atIndex: 0)
             } else {
                 try db.cachedStatement(sql: "INSERT INTO application (token, watoken, pbkbase64) VALUES (?, ?, ?)")
                     .execute(arguments: [token, application.watoken, application.pbkbase64])
@@ -60,6 +57,7 @@ extension SQLiteStore {
             }
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO registration (device, application, cursor) VALUES (?, ?, ?)")
                 .execute(arguments: [Data(device.bytes), number, try Self.lastSequence(db)])
+            try Self.noteSeen(Data(device.bytes), day: Self.day(of: now), db)
             return .registered
         }
     }
@@ -92,7 +90,7 @@ extension SQLiteStore {
         read(then: then) { db in
             try Row.fetchOne(
                 db.cachedStatement(sql: "SELECT number, pbkbase64 FROM application WHERE token = ?"), arguments: [Data(token.bytes)]
-            ).map { Application(number: $0[0], pbkbase64: $0[1]) }
+            ).map { Application(number: try $0.decode(atIndex: 0), pbkbase64: try $0.decode(atIndex: 1)) }
         }
     }
 
@@ -108,11 +106,11 @@ extension SQLiteStore {
             var hasSleepers = false
             let rows = try Row.fetchCursor(statement, arguments: [application])
             while let row = try rows.next() {
-                guard let name = row[1] as String? else {
+                guard let name = try row.decode(String?.self, atIndex: 1) else {
                     hasSleepers = true
                     continue
                 }
-                guard let device = DeviceID(bytes: row[0] as Data), let worker = WorkerName(name) else { continue }
+                guard let device = DeviceID(bytes: try row.decode(Data.self, atIndex: 0)), let worker = WorkerName(name) else { continue }
                 connected.append(Recipient(device: device, worker: worker))
             }
             return Recipients(connected: connected, hasSleepers: hasSleepers)
@@ -120,6 +118,17 @@ extension SQLiteStore {
     }
 
     // MARK: Parts
+
+    /// Removes a device with its registrations and pending messages.
+    static func forget(_ id: Data, _ db: Database) throws {
+        let applications = try Int64.fetchAll(
+            db.cachedStatement(sql: "SELECT application FROM registration WHERE device = ?"), arguments: [id])
+        try db.cachedStatement(sql: "DELETE FROM registration WHERE device = ?").execute(arguments: [id])
+        try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ?").execute(arguments: [id])
+        try db.cachedStatement(sql: "DELETE FROM device WHERE id = ?").execute(arguments: [id])
+        try forgetSeen(id, db)
+        for application in applications { try tidyAfterUnregistration(of: application, db) }
+    }
 
     static func number(of token: Data, _ db: Database) throws -> Int64? {
         try Int64.fetchOne(db.cachedStatement(sql: "SELECT number FROM application WHERE token = ?"), arguments: [token])

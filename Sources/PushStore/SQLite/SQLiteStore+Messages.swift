@@ -3,17 +3,22 @@ import GRDB
 import PushProtocol
 
 extension SQLiteStore {
-    public func accept(_ message: NewMessage, then: @escaping Completion<Int64?>) {
-        write(then: then) { db in
+    public func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) {
+        write(grows: true, then: then) { db in
             let exists = try Int64.fetchOne(
                 db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
             guard exists != nil else { return nil }
-            let lifetime = message.ttl == 0 ? Self.transientLifetime : message.ttl * 1000
+            if let key = message.replayKey, let first = try Self.first(with: key, of: message.application, now: message.accepted, db) {
+                return Acceptance(sequence: first, isReplay: true)
+            }
+            let expires = message.accepted + (message.ttl == 0 ? Self.transientLifetime : message.ttl * 1000)
             try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, accepted, body) VALUES (?, ?, ?, ?, ?)")
                 .execute(arguments: [
-                    message.application, message.accepted + lifetime, message.ttl == 0 ? 1 : 0, message.accepted, Data(message.body.bytes),
+                    message.application, expires, message.ttl == 0 ? 1 : 0, message.accepted, Data(message.body.bytes),
                 ])
-            return db.lastInsertedRowID
+            let sequence = db.lastInsertedRowID
+            if let key = message.replayKey { try Self.remember(key, of: message, sequence: sequence, expires: expires, db) }
+            return Acceptance(sequence: sequence, isReplay: false)
         }
     }
 
@@ -35,9 +40,9 @@ extension SQLiteStore {
                     """)
             var messages: [StoredMessage] = []
             for registration in registrations {
-                guard let token = AppToken(bytes: Array(registration[2] as Data)) else { continue }
-                let number: Int64 = registration[0]
-                let after = max(query.after, registration[1] as Int64)
+                guard let token = AppToken(bytes: Array(try registration.decode(Data.self, atIndex: 2))) else { continue }
+                let number = try registration.decode(Int64.self, atIndex: 0)
+                let after = max(query.after, try registration.decode(Int64.self, atIndex: 1))
                 let arguments: StatementArguments = [
                     number, after, query.through, query.now, query.transientAfter ?? .max, id, query.limit,
                 ]
@@ -45,8 +50,9 @@ extension SQLiteStore {
                 while let row = try rows.next() {
                     messages.append(
                         StoredMessage(
-                            sequence: row[0], appToken: token, body: NotificationBody(bytes: Array(row[2] as Data)),
-                            isTransient: row[1] as Int64 == 1, accepted: row[3]))
+                            sequence: try row.decode(atIndex: 0), appToken: token,
+                            body: NotificationBody(bytes: Array(try row.decode(Data.self, atIndex: 2))),
+                            isTransient: try row.decode(Int64.self, atIndex: 1) == 1, accepted: try row.decode(atIndex: 3)))
                 }
             }
             guard registrations.count > 1 else { return messages }
@@ -67,27 +73,9 @@ extension SQLiteStore {
             var devices: [DeviceID: Int64] = [:]
             let rows = try Row.fetchCursor(statement, arguments: [after, through, worker.description])
             while let row = try rows.next() {
-                if let device = DeviceID(bytes: row[0] as Data) { devices[device] = row[1] }
+                if let device = DeviceID(bytes: try row.decode(Data.self, atIndex: 0)) { devices[device] = try row.decode(atIndex: 1) }
             }
             return Arrivals(devices: devices, through: through)
-        }
-    }
-
-    public func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
-        write(then: then) { db in
-            let removed = try Row.fetchAll(
-                db.cachedStatement(
-                    sql: """
-                        DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)
-                        RETURNING sequence, transient
-                        """), arguments: [now, Self.expiryBatch]
-            ).map { ExpiredMessage(sequence: $0[0], isTransient: $0[1] as Int64 == 1) }
-            if !removed.isEmpty {
-                try db.cachedStatement(
-                    sql: "DELETE FROM acknowledged WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = acknowledged.sequence)"
-                ).execute()
-            }
-            return removed
         }
     }
 
@@ -122,11 +110,11 @@ extension SQLiteStore {
         let message = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT application, transient FROM message WHERE sequence = ?"), arguments: [acknowledgement.sequence])
         guard let message else { return .ignored }
-        let application: Int64 = message[0]
+        let application = try message.decode(Int64.self, atIndex: 0)
         let cursor = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT cursor FROM registration WHERE device = ? AND application = ?"), arguments: [id, application])
         guard let cursor else { return .ignored }
-        if message[1] as Int64 == 1 { return .transient }
+        if try message.decode(Int64.self, atIndex: 1) == 1 { return .transient }
         guard acknowledgement.sequence > cursor else { return .ignored }
 
         let first = try firstPending(of: application, device: id, after: cursor, db)

@@ -16,7 +16,7 @@ extension SQLiteStore {
     public func disconnect(
         _ device: DeviceID, connection: Int64, sentThrough: Int64, pauses: WakeUpPauses, now: Int64, then: @escaping Completion<Bool>
     ) {
-        write(always: true, then: then) { db in
+        write(always: true, isRepeated: true, then: then) { db in
             let id = Data(device.bytes)
             // A device without registrations leaves nothing behind.
             try db.cachedStatement(
@@ -25,6 +25,10 @@ extension SQLiteStore {
                     AND NOT EXISTS (SELECT 1 FROM registration WHERE device = ?1)
                     """
             ).execute(arguments: [id, connection])
+            guard db.changesCount == 0 else {
+                try Self.forgetSeen(id, db)
+                return false
+            }
             let attempts = try Int.fetchOne(
                 db.cachedStatement(sql: "SELECT wake_attempt FROM device WHERE id = ? AND connection = ? AND wake_ip IS NOT NULL"),
                 arguments: [id, connection])
@@ -91,15 +95,15 @@ extension SQLiteStore {
             var due: [WakeUp] = []
             var needless = 0
             for row in rows {
-                let id: Data = row[0]
-                guard let device = DeviceID(bytes: id), let target = Self.target(row, from: 1),
+                let id = try row.decode(Data.self, atIndex: 0)
+                guard let device = DeviceID(bytes: id), let target = try Self.target(row, from: 1),
                     try Self.hasPending(id, after: 0, now: now, db)
                 else {
                     needless += 1
                     try change.execute(arguments: [nil, 0, id])
                     continue
                 }
-                let attempt = row[5] as Int + 1
+                let attempt = try row.decode(Int.self, atIndex: 5) + 1
                 try change.execute(arguments: [pauses.due(after: attempt, at: now), attempt, id])
                 due.append(WakeUp(device: device, target: target, attempt: attempt))
             }
@@ -125,9 +129,10 @@ extension SQLiteStore {
     }
 
     /// The same read back, from the column numbered `first`.
-    private static func target(_ row: Row, from first: Int) -> WakeUpTarget? {
-        guard let ip = row[first] as String?, let port = (row[first + 1] as Int64?).flatMap({ UInt16(exactly: $0) }),
-            let mcc = row[first + 2] as String?, let mnc = row[first + 3] as String?
+    private static func target(_ row: Row, from first: Int) throws -> WakeUpTarget? {
+        guard let ip = try row.decode(String?.self, atIndex: first),
+            let port = try row.decode(Int64?.self, atIndex: first + 1).flatMap({ UInt16(exactly: $0) }),
+            let mcc = try row.decode(String?.self, atIndex: first + 2), let mnc = try row.decode(String?.self, atIndex: first + 3)
         else { return nil }
         return WakeUpTarget(interface: DeviceInterface(ip: ip, port: port), network: MobileNetwork(mcc: mcc, mnc: mnc))
     }

@@ -11,11 +11,17 @@ public final class SQLiteStore: MessageStore {
     static let transientLifetime: Int64 = 60_000
     /// How many expired messages one pass removes at most.
     static let expiryBatch = 1000
+    /// How long SQLite waits for a lock that another process holds, in seconds: only recovery and closing take one out of turn.
+    static let busyTimeout = 5
 
     struct Write: Sendable {
         /// Does the work in the batch's transaction; what it returns reports the outcome after the commit.
         let perform: @Sendable (Database) throws -> @Sendable () -> Void
         let fail: @Sendable (StoreError) -> Void
+        /// It makes the database larger: not done while the file system is nearly full.
+        var grows = false
+        /// It must be done in the end: tried again when its batch fails, and reported when it is done.
+        var isRepeated = false
     }
     struct Read: Sendable {
         let perform: @Sendable (Database) -> Void
@@ -26,49 +32,77 @@ public final class SQLiteStore: MessageStore {
     let pool: DatabasePool
     private let writes: OperationLane<Write>
     private let reads: OperationLane<Read>
+    private let clock: StoreClock
 
     /// Opens the store in `directory`, which must exist; makes it when it is empty. Several processes may do so at once.
     ///
     /// - Throws: `StoreError.unavailable` with what is wrong and what to do.
-    public init(directory: String) throws {
+    public convenience init(directory: String) throws {
+        try self.init(directory: directory, machine: { MachineTime.now }, reserve: FreeSpace.reserve)
+    }
+
+    /// - Parameters:
+    ///   - machine: the time of the machine.
+    ///   - reserve: as in `FreeSpace`.
+    ///   - logLimit: as in `WriteAheadLog`.
+    init(
+        directory: String, machine: @escaping @Sendable () -> MachineTime, reserve: UInt64, logLimit: off_t = WriteAheadLog.limit
+    ) throws {
         let turn = try TurnLock(directory: directory)
-        let path = "\(directory)/messages.sqlite"
-        let (pool, identity) = try turn.withLock {
+        let path = Self.path(in: directory)
+        let (pool, identity, clock) = try turn.withLock {
             do {
-                return try Self.open(path)
-            } catch let error as DatabaseError {
-                throw StoreError.unavailable("cannot open the database \(path): \(error.message ?? "\(error.resultCode)")")
+                try StoreBackup.continueRestored(path)
+                return try Self.open(path, machine: machine)
+            } catch {
+                guard case .unavailable(let reason) = StoreError(describing: error) else { throw error }
+                throw StoreError.unavailable("cannot open the database \(path): \(reason)")
             }
         }
         self.pool = pool
         self.identity = identity
+        self.clock = clock
+        let committer = BatchCommitter(
+            pool: pool, turn: turn, log: WriteAheadLog(database: path, limit: logLimit),
+            space: FreeSpace(directory: directory, reserve: reserve))
         writes = OperationLane(
             name: "store-writes", limits: .init(gathering: 0.002, enough: 256, batch: 1024, waiting: 16_384)
-        ) { Self.commit($0, to: pool, turn: turn) }
+        ) { committer.commit($0) }
+        committer.lane = writes
         reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 1, batch: 1024, waiting: 262_144)) {
             Self.run($0, on: pool)
         }
     }
 
-    private static func open(_ path: String) throws -> (DatabasePool, UInt32) {
+    /// Where the database of a data directory is.
+    static func path(in directory: String) -> String { "\(directory)/messages.sqlite" }
+
+    public var now: Int64 { clock.now }
+
+    private static func open(_ path: String, machine: @escaping @Sendable () -> MachineTime) throws -> (DatabasePool, UInt32, StoreClock) {
         var configuration = Configuration()
         configuration.foreignKeysEnabled = false
-        configuration.busyMode = .timeout(5)
+        configuration.busyMode = .timeout(TimeInterval(busyTimeout))
         configuration.maximumReaderCount = 2
+        configuration.prepareDatabase { db in
+            // Free pages can be given back to the file system; that is decided before anything is written.
+            guard !db.configuration.readonly, try Int.fetchOne(db, sql: "PRAGMA page_count") == 0 else { return }
+            try db.execute(sql: "PRAGMA auto_vacuum = INCREMENTAL")
+        }
         let pool = try DatabasePool(path: path, configuration: configuration)
-        let identity = try pool.writeWithoutTransaction { db in
+        let (identity, clock) = try pool.writeWithoutTransaction { db in
             // The pool opens with synchronous=NORMAL, which may lose the last commits when the machine stops.
             try db.execute(sql: "PRAGMA synchronous = FULL")
-            try db.execute(sql: "PRAGMA journal_size_limit = 67108864")
+            try db.execute(sql: "PRAGMA journal_size_limit = \(WriteAheadLog.limit)")
             let fresh = Randomness.bytes(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            var identity: UInt32 = 0
+            var opened: (UInt32, StoreClock)?
             try db.inTransaction(.immediate) {
-                identity = try SQLiteSchema.prepare(db, identity: fresh)
+                opened = (try SQLiteSchema.prepare(db, identity: fresh), try StoreClock(db, machine: machine))
                 return .commit
             }
-            return identity
+            return opened!
         }
-        return (pool, identity)
+        return (pool, identity, clock)
     }
 
     public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length) }
@@ -76,49 +110,43 @@ public final class SQLiteStore: MessageStore {
     public func close() {
         writes.close()
         reads.close()
+        // The pool closes its writer first. The last connection to a database empties its log, and one that only reads cannot.
+        pool.invalidateReadOnlyConnections()
         // Closing can fail only while statements run, and both lanes have ended.
         try? pool.close()
     }
 
     // MARK: Batches
 
-    private static func commit(_ batch: [Write], to pool: DatabasePool, turn: TurnLock) {
-        var reports: [@Sendable () -> Void] = []
+    private static func run(_ batch: [Read], on pool: DatabasePool) {
+        var begun = 0
         do {
-            try turn.withLock {
-                try pool.writeWithoutTransaction { db in
-                    try db.inTransaction(.immediate) {
-                        for operation in batch { reports.append(try operation.perform(db)) }
-                        return .commit
-                    }
+            try pool.read { db in
+                for operation in batch {
+                    begun += 1
+                    operation.perform(db)
                 }
             }
         } catch {
-            for operation in batch { operation.fail(StoreError(describing: error)) }
-            return
-        }
-        for report in reports { report() }
-    }
-
-    private static func run(_ batch: [Read], on pool: DatabasePool) {
-        do {
-            try pool.read { db in
-                for operation in batch { operation.perform(db) }
-            }
-        } catch {
-            for operation in batch { operation.fail(StoreError(describing: error)) }
+            for operation in batch.dropFirst(begun) { operation.fail(StoreError(describing: error)) }
         }
     }
 
-    /// Lets `perform` wait for the next batch of writes. `always` takes it even when too many wait.
+    /// Lets `perform` wait for the next batch of writes.
+    ///
+    /// - Parameters:
+    ///   - always: it is taken even when too many wait.
+    ///   - grows: as in `Write`.
+    ///   - isRepeated: as in `Write`.
     func write<Value: Sendable>(
-        always: Bool = false, then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value
+        always: Bool = false, grows: Bool = false, isRepeated: Bool = false, then: @escaping Completion<Value>,
+        _ perform: @escaping @Sendable (Database) throws -> Value
     ) {
         let operation = Write(
             perform: { db in
                 let value = try perform(db)
                 return { then(.success(value)) }
-            }, fail: { then(.failure($0)) })
+            }, fail: { then(.failure($0)) }, grows: grows, isRepeated: isRepeated)
         if let rejection = writes.submit(operation, always: always) { then(.failure(StoreError(rejection))) }
     }
 
@@ -144,9 +172,5 @@ extension StoreError {
 
     fileprivate init(_ rejection: OperationLane<SQLiteStore.Read>.Rejection) {
         self = rejection == .full ? .full : .closed
-    }
-
-    fileprivate init(describing error: any Error) {
-        self = error as? StoreError ?? .unavailable((error as? DatabaseError).map { $0.message ?? "\($0.resultCode)" } ?? "\(error)")
     }
 }
