@@ -22,6 +22,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
@@ -62,16 +63,18 @@ let package = Package(
                 "PushProtocol", "PushStore", .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), .product(name: "Yams", package: "Yams"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: ours),
         .executableTarget(
             name: "sluice-worker",
             dependencies: [
                 "PushProtocol", "PushStore", "PushService", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"), .product(name: "Yams", package: "Yams"),
             ],
             swiftSettings: ours),
 
@@ -81,6 +84,7 @@ let package = Package(
             dependencies: [
                 "PushProtocol", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),
             ],
             swiftSettings: ours),
         .target(name: "RadioModel", swiftSettings: ours),
@@ -104,7 +108,9 @@ let package = Package(
         .testTarget(name: "PushProtocolTests", dependencies: ["PushProtocol"], swiftSettings: ours),
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
-            name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
+            name: "PushServiceTests",
+            dependencies: ["PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio")],
+            swiftSettings: ours),
         .testTarget(name: "RadioModelTests", dependencies: ["RadioModel"], swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),

@@ -26,21 +26,34 @@ public final class HTTPClientConnection: Sendable {
     }
 
     /// Connects to the host of `url`.
-    public static func connect(to url: ServerURL) async throws -> HTTPClientConnection {
+    ///
+    /// - Parameter trust: whom an `https` URL may lead to.
+    public static func connect(to url: ServerURL, trust: ServerTrust = .system) async throws -> HTTPClientConnection {
+        let tls = try trust.connector(to: url)
+        let connection: HTTPClientConnection
+        let secured: EventLoopFuture<Void>?
         do {
             let bootstrap = ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connectTimeout(.seconds(10))
-            return try await bootstrap.connect(host: url.host, port: url.port) { channel in
+            (connection, secured) = try await bootstrap.connect(host: url.host, port: url.port) { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    let secured = try tls?.secure(channel)
                     let mailbox = Mailbox<HTTPClientAnswer>(eventLoop: channel.eventLoop)
                     try channel.pipeline.syncOperations.addHTTPClientHandlers()
                     try channel.pipeline.syncOperations.addHandler(AnswerHandler(mailbox: mailbox))
-                    return HTTPClientConnection(
+                    let connection = HTTPClientConnection(
                         channel: channel, answers: NIOLoopBound(mailbox, eventLoop: channel.eventLoop), url: url)
+                    return (connection, secured)
                 }
             }
         } catch {
             throw LabError("cannot connect to \(url.host) port \(url.port): \(error); check that the server runs there")
         }
+        do {
+            try await secured?.get()
+        } catch {
+            throw TLSConnector.failure(error, url: url)
+        }
+        return connection
     }
 
     /// Sends a request and waits for its answer.

@@ -40,8 +40,8 @@ public final class PushDevice: Sendable {
     }
 
     /// Asks for a UAToken: `GET /token`.
-    public static func requestToken(from server: ServerURL) async throws -> String {
-        let connection = try await HTTPClientConnection.connect(to: server)
+    public static func requestToken(from server: ServerURL, trust: ServerTrust = .system) async throws -> String {
+        let connection = try await HTTPClientConnection.connect(to: server, trust: trust)
         let answer = try await connection.request(.GET, path: "/token")
         await connection.close()
         guard answer.status == 200 else {
@@ -52,8 +52,8 @@ public final class PushDevice: Sendable {
     }
 
     /// Opens a device's WebSocket.
-    public static func connect(to server: ServerURL) async throws -> PushDevice {
-        PushDevice(socket: try await WebSocketClient.connect(to: server))
+    public static func connect(to server: ServerURL, trust: ServerTrust = .system) async throws -> PushDevice {
+        PushDevice(socket: try await WebSocketClient.connect(to: server, trust: trust))
     }
 
     /// Sends a command.

@@ -14,8 +14,10 @@ public final class PushSender: Sendable {
     }
 
     /// Connects to the host of the public URL; `server` is used in its place when it is given, and the URL's path is kept.
-    public static func connect(to url: ServerURL, server: ServerURL? = nil, key: RSAPrivateKey) async throws -> PushSender {
-        PushSender(connection: try await HTTPClientConnection.connect(to: server ?? url), url: url, key: key)
+    public static func connect(
+        to url: ServerURL, server: ServerURL? = nil, trust: ServerTrust = .system, key: RSAPrivateKey
+    ) async throws -> PushSender {
+        PushSender(connection: try await HTTPClientConnection.connect(to: server ?? url, trust: trust), url: url, key: key)
     }
 
     /// The body of a signed notification.

@@ -27,20 +27,30 @@ public final class WebSocketClient: Sendable {
     }
 
     /// Connects to path `/` of the host of `url`.
+    ///
+    /// - Parameter trust: whom a `wss` or `https` URL may lead to.
     public static func connect(
-        to url: ServerURL, subprotocols: [String] = ["push-notification"], answersPings: Bool = true
+        to url: ServerURL, trust: ServerTrust = .system, subprotocols: [String] = ["push-notification"], answersPings: Bool = true
     ) async throws -> WebSocketClient {
+        let tls = try trust.connector(to: url)
         let upgrade: EventLoopFuture<WebSocketClient?>
+        let secured: EventLoopFuture<Void>?
         do {
-            upgrade = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connectTimeout(.seconds(10))
+            (upgrade, secured) = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup).connectTimeout(.seconds(10))
                 .channelOption(.socketOption(.tcp_nodelay), value: 1)
                 .connect(host: url.host, port: url.port) { channel in
                     channel.eventLoop.makeCompletedFuture {
-                        try configure(channel, url: url, subprotocols: subprotocols, answersPings: answersPings)
+                        let secured = try tls?.secure(channel)
+                        return (try configure(channel, url: url, subprotocols: subprotocols, answersPings: answersPings), secured)
                     }
                 }
         } catch {
             throw LabError("cannot connect to \(url.host) port \(url.port): \(error); check that the server runs there")
+        }
+        do {
+            try await secured?.get()
+        } catch {
+            throw TLSConnector.failure(error, url: url)
         }
         guard let client = try await upgrade.get() else {
             throw LabError("\(url.authority) refused the WebSocket; check that the URL is that of the front for devices")

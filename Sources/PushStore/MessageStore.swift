@@ -66,14 +66,21 @@ public protocol MessageStore: Sendable {
     /// The device has come, without a connection: no wake-up is due any more. Reports whether it had been woken.
     func noteAwake(_ device: DeviceID, then: @escaping Completion<Bool>)
 
-    /// Removes messages that expired until `now`, a bounded number at once; reports how many.
-    func removeExpired(now: Int64, then: @escaping Completion<Int>)
+    /// Removes messages that expired until `now`, a bounded number at once; reports which.
+    func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>)
     /// Removes devices that were connected last on a day before that of `since`, as `forget` does, a bounded number at once; reports how
     /// many.
     func removeUnseen(since: Int64, then: @escaping Completion<Int>)
 
+    /// How many operations wait.
+    var waiting: StoreQueues { get }
     /// Ends what was begun, then lets go of the store. Later operations fail. Blocks the caller.
     func close()
+}
+
+extension MessageStore {
+    /// An engine in which nothing waits.
+    public var waiting: StoreQueues { StoreQueues(writes: 0, reads: 0) }
 }
 
 /// Why an operation failed.

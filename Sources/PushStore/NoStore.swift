@@ -37,6 +37,7 @@ public struct NoStore: MessageStore {
         then(.failure(.closed))
     }
     public func noteAwake(_ device: DeviceID, then: @escaping Completion<Bool>) { then(.failure(.closed)) }
-    public func removeExpired(now: Int64, then: @escaping Completion<Int>) { then(.failure(.closed)) }
+    public func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) { then(.failure(.closed)) }
+    public var waiting: StoreQueues { StoreQueues(writes: 0, reads: 0) }
     public func close() {}
 }

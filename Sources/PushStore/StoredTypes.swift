@@ -93,6 +93,27 @@ public struct StoredMessage: Hashable, Sendable {
     public let body: NotificationBody
     /// It had a ttl of 0: it is sent once and not acknowledged to the store.
     public let isTransient: Bool
+    /// When it was accepted; 0: by a version that did not note it.
+    public let accepted: Int64
+}
+
+/// A message that was removed because its time was over.
+public struct ExpiredMessage: Hashable, Sendable {
+    public let sequence: Int64
+    /// It had a ttl of 0: who was connected had got it by then.
+    public let isTransient: Bool
+}
+
+/// How many operations wait for an engine.
+public struct StoreQueues: Hashable, Sendable {
+    public let writes: Int
+    public let reads: Int
+
+    /// So many.
+    public init(writes: Int, reads: Int) {
+        self.writes = writes
+        self.reads = reads
+    }
 }
 
 /// Which pending messages of a device are wanted.

@@ -31,7 +31,48 @@ extension WorkerCommand {
         configuration.deviceRetention = try checkedRetention()
         configuration.replayProtection = replayProtection
         configuration.checksStore = checkStore
+        configuration.tls = try checkedTLS(configuration.roles)
+        configuration.admin = try checkedAdmin()
+        configuration.messageLog = messageLog
+        guard (0...3600).contains(drainTime) else { throw ValidationError("--drain-time \(drainTime): must be seconds in 0...3600") }
+        configuration.drain = .seconds(Int64(drainTime))
+        configuration.drainRate = try checkedDrainRate()
         return configuration
+    }
+
+    private func checkedTLS(_ roles: Set<WorkerRole>) throws -> TLSFiles? {
+        switch (tlsPort, tlsCertificate, tlsKey) {
+        case (nil, nil, nil): return nil
+        case (let port?, let certificate?, let key?):
+            guard roles.contains(.uaWS) || roles.contains(.applicationServers) else {
+                throw ValidationError("--tls-port \(port): serves the roles ua-ws and as; give one of them, or leave the port out")
+            }
+            return TLSFiles(port: try checked(port: port, option: "--tls-port"), certificate: certificate, key: key)
+        default: throw ValidationError("--tls-port, --tls-certificate and --tls-key go together: give all three, or none")
+        }
+    }
+
+    private func checkedAdmin() throws -> AdminAddress? {
+        guard let adminListen else { return nil }
+        guard let colon = adminListen.lastIndex(of: ":"), let port = Int(adminListen[adminListen.index(after: colon)...]),
+            (0...65535).contains(port)
+        else { throw ValidationError("--admin-listen \(adminListen): must be ADDRESS:PORT, for example 127.0.0.1:9910 or [::1]:9910") }
+        var address = adminListen[..<colon]
+        let isBracketed = address.hasPrefix("[") && address.hasSuffix("]")
+        if isBracketed { address = address.dropFirst().dropLast() }
+        guard IPAddress(address) != nil, address.contains(":") == isBracketed else {
+            throw ValidationError("--admin-listen \(adminListen): must begin with a literal address, an IPv6 one in brackets")
+        }
+        return AdminAddress(address: String(address), port: port)
+    }
+
+    /// Nil: all at once.
+    private func checkedDrainRate() throws -> Double? {
+        let text = drainRate.hasSuffix("/s") ? drainRate.dropLast(2) : drainRate[...]
+        guard let rate = Double(text), rate.isFinite, rate >= 0, rate <= 1e9 else {
+            throw ValidationError("--drain-rate \(drainRate): must be WebSockets a second, for example 1000/s, or 0 for all at once")
+        }
+        return rate == 0 ? nil : rate
     }
 
     private func checkedData(for roles: Set<WorkerRole>) throws -> String {

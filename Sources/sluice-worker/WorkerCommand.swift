@@ -2,8 +2,15 @@ import ArgumentParser
 import NIOCore
 import PushService
 
-/// The command line of a worker.
+/// The command line of a worker. docs/worker.md has the same options, by a test; a configuration file has them by the same names.
 struct WorkerCommand: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("Configuration file (YAML): the options below by their names; those given here count more.", valueName: "file"))
+    var config: String?
+
+    @Flag(help: "Check the options and the configuration file, say what is wrong, and end.")
+    var check = false
+
     @Option(help: "Directory that the workers of one machine share: messages, registrations, token keys. Made when it is missing.")
     var data: String?
 
@@ -15,6 +22,20 @@ struct WorkerCommand: ParsableArguments {
 
     @Option(help: "Port of the front for application servers; 0: any free one.")
     var asPort = 8081
+
+    @Option(help: ArgumentHelp("Port with TLS for every path of both fronts; 0: any free one (default: none).", valueName: "port"))
+    var tlsPort: Int?
+
+    @Option(help: ArgumentHelp("Certificate for --tls-port with its intermediates (PEM).", valueName: "file"))
+    var tlsCertificate: String?
+
+    @Option(help: ArgumentHelp("Private key of the certificate (PEM).", valueName: "file"))
+    var tlsKey: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Listener for the operator, with /metrics and /status, for example 127.0.0.1:9910 (default: none).", valueName: "address:port"))
+    var adminListen: String?
 
     @Option(help: "What public URLs begin with, for example https://push.example.org.")
     var publicUrl: String?
@@ -74,6 +95,18 @@ struct WorkerCommand: ParsableArguments {
     @Option(help: ArgumentHelp("\(WorkerProcess.logLevels.joined(separator: ", ")).", valueName: "level"))
     var logLevel = "info"
 
+    @Option(
+        help: ArgumentHelp(
+            "Write what happens to each message to this file, for sluice trace; SIGUSR1 opens it again (default: none).", valueName: "file")
+    )
+    var messageLog: String?
+
+    @Option(help: ArgumentHelp("A stopping worker still listens for so many seconds, so that its 503 is seen.", valueName: "seconds"))
+    var drainTime = 2
+
+    @Option(help: ArgumentHelp("WebSockets a second that a stopping worker closes; 0: all at once.", valueName: "rate"))
+    var drainRate = "1000/s"
+
     mutating func validate() throws {
         _ = try configuration()
         guard WorkerProcess.logLevels.contains(logLevel) else {
@@ -83,6 +116,7 @@ struct WorkerCommand: ParsableArguments {
 
     /// Serves until the process is told to stop.
     func run() async throws {
+        if check { return }
         try await WorkerProcess.run(configuration(), logLevel: logLevel)
     }
 }

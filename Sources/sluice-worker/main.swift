@@ -3,11 +3,23 @@ import Foundation
 import PushService
 
 do {
-    let command = try WorkerCommand.parse()
+    let given = Array(CommandLine.arguments.dropFirst())
+    let file = try ConfigurationFile.named(in: given)
+    let command: WorkerCommand
+    do {
+        command = try WorkerCommand.parse((file?.arguments(besides: given) ?? []) + given)
+    } catch  where WorkerCommand.exitCode(for: error).isSuccess {
+        throw error
+    } catch {
+        throw file?.located(error, besides: given) ?? error
+    }
     try await command.run()
 } catch let error as WorkerError {
     FileHandle.standardError.write(Data("sluice-worker: \(error)\n".utf8))
     exit(error.isPermission ? 3 : 1)
+} catch let error as ConfigurationFileError {
+    FileHandle.standardError.write(Data("sluice-worker: \(error)\n".utf8))
+    exit(error.isUnreadable ? 1 : 2)
 } catch {
     let code = WorkerCommand.exitCode(for: error)
     let output = code.isSuccess ? FileHandle.standardOutput : FileHandle.standardError

@@ -8,8 +8,10 @@ struct ListenCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "listen", abstract: "Be a device: register an application, print its public URL and each message, acknowledge.")
 
-    @Option(help: "The push service, for example http://127.0.0.1:8080.")
+    @Option(help: "The push service, for example http://127.0.0.1:8080 or https://push.example.org.")
     var server: String
+
+    @OptionGroup var trust: TrustOptions
 
     @Option(help: "WAToken of the application (default: one of this device alone).")
     var watoken: String?
@@ -37,11 +39,13 @@ struct ListenCommand: AsyncParsableCommand {
         let url = try ServerURL(server)
         guard url.path == "/" else { throw ValidationError("--server \(server): must have no path, like http://127.0.0.1:8080") }
         let key = try KeyFiles.readPublic(publicKey)
-        let token = try await TokenFile(path: tokenFile).tokenOrNew { try await PushDevice.requestToken(from: url) }
+        let token = try await TokenFile(path: tokenFile).tokenOrNew {
+            try await PushDevice.requestToken(from: url, trust: trust.trust)
+        }
         // Without a given one the WAToken follows from the UAToken, so that the same device has the same URL again.
         let watoken = watoken ?? Hex.encode(Digest.sha256(Array("sluice listen \(token)".utf8)))
         var listener = Listener(
-            server: url, token: token, application: ApplicationPair(watoken: watoken, pbkbase64: key), limit: count,
+            server: url, trust: trust.trust, token: token, application: ApplicationPair(watoken: watoken, pbkbase64: key), limit: count,
             printer: EventPrinter(isJSON: json), advice: tokenFile.map { "; to become a new device, remove \($0)" } ?? "")
         try await listener.run()
     }

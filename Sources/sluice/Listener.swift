@@ -9,6 +9,7 @@ struct Listener {
     private static let rememberedLimit = 4096
 
     let server: ServerURL
+    let trust: ServerTrust
     let token: String
     let application: ApplicationPair
     /// End after so many messages.
@@ -23,8 +24,12 @@ struct Listener {
     private var hasRegistered = false
     private var pause = pauses.lowerBound
 
-    init(server: ServerURL, token: String, application: ApplicationPair, limit: Int?, printer: EventPrinter, advice: String) {
+    init(
+        server: ServerURL, trust: ServerTrust, token: String, application: ApplicationPair, limit: Int?, printer: EventPrinter,
+        advice: String
+    ) {
         self.server = server
+        self.trust = trust
         self.token = token
         self.application = application
         self.limit = limit
@@ -48,7 +53,7 @@ struct Listener {
 
     /// One connection; true when the wanted number of messages has come.
     private mutating func listen() async throws -> Bool {
-        let device = try await PushDevice.connect(to: server)
+        let device = try await PushDevice.connect(to: server, trust: trust)
         let url: String
         do {
             try await device.register(token: token)

@@ -11,6 +11,8 @@ struct PushCommand: AsyncParsableCommand {
     @Option(help: "Public URL of the application, as sluice listen prints it.")
     var url: String
 
+    @OptionGroup var trust: TrustOptions
+
     @Option(help: ArgumentHelp("Private key of the application server (PEM).", valueName: "file"))
     var key: String
 
@@ -30,7 +32,7 @@ struct PushCommand: AsyncParsableCommand {
 
     func run() async throws {
         let key = try KeyFiles.readPrivate(key)
-        let sender = try await PushSender.connect(to: ServerURL(url), key: key)
+        let sender = try await PushSender.connect(to: ServerURL(url), trust: trust.trust, key: key)
         let answer = try await sender.send(
             message, id: .text(id ?? Hex.encode(Randomness.bytes(8))), ttl: ttl.map { .number(JSONNumber($0)) })
         await sender.close()

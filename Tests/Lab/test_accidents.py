@@ -7,7 +7,7 @@ from pathlib import Path
 from conftest import started
 from sluicelab.dispatcher import Dispatcher, configuration, pool, service
 from sluicelab.network import FILES_ADDRESS
-from sluicelab.robustness import kill_server, restart
+from sluicelab.robustness import kill_server, kill_workers, restart
 from sluicelab.robustness.figures import Figures
 
 PORT = 85
@@ -28,3 +28,13 @@ def test_a_restart_serves_at_once_and_resets_the_past(file_servers: list[str], f
     config = configuration([service("again", f"{FILES_ADDRESS}:{PORT}", "again")], [pool("again", file_servers)])
     # One old connection in some thousand looks as if its handshake were still on its way (half of a SYN cookie fits by chance).
     restart.run(config, FILES_ADDRESS, folder, figures, times=1, clients=12, port=PORT, silent=1)
+
+
+def test_no_accepted_message_is_lost_with_a_worker(lab: None, folder: Path, figures: Figures) -> None:
+    process = Dispatcher(folder / "dispatcher", kill_workers.configure(workers=2))
+    started.append(process)
+    try:
+        kill_workers.run(process, folder, figures, messages=1_000, devices=20, seed=1, workers=2)
+    finally:
+        process.stop()
+        started.remove(process)

@@ -56,6 +56,9 @@ def test_systemd_understands_the_units(workspace: Path) -> None:
     assert install("--destdir", str(root)).returncode == 0
     # The targets that units refer to are looked for in the same tree.
     shutil.copytree("/lib/systemd/system", root / "lib/systemd/system", symlinks=True)
+    # So are the system's own programs that they run.
+    (root / "bin").mkdir()
+    shutil.copy("/bin/kill", root / "bin/kill")
     command = ["systemd-analyze", "verify", "--root", str(root), "--man=no"]
     units = ["sluice-dispatcher.service", "sluice-worker@1.service"]
     done = subprocess.run([*command, *units], capture_output=True, text=True, timeout=30)

@@ -80,16 +80,21 @@ def test_a_figure_that_was_changed_is_found(workspace: Path, monkeypatch: pytest
 def test_the_recorded_exchanges_are_what_they_are_called(exchanges: dict[str, Exchange]) -> None:
     """As tshark sees them."""
     assert set(exchanges) == set(NAMES)
-    for name in ("connect", "fetch"):
+    for name in ("connect", "register", "fetch"):
         flags = tshark(RECORDED / f"{name}.pcap", "-e", "ip.src", "-e", "tcp.flags")
         assert flags[0] == [DEVICE, "0x0002"] and flags[1][1] == "0x0012"
         assert sum(1 for _, flag in flags if flag == "0x0002") == 1
-    # TCP opened, the upgrade, registerUA; then nothing; fetch has a notification and an ack as well.
-    assert sum(exchanges["fetch"].sizes(False)) > sum(exchanges["connect"].sizes(False)) + 200
-    assert sum(exchanges["fetch"].sizes(True)) > sum(exchanges["connect"].sizes(True)) + 60
+    # TCP opened, the upgrade, registerUA; then nothing; fetch has a notification and an ack as well. Interface and mobilenetwork make the
+    # device's part of register longer.
+    for name, mode in (("connect", "ws"), ("register", "udp"), ("fetch", "udp")):
+        assert f'"pushMode":"{mode}"'.encode() in b"".join(packet.frame for packet in exchanges[name].packets), name
+    assert sum(exchanges["register"].sizes(True)) > sum(exchanges["connect"].sizes(True)) + 60
+    assert sum(exchanges["fetch"].sizes(False)) > sum(exchanges["register"].sizes(False)) + 200
+    assert sum(exchanges["fetch"].sizes(True)) > sum(exchanges["register"].sizes(True)) + 60
     assert [(packet.source == DEVICE) for packet in exchanges["wake"].packets] == [False]
     assert tshark(RECORDED / "wake.pcap", "-e", "udp.length")[0][0] == str(exchanges["wake"].packets[0].length - 20)
-    assert exchanges["wake"].packets[0].frame[42:].startswith(b'NOTIFY {"ip":"')
+    port = tshark(RECORDED / "wake.pcap", "-e", "udp.dstport")[0][0]
+    assert exchanges["wake"].packets[0].frame[42:].decode() == f'NOTIFY {{"ip":"{DEVICE}","port":"{port}","proto":"udp"}}'
     # A ping of two bytes down, a masked pong of six up.
     data = tshark(RECORDED / "ping.pcap", "-e", "ip.src", "-e", "tcp.len")
     assert [(source == DEVICE, length) for source, length in data if length != "0"] == [(False, "2"), (True, "6")]
@@ -99,7 +104,7 @@ def test_the_recorded_exchanges_are_what_they_are_called(exchanges: dict[str, Ex
     fins = tshark(RECORDED / "close.pcap", "-Y", "tcp.flags.fin == 1", "-e", "ip.src")
     assert len(fins) == 2
     close = next(packet for packet in exchanges["close"].packets if packet.length > 52)
-    assert close.source != DEVICE and close.frame[66] == 0x88
+    assert close.source != DEVICE and close.frame[66:70] == b"\x88\x02" + (4774).to_bytes(2, "big")
 
 
 # MARK: The days
@@ -129,7 +134,8 @@ def test_days_are_laid_out_as_the_page_says(exchanges: dict[str, Exchange]) -> N
     assert count("no-ping", (), ping) == count("wake-up", MESSAGES, ping) == 0
     assert count("wake-up", MESSAGES, b"NOTIFY {") == 20 and count("wake-up", (), b"NOTIFY {") == 0
     assert count("reconnect-1800", (), b"Upgrade: websocket") == 2 * 48, "the request and the answer, each half hour"
-    assert count("wake-up", MESSAGES, b'"registerUA","status":"REGISTERED"') == 21
+    assert count("wake-up", MESSAGES, b'"pushMode":"udp"') == 21
+    assert count("wake-up", MESSAGES, b"\x88\x02" + (4774).to_bytes(2, "big")) == 21
 
 
 def test_pings_cost_what_chapter_2_says(days: Days) -> None:
@@ -150,6 +156,16 @@ def test_wake_up_costs_least_of_what_is_always_reachable(days: Days) -> None:
     for has_messages in (False, True):
         units = {key: days.measure(kind, has_messages).units for key, kind in BY_KEY.items()}
         assert units["ping-60"] > units["ping-240"] > units["reconnect-1800"] > units["wake-up"], units
+
+
+def test_a_pinged_connection_is_cheaper_where_messages_come_as_often_as_pings(exchanges: dict[str, Exchange], workspace: Path) -> None:
+    def units(kind: str, seconds: int) -> float:
+        path = workspace / f"{kind}-{seconds}.pcap"
+        captures.write(path, day(BY_KEY[kind], range(seconds * SECOND, DAY - 60 * SECOND, seconds * SECOND), exchanges))
+        return radio(path, "--from", "2026-01-01T00:00:00Z", "--duration", "24h").units
+
+    assert units("ping-240", 240) < units("wake-up", 240)
+    assert units("ping-240", 300) > units("wake-up", 300)
 
 
 def test_tshark_counts_the_same(days: Days) -> None:

@@ -146,6 +146,37 @@ struct DeviceSocketHandlerTests {
         }
     }
 
+    @Test("What was asked before a close frame is answered before it")
+    func answersBeforeClose() async throws {
+        try await WorkerHarness.with { harness in
+            let (device, _) = try await harness.device()
+            for _ in 0..<20 { device.socket.send(#"{"messageType":"getRegisteredWA"}"#) }
+            device.socket.send(opcode: 8, bytes: [0x03, 0xe8])
+            device.socket.send(#"{"messageType":"getRegisteredWA"}"#)
+            for _ in 0..<20 {
+                guard case .answer(let answer)? = try await device.next() else {
+                    Issue.record("every command before the close frame has an answer")
+                    return
+                }
+                #expect(answer["statusCode"] == 200)
+            }
+            try await device.expectClose(1000)
+        }
+    }
+
+    @Test("Pings come at their interval, however long an answer may take")
+    func pingInterval() async throws {
+        try await WorkerHarness.with(configure: {
+            $0.ping = .milliseconds(300)
+            $0.pingGrace = .seconds(30)
+        }) { harness in
+            let (device, _) = try await harness.device()
+            let begin = ContinuousClock.now
+            for _ in 0..<5 { #expect(try await device.socket.next(seconds: 10) == .ping) }
+            #expect(ContinuousClock.now - begin < .seconds(15))
+        }
+    }
+
     @Test("With pings off nothing is sent")
     func pingsOff() async throws {
         try await WorkerHarness.with(configure: { $0.ping = nil }) { harness in

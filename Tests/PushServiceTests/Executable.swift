@@ -13,9 +13,9 @@ final class Executable {
     /// How it ended, as `waitpid` tells; nil: it has not been waited for.
     private var status: CInt?
 
-    /// Starts `name`, which lies beside the test bundle.
+    /// Starts `name`, which lies beside the test bundle, or has an absolute path.
     init(_ name: String, _ arguments: [String], in directory: String? = nil) throws {
-        let path = try Self.productsFolder().appendingPathComponent(name).path
+        let path = name.hasPrefix("/") ? name : try Self.productsFolder().appendingPathComponent(name).path
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw LabError("\(path) is missing; build it with: swift build --product \(name)")
         }
@@ -78,7 +78,12 @@ final class Executable {
 
     /// SIGTERM.
     func terminate() {
-        Glibc.kill(identifier, SIGTERM)
+        signal(SIGTERM)
+    }
+
+    /// Any signal.
+    func signal(_ number: CInt) {
+        Glibc.kill(identifier, number)
     }
 
     /// Waits for the end; returns the exit code, or the number of the signal that ended it.
@@ -128,6 +133,9 @@ struct WorkerExecutable {
     let process: Executable
     let userAgentPort: Int
     let applicationServerPort: Int
+    /// Nil: no such listener.
+    let tlsPort: Int?
+    let adminPort: Int?
 
     init(directory: TemporaryDirectory, _ more: [String] = []) throws {
         let arguments = [
@@ -140,6 +148,8 @@ struct WorkerExecutable {
         else { throw LabError("sluice-worker did not log its ports") }
         userAgentPort = devices
         applicationServerPort = servers
+        tlsPort = Self.port(after: "TLS on port ", in: line)
+        adminPort = Self.port(after: "admin on port ", in: line)
     }
 
     private static func port(after text: String, in line: String) -> Int? {

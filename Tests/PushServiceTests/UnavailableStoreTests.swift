@@ -70,7 +70,9 @@ private final class UnreliableStore: MessageStore {
     func arrivals(for worker: WorkerName, after: Int64, then: @escaping Completion<Arrivals>) {
         pass(then) { store.arrivals(for: worker, after: after, then: then) }
     }
-    func removeExpired(now: Int64, then: @escaping Completion<Int>) { pass(then) { store.removeExpired(now: now, then: then) } }
+    func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
+        pass(then) { store.removeExpired(now: now, then: then) }
+    }
     func noteConnected(_ devices: [DeviceID], then: @escaping Completion<Void>) { pass(then) { store.noteConnected(devices, then: then) } }
     func removeUnseen(since: Int64, then: @escaping Completion<Int>) { pass(then) { store.removeUnseen(since: since, then: then) } }
     func close() { store.close() }
@@ -232,6 +234,7 @@ struct UnavailableStoreTests {
         store.fail(with: .unavailable("disk full"))
         let batcher = AcknowledgementBatcher(
             store: store, counters: counters, trouble: StoreTrouble(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
+            messageLog: nil,
             delay: .milliseconds(10), limit: 1000, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
         for sequence in 0..<Int64(1010) { batcher.add(Acknowledgement(device: DeviceID(), sequence: sequence)) }
         try await eventually { counters[.acknowledgementsLost] == 10 }

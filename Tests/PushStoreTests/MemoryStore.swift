@@ -11,6 +11,7 @@ final class MemoryStore: MessageStore {
         let body: NotificationBody
         let expires: Int64
         let isTransient: Bool
+        let accepted: Int64
     }
 
     private struct Socket {
@@ -260,7 +261,8 @@ final class MemoryStore: MessageStore {
             state.sequence += 1
             let expires = message.accepted + (message.ttl == 0 ? SQLiteStore.transientLifetime : message.ttl * 1000)
             state.messages[state.sequence] = Message(
-                application: message.application, token: token, body: message.body, expires: expires, isTransient: message.ttl == 0)
+                application: message.application, token: token, body: message.body, expires: expires, isTransient: message.ttl == 0,
+                accepted: message.accepted)
             if let key = message.replayKey { state.replays[message.application, default: [:]][key] = (state.sequence, expires) }
             return Acceptance(sequence: state.sequence, isReplay: false)
         }
@@ -296,7 +298,9 @@ final class MemoryStore: MessageStore {
                     && (!message.isTransient || sequence > query.transientAfter ?? .max)
             }
             return messages.sorted { $0.key < $1.key }.prefix(query.limit).map {
-                StoredMessage(sequence: $0.key, appToken: $0.value.token, body: $0.value.body, isTransient: $0.value.isTransient)
+                StoredMessage(
+                    sequence: $0.key, appToken: $0.value.token, body: $0.value.body, isTransient: $0.value.isTransient,
+                    accepted: $0.value.accepted)
             }
         }
     }
@@ -313,11 +317,11 @@ final class MemoryStore: MessageStore {
         }
     }
 
-    func removeExpired(now: Int64, then: @escaping Completion<Int>) {
+    func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
         run(then) { state in
-            let expired = state.messages.filter { $0.value.expires <= now }.keys.prefix(SQLiteStore.expiryBatch)
-            for sequence in expired { state.messages[sequence] = nil }
-            return expired.count
+            let expired = state.messages.filter { $0.value.expires <= now }.prefix(SQLiteStore.expiryBatch)
+            for sequence in expired.map(\.key) { state.messages[sequence] = nil }
+            return expired.map { ExpiredMessage(sequence: $0.key, isTransient: $0.value.isTransient) }
         }
     }
 

@@ -22,6 +22,7 @@ struct SQLiteSchemaTests {
         #expect(store.identity == Version1Database.identity)
         #expect(try await store.applications(of: old.device) == [old.news.appToken, old.mail.appToken])
         #expect(try await store.pendingSequences(old.device) == [11, 12])
+        #expect(try await store.pending(PendingQuery(device: old.device, limit: 9, now: 0)).map(\.accepted) == [0, 0])
         #expect(try await store.post("four", to: old.mail.appToken) == 14)
         let connection = try await store.connect(old.device, to: WorkerName())
         #expect(connection.number == 42)

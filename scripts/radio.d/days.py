@@ -64,7 +64,7 @@ class Day:
 def day(kind: Kind, messages: Sequence[int], exchanges: Mapping[str, Exchange]) -> list[captures.Packet]:
     """A day's packets in order; the device registers at its beginning."""
     laid = Day(exchanges)
-    end = laid.put("connect", 0)
+    end = laid.put("register" if kind.wakes else "connect", 0)
     if kind.wakes:
         laid.put("close", end + SOCKET_IDLE)
         for message in messages:

@@ -14,9 +14,10 @@ NAMES = {
     "connect": "TCP and WebSocket opened, registerUA and its answer",
     "ping": "the server's ping and the device's pong",
     "message": "a notification and its ack on an open WebSocket",
-    "close": "the server closes the WebSocket",
-    "wake": "the datagram that wakes a device",
-    "fetch": "as connect, and a notification that waited, and its ack",
+    "register": "as connect, of a device that can be woken: registerUA says where",
+    "close": "the server closes the WebSocket after ten idle seconds (code 4774)",
+    "wake": "the datagram that wakes the device",
+    "fetch": "as register, and the notification that waited, and its ack",
 }
 
 

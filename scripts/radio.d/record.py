@@ -1,6 +1,7 @@
-"""Records the exchanges of which days are made, from a real worker and a device on loopback, each into a capture of its own.
+"""Records the exchanges of which days are made, from real workers and a device on loopback, each into a capture of its own.
 
-The device is python3-websockets at 127.0.0.2, so that its packets can be told from the server's.
+One worker has all roles but `wakeup`, the other only that, as NS-WakeUp is in an operator's network. The device is python3-websockets
+and a datagram socket at 127.0.0.2, so that its packets can be told from the servers'.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ from sluicelab.paths import binary
 OTHER = "127.0.0.3"  # where the device turns up a second time
 PUBLIC_URL = "https://push.example.org"
 PING_SECONDS = 2  # of the worker; the days stretch it
+IDLE_SECONDS = 10  # after which the worker closes the WebSocket of a device that can be woken
+ASLEEP = 4774  # with this code
+NETWORK = {"mcc": "214", "mnc": "07"}  # of the device that can be woken
 QUIET = 0.4  # seconds in which an exchange is surely over: delayed acknowledgements take 40 ms
 MESSAGE = "A goal! 2:1 in the 83rd minute; the scorer is number 9."
 
@@ -57,6 +61,12 @@ def wait_for(what: str, process: subprocess.Popen[bytes], log: Path, ready: Any)
         time.sleep(0.05)
 
 
+def operators(wake_up_port: int) -> str:
+    """The table of the one operator, in whose network the device is, with its NS-WakeUp."""
+    codes = f'mcc: "{NETWORK["mcc"]}", mnc: "{NETWORK["mnc"]}"'
+    return f'operators:\n  - {{ {codes}, networks: [{DEVICE}], wakeup: ["http://{SERVER}:{wake_up_port}"] }}\n'
+
+
 def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
@@ -76,22 +86,33 @@ class Recorder:
 
     def record(self) -> None:
         subprocess.run([binary("sluice"), "keys", "new", "--out", self.folder / "key"], check=True, capture_output=True)
-        worker: list[str | Path] = [binary("sluice-worker"), "--data", self.folder / "data", "--listen", SERVER]
-        worker += ["--ua-port", str(self.devices), "--as-port", str(self.applications), "--public-url", PUBLIC_URL]
-        worker += ["--ping", str(PING_SECONDS)]
         whole = self.folder / "whole.pcap"
-        dump: list[str | Path] = ["tcpdump", "-i", "lo", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", whole, f"host {DEVICE}"]
-        with running(worker, self.folder / "worker.log") as process:
-            wait_for("sluice-worker", process, self.folder / "worker.log", lambda: answers(f"http://{SERVER}:{self.devices}/status"))
+        with ExitStack() as stack:
+            self.start_workers(stack)
             with urllib.request.urlopen(f"http://{SERVER}:{self.devices}/token") as answer:
                 self.token = answer.read().decode()
             asyncio.run(self.register_application())
-            with running(dump, self.folder / "tcpdump.log") as capture:
-                log = self.folder / "tcpdump.log"
-                wait_for("tcpdump", capture, log, lambda: "listening on" in log.read_text(errors="replace"))
-                asyncio.run(self.exchanges())
-                time.sleep(QUIET)
+            log = self.folder / "tcpdump.log"
+            dump: list[str | Path] = ["tcpdump", "-i", "lo", "--immediate-mode", "-U", "-s", "0", "-Z", "root", "-w", whole]
+            dump.append(f"host {DEVICE}")
+            capture = stack.enter_context(running(dump, log))
+            wait_for("tcpdump", capture, log, lambda: "listening on" in log.read_text(errors="replace"))
+            asyncio.run(self.exchanges())
+            time.sleep(QUIET)
         self.cut(captures.read(whole))
+
+    def start_workers(self, stack: ExitStack) -> None:
+        wake_ups = free_port()
+        table = self.folder / "operators.yaml"
+        table.write_text(operators(wake_ups))
+        worker: list[str | Path] = ["--data", self.folder / "data", "--ua-port", str(self.devices), "--as-port", str(self.applications)]
+        worker += ["--public-url", PUBLIC_URL, "--ping", str(PING_SECONDS), "--operators", table]
+        wake_up: list[str | Path] = ["--roles", "wakeup", "--wakeup-port", str(wake_ups), "--wakeup-network", DEVICE, "--wakeup-loopback"]
+        for name, arguments, port in (("worker", worker, self.devices), ("wakeup", wake_up, wake_ups)):
+            log = self.folder / f"{name}.log"
+            process = stack.enter_context(running([binary("sluice-worker"), "--listen", SERVER, *arguments], log))
+            status = f"http://{SERVER}:{port}/status"
+            wait_for(f"sluice-worker ({name})", process, log, lambda: answers(status))
 
     def cut(self, packets: list[captures.Packet]) -> None:
         RECORDED.mkdir(exist_ok=True)
@@ -115,9 +136,14 @@ class Recorder:
             local_addr=(address, 0),
         )
 
-    async def register(self, web_socket: WebSocketClientProtocol) -> None:
-        await self.say(web_socket, {"messageType": "registerUA", "data": {"uatoken": self.token}})
-        assert (await self.hear(web_socket))["statusCode"] == 200
+    async def register(self, web_socket: WebSocketClientProtocol, wake_up_port: int | None = None) -> None:
+        """With the port of the socket for wake-ups, as a device that can be woken."""
+        data: dict[str, Any] = {"uatoken": self.token}
+        if wake_up_port is not None:
+            data |= {"interface": {"ip": DEVICE, "port": str(wake_up_port)}, "mobilenetwork": NETWORK}
+        await self.say(web_socket, {"messageType": "registerUA", "data": data})
+        answer = await self.hear(web_socket)
+        assert (answer["statusCode"], answer["pushMode"]) == (200, "ws" if wake_up_port is None else "udp")
 
     async def register_application(self) -> None:
         pem = (self.folder / "key.pub").read_bytes()
@@ -164,26 +190,33 @@ class Recorder:
             await asyncio.sleep(QUIET)
         with self.marked("ping"):
             await asyncio.sleep(PING_SECONDS)
-        # A second connection of the same device: the server closes the first (code 4001), as it closes that of a device which it will
-        # wake (code 4774).
+        await device.close()
+        with socket.socket(type=socket.SOCK_DGRAM) as wake_ups:
+            wake_ups.bind((DEVICE, 0))
+            wake_ups.settimeout(5)
+            await self.sleeping_exchanges(wake_ups)
+
+    async def sleeping_exchanges(self, wake_ups: socket.socket) -> None:
+        """Those of a device that can be woken; wake_ups is where datagrams come."""
+        port = wake_ups.getsockname()[1]
+        with self.marked("register"):
+            device = await self.connection(DEVICE)
+            await self.register(device, port)
+            registered = time.monotonic()
+            await asyncio.sleep(QUIET)
         with self.marked("close"):
-            async with self.connection(OTHER) as second:
-                await self.register(second)
-                await device.wait_closed()
-                await asyncio.sleep(QUIET)
-            assert device.close_code == 4001
-        await self.push()
+            await asyncio.wait_for(device.wait_closed(), 2 * IDLE_SECONDS)
+            after = time.monotonic() - registered
+            await asyncio.sleep(QUIET)
+        assert device.close_code == ASLEEP and abs(after - IDLE_SECONDS) < 2, f"closed with {device.close_code} after {after:.1f} s"
         with self.marked("wake"):
-            with socket.socket(type=socket.SOCK_DGRAM) as receiver, socket.socket(type=socket.SOCK_DGRAM) as sender:
-                receiver.bind((DEVICE, 0))
-                sender.bind((SERVER, 0))
-                port = receiver.getsockname()[1]
-                sender.sendto(f'NOTIFY {{"ip":"{DEVICE}","port":"{port}","proto":"udp"}}'.encode(), (DEVICE, port))
-                assert receiver.recv(2048).startswith(b"NOTIFY ")
-                await asyncio.sleep(QUIET)
+            await self.push()
+            packet = await asyncio.to_thread(wake_ups.recv, 2048)
+            await asyncio.sleep(QUIET)
+        assert packet.decode() == f'NOTIFY {{"ip":"{DEVICE}","port":"{port}","proto":"udp"}}'
         with self.marked("fetch"):
             device = await self.connection(DEVICE)
-            await self.register(device)
+            await self.register(device, port)
             await self.take(device)
             await asyncio.sleep(QUIET)
         await device.close()

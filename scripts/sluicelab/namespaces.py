@@ -55,6 +55,10 @@ class HostThread(Generic[Result]):
         except BaseException as error:  # handed to whoever waits
             self._error = error
 
+    @property
+    def running(self) -> bool:
+        return self._thread.is_alive()
+
     def result(self, timeout: float) -> Result:
         """What the function returned; raises what it raised."""
         self._thread.join(timeout)

@@ -164,7 +164,7 @@ def main() -> int:
         return 0
     network.hold("scripts/soak")
     network.down()
-    network.up(servers=2)
+    network.up(servers=3)
     folder = Path(tempfile.mkdtemp(prefix="sluice-soak-", dir="/var/tmp"))
     folder.chmod(0o755)
     try:

@@ -63,14 +63,21 @@ struct Notify: Sendable {
         let replayKey = context.configuration.replayProtection ? ReplayKey(id: request.id, signature: signature) : nil
         let message = NewMessage(
             application: application.number, body: request.body, accepted: context.store.now, ttl: request.ttl, replayKey: replayKey)
+        let (handed, handedTime) = (NIODeadline.now(), MessageStep.now())
         context.store.accept(message) { outcome in
             switch outcome {
             case .success(let accepted?):
                 context.storeTrouble.written()
                 if accepted.isReplay {
                     context.counters.add(.notifiesReplayed)
+                    context.note(.refused, accepted.sequence, application: token, reason: "it came before: id and signature are the same")
                 } else {
                     context.counters.add(.notifiesAccepted)
+                    let took = (NIODeadline.now() - handed).nanoseconds
+                    context.acceptTimes.add(seconds: Double(took) / 1e9)
+                    context.messageLog?.add(
+                        MessageStep(
+                            event: .accepted, sequence: accepted.sequence, application: token, took: took / 1000, time: handedTime))
                     context.bus.send(.accepted(application: application.number, sequence: accepted.sequence), to: .any(.monitor))
                 }
                 answer(.accepted(MessageID(store: context.store.identity, sequence: accepted.sequence)))
@@ -85,12 +92,14 @@ struct Notify: Sendable {
 
     private func refuse(_ refusal: NotifyRefusal) {
         context.counters.add(refusal == .badSignature ? .notifiesRefusedSignature : .notifiesRefused)
+        context.note(.refused, application: token, reason: refusal.reason)
         answer(HTTPAnswer(refusal))
     }
 
     private func fail(_ error: StoreError) {
         context.counters.add(.notifiesUnavailable)
         context.storeTrouble.failed(error)
+        context.note(.refused, application: token, reason: "the store is unavailable")
         answer(HTTPAnswer(.unavailable))
     }
 }

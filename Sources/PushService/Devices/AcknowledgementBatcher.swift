@@ -31,18 +31,20 @@ final class AcknowledgementBatcher: Sendable {
     private let store: any MessageStore
     private let counters: WorkerCounters
     private let trouble: StoreTrouble
+    private let messageLog: MessageLog?
     private let delay: TimeAmount
     private let limit: Int
     private let eventLoop: any EventLoop
     private let state = Mutex(State())
 
     init(
-        store: any MessageStore, counters: WorkerCounters, trouble: StoreTrouble, delay: TimeAmount, limit: Int = limit,
-        eventLoop: any EventLoop
+        store: any MessageStore, counters: WorkerCounters, trouble: StoreTrouble, messageLog: MessageLog?, delay: TimeAmount,
+        limit: Int = limit, eventLoop: any EventLoop
     ) {
         self.store = store
         self.counters = counters
         self.trouble = trouble
+        self.messageLog = messageLog
         self.delay = delay
         self.limit = limit
         self.eventLoop = eventLoop
@@ -139,6 +141,11 @@ final class AcknowledgementBatcher: Sendable {
     }
 
     private func lose(_ count: Int, of state: inout State) {
+        for lost in state.waiting.suffix(count) {
+            messageLog?.add(
+                MessageStep(
+                    event: .acknowledgementLost, sequence: lost.sequence, device: lost.device, reason: "the store is unavailable"))
+        }
         state.waiting.removeLast(count)
         counters.add(.acknowledgementsLost, count)
     }

@@ -186,6 +186,9 @@ extension DeviceSession {
             switch outcome {
             case .success(let messages):
                 session.context.counters.add(.notificationsSentOnRequest, messages.count)
+                for message in messages {
+                    session.context.note(.sentOnRequest, message.sequence, device: device, application: message.appToken)
+                }
                 session.send(DeviceReply.allMessages(messages.map { session.notification($0) }))
                 if case .polled = session.stage { session.noteAwake(device) }
             case .failure: session.refuse(.unavailable(.getAllMessages))
@@ -200,7 +203,9 @@ extension DeviceSession {
         }
         hasAcknowledged = true
         context.acknowledgements.add(Acknowledgement(device: device, sequence: messageID.sequence))
-        delivery.acknowledged(messageID.sequence)
+        let sent = delivery.acknowledged(messageID.sequence)
+        if let sent, sent.accepted > 0 { context.acknowledgementTimes.add(seconds: Double(context.store.now - sent.accepted) / 1000) }
+        context.note(.acknowledged, messageID.sequence, device: device, application: sent?.appToken)
         deliver()
     }
 }

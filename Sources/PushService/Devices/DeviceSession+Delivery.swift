@@ -8,6 +8,8 @@ struct DeliveryState {
     struct InFlight {
         let sequence: Int64
         let appToken: AppToken
+        /// When it was accepted, in milliseconds; 0: not known.
+        let accepted: Int64
         /// When it is sent again.
         var due: NIODeadline
         /// What passes until it is sent again after that.
@@ -27,8 +29,9 @@ struct DeliveryState {
     /// The task that sends again what is due first.
     var redelivery: Scheduled<Void>?
 
-    mutating func acknowledged(_ sequence: Int64) {
-        inFlight.removeAll { $0.sequence == sequence }
+    /// Returns what was in flight; nil: nothing by that number.
+    mutating func acknowledged(_ sequence: Int64) -> InFlight? {
+        inFlight.firstIndex { $0.sequence == sequence }.map { inFlight.remove(at: $0) }
     }
 
     /// The device has unregistered the application.
@@ -90,15 +93,18 @@ extension DeviceSession {
     /// - Parameters:
     ///   - isAll: there are no more up to `known`, the greatest sequence number that was known when the store was asked.
     private func send(_ messages: [StoredMessage], isAll: Bool, known: Int64) {
-        guard case .registered = stage, output != nil else { return }
+        guard case .registered(let device, _) = stage, output != nil else { return }
         let interval = context.configuration.redelivery
         for message in messages {
             send(notification(message))
             context.counters.add(.notificationsSent)
+            context.note(.sent, message.sequence, device: device, application: message.appToken)
             delivery.sentThrough = message.sequence
             if !message.isTransient {
                 delivery.inFlight.append(
-                    .init(sequence: message.sequence, appToken: message.appToken, due: .now() + interval, interval: interval))
+                    .init(
+                        sequence: message.sequence, appToken: message.appToken, accepted: message.accepted, due: .now() + interval,
+                        interval: interval))
             }
         }
         delivery.mayHaveMore = !isAll
@@ -145,15 +151,17 @@ extension DeviceSession {
     }
 
     private func sendAgain(_ pending: [StoredMessage], due: [Int64]) {
-        guard case .registered = stage, output != nil else { return }
+        guard case .registered(let device, _) = stage, output != nil else { return }
         for sequence in due {
             guard let index = delivery.inFlight.firstIndex(where: { $0.sequence == sequence }) else { continue }
             guard let message = pending.first(where: { $0.sequence == sequence }) else {
                 delivery.inFlight.remove(at: index)
+                context.note(.settled, sequence, device: device, reason: "expired, acknowledged elsewhere, or unregistered")
                 continue
             }
             send(notification(message))
             context.counters.add(.notificationsSentAgain)
+            context.note(.sentAgain, sequence, device: device, application: message.appToken)
             delivery.inFlight[index].interval = delivery.inFlight[index].interval * 2
             delivery.inFlight[index].due = .now() + delivery.inFlight[index].interval
         }

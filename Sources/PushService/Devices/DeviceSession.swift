@@ -98,6 +98,7 @@ final class DeviceSession {
 
     /// The worker drains.
     func drain() {
+        guard !isEnding else { return }
         context.counters.add(.socketsClosedDraining)
         end(CloseCode.restart)
     }

@@ -32,10 +32,15 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     private let session: DeviceSession
     private var context: ChannelHandlerContext?
     private var fragments: ByteBuffer?
+    /// Our close frame is out, or the last thing that goes out.
     private var isClosing = false
+    /// The device's close frame is in: nothing more is read, and only what it asked before is answered.
+    private var peerHasClosed = false
     private var wantsRead = false
     private var lastRead = NIODeadline.now()
     private var pingTask: Scheduled<Void>?
+    /// Nothing has come since the last ping.
+    private var isPinged = false
 
     private init(worker: WorkerContext, session: DeviceSession) {
         messageLimit = worker.configuration.deviceMessageLimit
@@ -103,10 +108,11 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let frame = unwrapInboundIn(data)
         lastRead = .now()
+        if isPinged { setPinging(true) }
         guard frame.maskKey != nil, frame.reservedBits.isEmpty else { return fail(CloseCode.protocolError) }
         switch frame.opcode {
         case .connectionClose: receiveClose(frame, context)
-        case _ where isClosing: break
+        case _ where isClosing || peerHasClosed: break
         case .ping: write(.pong, frame.unmaskedData)
         case .pong: break
         case .binary: fail(CloseCode.unacceptable)
@@ -133,13 +139,14 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     }
 
     private func receiveClose(_ frame: WebSocketFrame, _ context: ChannelHandlerContext) {
-        guard !isClosing else { return context.close(promise: nil) }
-        isClosing = true
+        guard !isClosing, !peerHasClosed else { return context.close(promise: nil) }
+        peerHasClosed = true
         var payload = frame.unmaskedData
         let code = Self.answer(toClose: &payload)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         closeAfterClosingTime(context.channel)
         session.finish {
+            bound.value.isClosing = true
             bound.value.write(.connectionClose, ByteBuffer(integer: code))
             bound.value.context?.close(promise: nil)
         }
@@ -187,24 +194,19 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     }
 
     private func ping() {
-        guard let context, let pingInterval else { return }
+        guard let context else { return }
         write(.ping, ByteBuffer())
-        let pinged = NIODeadline.now()
+        isPinged = true
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         pingTask = context.eventLoop.scheduleTask(in: pingGrace) {
-            let handler = bound.value
-            if handler.lastRead < pinged {
-                handler.counters.add(.socketsClosedSilent)
-                handler.context?.close(promise: nil)
-            } else {
-                handler.schedulePing(at: handler.lastRead + pingInterval)
-            }
+            bound.value.counters.add(.socketsClosedSilent)
+            bound.value.context?.close(promise: nil)
         }
     }
 }
 
 extension DeviceSocketHandler: DeviceOutput {
-    var isWritable: Bool { !isClosing && (context?.channel.isWritable ?? false) }
+    var isWritable: Bool { !isClosing && !peerHasClosed && (context?.channel.isWritable ?? false) }
 
     func send(_ text: [UInt8]) {
         guard !isClosing else { return }
@@ -223,11 +225,12 @@ extension DeviceSocketHandler: DeviceOutput {
     func setPinging(_ isOn: Bool) {
         pingTask?.cancel()
         pingTask = nil
+        isPinged = false
         if isOn, let pingInterval { schedulePing(at: lastRead + pingInterval) }
     }
 
     func resumeReading() {
-        guard wantsRead, let context, isClosing || (!session.isCongested && context.channel.isWritable) else { return }
+        guard wantsRead, let context, isClosing || peerHasClosed || (!session.isCongested && context.channel.isWritable) else { return }
         wantsRead = false
         context.read()
     }

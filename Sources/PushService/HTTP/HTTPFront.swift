@@ -2,32 +2,49 @@ import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 
-/// Opens a listening socket whose connections speak HTTP.
-enum HTTPFront {
-    /// Binds to `port` of the configured address; 0: any.
-    static func bind(
-        port: Int, routes: any HTTPRoutes, context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup
-    ) async throws -> any Channel {
-        let configuration = context.configuration
+/// A listening socket whose connections speak HTTP, in TLS or not.
+struct HTTPFront {
+    let front: WorkerFront
+    /// A literal address.
+    let address: String
+    /// 0: any.
+    let port: Int
+    let routes: any HTTPRoutes
+    let context: WorkerContext
+
+    /// Opens the socket.
+    ///
+    /// - Throws: `WorkerError` with the address and what to do.
+    func bind(on eventLoops: MultiThreadedEventLoopGroup) async throws -> any Channel {
         do {
             return try await ServerBootstrap(group: eventLoops)
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
                 .childChannelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture { try configure(channel, routes: routes, context: context) }
+                    channel.eventLoop.makeCompletedFuture { try configure(channel) }
                 }
-                .bind(host: configuration.listenAddress, port: port).get()
+                .bind(host: address, port: port).get()
         } catch let error as IOError {
             throw WorkerError(
-                "cannot listen on \(configuration.listenAddress) port \(port): \(error.description); "
-                    + "choose a free port, and an address of this machine",
+                "cannot listen on \(address) port \(port): \(error.description); choose a free port, and an address of this machine",
                 isPermission: [EACCES, EPERM].contains(error.errnoCode))
         }
     }
 
-    private static func configure(_ channel: any Channel, routes: any HTTPRoutes, context: WorkerContext) throws {
+    private func configure(_ channel: any Channel) throws {
+        let (connections, front) = (context.connections, front)
+        connections.opened(front)
+        channel.closeFuture.whenComplete { _ in connections.closed(front) }
+        if let tls = context.tls, front == .tls {
+            try channel.pipeline.syncOperations.addHandlers([
+                NIOSSLServerHandler(context: tls.context), RecordJoiner(),
+                TLSHandshakeHandler(
+                    counters: context.counters, logger: context.logger, time: context.configuration.tlsHandshake),
+            ])
+        }
         var limits = NIOHTTPDecoderLimitConfiguration()
         limits.maxHeaderFieldSize = 8 * 1024
         limits.maxHeaderListSize = 16 * 1024
@@ -38,7 +55,9 @@ enum HTTPFront {
         let idle = IdleStateHandler(allTimeout: context.configuration.idleConnection)
         // The decoder leaves last: what it has read past the handshake then goes to the WebSocket.
         let codec: [any RemovableChannelHandler] = [encoder, idle, pipelining, decoder]
-        let front = HTTPFrontHandler(context: context, routes: routes, codec: codec)
-        try channel.pipeline.syncOperations.addHandlers([encoder, decoder, pipelining, idle, front])
+        // Nobody writes X-Forwarded-For into what is encrypted from the client to here.
+        let trusted = front == .tls ? [] : context.configuration.trustedProxies
+        let handler = HTTPFrontHandler(context: context, routes: routes, trustedProxies: trusted, codec: codec)
+        try channel.pipeline.syncOperations.addHandlers([encoder, decoder, pipelining, idle, handler])
     }
 }

@@ -25,19 +25,37 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private let context: WorkerContext
     private let routes: any HTTPRoutes
+    private let trustedProxies: [IPNetwork]
     private let codec: [any RemovableChannelHandler]
     private var state = State.idle
     private var peer: IPAddress?
+    /// A request has come and is not answered.
+    private var hasRequest = false
 
-    /// - Parameter codec: the HTTP handlers before this one, in the order in which they leave when the connection becomes a WebSocket.
-    init(context: WorkerContext, routes: any HTTPRoutes, codec: [any RemovableChannelHandler]) {
+    /// - Parameters:
+    ///   - trustedProxies: peers whose X-Forwarded-For is believed.
+    ///   - codec: the HTTP handlers before this one, in the order in which they leave when the connection becomes a WebSocket.
+    init(context: WorkerContext, routes: any HTTPRoutes, trustedProxies: [IPNetwork], codec: [any RemovableChannelHandler]) {
         self.context = context
         self.routes = routes
+        self.trustedProxies = trustedProxies
         self.codec = codec
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         peer = IPAddress(context.channel.remoteAddress)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        setHasRequest(false)
+        context.fireChannelInactive()
+    }
+
+    /// A draining worker waits for those that have one.
+    private func setHasRequest(_ has: Bool) {
+        guard has != hasRequest else { return }
+        hasRequest = has
+        context.requestsUnderWay.add(has ? 1 : -1)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -57,7 +75,8 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        let client = peer.map { ClientAddress.of(peer: $0, headers: head.headers, trusted: self.context.configuration.trustedProxies) }
+        setHasRequest(true)
+        let client = peer.map { ClientAddress.of(peer: $0, headers: head.headers, trusted: trustedProxies) }
         let route = routes.route(head, path: HTTPTarget.path(of: head.uri), client: client)
         if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > self.context.configuration.limits.body {
             refuseBody(of: head, route, context)
@@ -107,6 +126,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+        setHasRequest(false)
         if !keeps { lingerAndClose(context) }
     }
 
@@ -120,6 +140,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func upgrade(_ handshake: WebSocketHandshake, _ context: ChannelHandlerContext) {
         state = .ending
+        setHasRequest(false)
         let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: handshake.fields)
         context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
         let channel = context.channel

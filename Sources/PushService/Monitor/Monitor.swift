@@ -8,8 +8,9 @@ import Synchronization
 final class Monitor: Sendable {
     private let context: WorkerContext
     private let eventLoop: any EventLoop
-    /// Applications whose devices are being looked up, each with the greatest sequence number that has come since; nil: none.
-    private let inProgress = Mutex<[Int64: Int64?]>([:])
+    /// Applications whose devices are being looked up, each with the sequence numbers that have come since; without a message log only
+    /// the greatest is kept.
+    private let inProgress = Mutex<[Int64: [Int64]]>([:])
 
     init(context: WorkerContext, eventLoop: any EventLoop) {
         self.context = context
@@ -25,41 +26,49 @@ final class Monitor: Sendable {
 
     /// The store has accepted a message. While the devices of its application are being looked up, later messages only wait.
     func accepted(application: Int64, sequence: Int64) {
+        let isLogged = context.messageLog != nil
         let begins = inProgress.withLock { inProgress in
             guard let waiting = inProgress[application] else {
-                inProgress[application] = .some(nil)
+                inProgress[application] = []
                 return true
             }
-            inProgress[application] = .some(max(waiting ?? 0, sequence))
+            if isLogged {
+                inProgress[application, default: []].append(sequence)
+            } else {
+                inProgress[application] = [max(waiting.first ?? 0, sequence)]
+            }
             return false
         }
-        if begins { route(application: application, sequence: sequence) }
+        if begins { route(application: application, sequences: [sequence]) }
     }
 
-    private func route(application: Int64, sequence: Int64) {
+    /// - Parameter sequences: not empty.
+    private func route(application: Int64, sequences: [Int64]) {
         context.store.recipients(of: application) { [self] outcome in
             switch outcome {
             case .success(let recipients):
-                tell(recipients.connected, sequence: sequence)
+                tell(recipients.connected, sequences: sequences)
                 if recipients.hasSleepers { wake(application) }
             case .failure(let error):
                 context.storeTrouble.failed(error)
                 context.counters.add(.storeReadsFailed)
             }
-            let next = inProgress.withLock { inProgress -> Int64? in
-                guard let waiting = inProgress[application] ?? nil else {
-                    inProgress[application] = nil
-                    return nil
-                }
-                inProgress[application] = .some(nil)
+            let next = inProgress.withLock { inProgress -> [Int64] in
+                let waiting = inProgress[application] ?? []
+                inProgress[application] = waiting.isEmpty ? nil : []
                 return waiting
             }
-            if let next { route(application: application, sequence: next) }
+            if !next.isEmpty { route(application: application, sequences: next) }
         }
     }
 
-    private func tell(_ recipients: [Recipient], sequence: Int64) {
+    private func tell(_ recipients: [Recipient], sequences: [Int64]) {
+        guard let sequence = sequences.max() else { return }
+        if recipients.isEmpty {
+            for sequence in sequences { context.note(.routed, sequence, devices: 0, reason: "no device is connected") }
+        }
         for (worker, group) in Dictionary(grouping: recipients, by: \.worker) {
+            for sequence in sequences { context.note(.routed, sequence, to: worker, devices: group.count) }
             for start in stride(from: 0, to: group.count, by: BusNote.deviceLimit) {
                 let devices = group[start..<min(start + BusNote.deviceLimit, group.count)].map(\.device)
                 context.bus.send(.arrived(sequence: sequence, devices: devices), to: .worker(worker))
@@ -111,9 +120,14 @@ final class Monitor: Sendable {
     private func removeExpired() {
         context.store.removeExpired(now: context.store.now) { [self] outcome in
             switch outcome {
-            case .success(0): removeUnseen()
+            case .success([]): removeUnseen()
             case .success(let removed):
-                context.counters.add(.messagesExpired, removed)
+                for message in removed {
+                    context.counters.add(message.isTransient ? .messagesDropped : .messagesExpired)
+                    context.note(
+                        message.isTransient ? .dropped : .expired, message.sequence,
+                        reason: message.isTransient ? "ttl 0: who was connected has got it" : "its ttl is over")
+                }
                 removeExpired()
             case .failure(let error): pauseRetention(after: error)
             }

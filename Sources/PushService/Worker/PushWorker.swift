@@ -8,34 +8,34 @@ import PushStore
 
 /// A running worker: its roles, with their fronts, on one store and one bus.
 public final class PushWorker: Sendable {
-    private let context: WorkerContext
-    private let eventLoops: MultiThreadedEventLoopGroup
-    private let fronts: [any Channel]
+    let context: WorkerContext
+    let eventLoops: MultiThreadedEventLoopGroup
+    let fronts: [WorkerFront: any Channel]
     /// The bound port of the front for devices; nil without that role.
-    public let userAgentPort: Int?
+    public var userAgentPort: Int? { port(.userAgents) }
     /// The bound port of the front for application servers; nil without that role.
-    public let applicationServerPort: Int?
+    public var applicationServerPort: Int? { port(.applicationServers) }
+    /// The bound port with TLS; nil without it.
+    public var tlsPort: Int? { port(.tls) }
     /// The bound port of NS-WakeUp; nil without that role.
-    public let wakeUpPort: Int?
-    private let wakeUpCaller: WakeUpCaller?
+    public var wakeUpPort: Int? { port(.wakeUp) }
+    /// The bound port of the admin listener; nil without one.
+    public var adminPort: Int? { port(.admin) }
+    let wakeUpCaller: WakeUpCaller?
 
     /// What the worker has counted.
     public var counters: WorkerCounters { context.counters }
     /// The name under which other workers reach this one.
     public var name: String { context.bus.name.description }
 
-    private init(
-        context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup, userAgents: (any Channel)?, applicationServers: (any Channel)?,
-        wakeUp: (any Channel)?
-    ) {
+    private init(context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup, fronts: [WorkerFront: any Channel]) {
         self.context = context
         self.eventLoops = eventLoops
+        self.fronts = fronts
         wakeUpCaller = context.configuration.roles.contains(.uaUDP) ? WakeUpCaller(context: context, eventLoops: eventLoops) : nil
-        fronts = [userAgents, applicationServers, wakeUp].compactMap { $0 }
-        wakeUpPort = wakeUp?.localAddress?.port
-        userAgentPort = userAgents?.localAddress?.port
-        applicationServerPort = applicationServers?.localAddress?.port
     }
+
+    private func port(_ front: WorkerFront) -> Int? { fronts[front]?.localAddress?.port }
 
     /// Opens the data directory and the fronts, and begins to serve.
     ///
@@ -46,7 +46,7 @@ public final class PushWorker: Sendable {
             return try await start(configuration, logger: logger, store: NoStore(), bus: bus, tokenKeys: TokenKeys())
         }
         try makeDirectory(configuration.dataDirectory)
-        let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysFile ?? "\(configuration.dataDirectory)/token-keys")
+        let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysPath)
         let store: SQLiteStore
         let bus: DirectoryBus
         do {
@@ -75,32 +75,47 @@ public final class PushWorker: Sendable {
         _ configuration: WorkerConfiguration, logger: Logger, store: any MessageStore, bus: any MessageBus, tokenKeys: TokenKeys
     ) async throws -> PushWorker {
         let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
-        let context = WorkerContext(
-            configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: tokenKeys, eventLoops: eventLoops)
-        func front(for role: WorkerRole, port: Int, routes: any HTTPRoutes) async throws -> (any Channel)? {
-            guard configuration.roles.contains(role) else { return nil }
-            return try await HTTPFront.bind(port: port, routes: routes, context: context, eventLoops: eventLoops)
-        }
-        func wakeUpFront(_ sender: WakeUpSender?) async throws -> (any Channel)? {
-            guard let sender else { return nil }
-            return try await front(for: .wakeUp, port: configuration.wakeUpPort, routes: WakeUpRoutes(context: context, sender: sender))
-        }
+        var messageLog: MessageLog?
         do {
-            let sender = configuration.roles.contains(.wakeUp) ? try WakeUpSender.open(eventLoops: eventLoops) : nil
-            let worker = PushWorker(
-                context: context, eventLoops: eventLoops,
-                userAgents: try await front(for: .uaWS, port: configuration.userAgentPort, routes: UserAgentRoutes(context: context)),
-                applicationServers: try await front(
-                    for: .applicationServers, port: configuration.applicationServerPort, routes: ApplicationServerRoutes(context: context)),
-                wakeUp: try await wakeUpFront(sender))
+            let context = try WorkerContext(
+                configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: tokenKeys, eventLoops: eventLoops)
+            messageLog = context.messageLog
+            var fronts: [WorkerFront: any Channel] = [:]
+            for front in try self.fronts(context, eventLoops) { fronts[front.front] = try await front.bind(on: eventLoops) }
+            let worker = PushWorker(context: context, eventLoops: eventLoops, fronts: fronts)
             worker.startRoles()
             return worker
         } catch {
             bus.close()
             try? await eventLoops.shutdownGracefully()
             store.close()
+            messageLog?.close()
             throw error
         }
+    }
+
+    /// The listeners that the configuration asks for.
+    private static func fronts(_ context: WorkerContext, _ eventLoops: MultiThreadedEventLoopGroup) throws -> [HTTPFront] {
+        let configuration = context.configuration
+        var fronts: [HTTPFront] = []
+        func add(_ front: WorkerFront, _ address: String, _ port: Int, _ routes: any HTTPRoutes) {
+            fronts.append(HTTPFront(front: front, address: address, port: port, routes: routes, context: context))
+        }
+        if configuration.roles.contains(.uaWS) {
+            add(.userAgents, configuration.listenAddress, configuration.userAgentPort, UserAgentRoutes(context: context))
+        }
+        if configuration.roles.contains(.applicationServers) {
+            add(
+                .applicationServers, configuration.listenAddress, configuration.applicationServerPort,
+                ApplicationServerRoutes(context: context))
+        }
+        if configuration.roles.contains(.wakeUp) {
+            let sender = try WakeUpSender.open(eventLoops: eventLoops)
+            add(.wakeUp, configuration.listenAddress, configuration.wakeUpPort, WakeUpRoutes(context: context, sender: sender))
+        }
+        if let tls = configuration.tls { add(.tls, configuration.listenAddress, tls.port, PublicRoutes(context: context)) }
+        if let admin = configuration.admin { add(.admin, admin.address, admin.port, AdminRoutes(context: context)) }
+        return fronts
     }
 
     private static func makeDirectory(_ path: String) throws {
@@ -136,31 +151,37 @@ public final class PushWorker: Sendable {
         monitor?.start()
         caller?.start()
         context.phase = .running
-        let ports = [("devices", userAgentPort), ("application servers", applicationServerPort), ("wake-up orders", wakeUpPort)]
-            .compactMap { name, port in port.map { "\(name) on port \($0)" } }
+        let ports = WorkerFront.allCases.compactMap { front in port(front).map { "\(front.title) on port \($0)" } }
         context.logger.info(
             "serving \(ports.isEmpty ? "no port" : ports.joined(separator: ", "))",
             metadata: ["worker": "\(name)", "roles": "\(roles.map(\.rawValue).sorted().joined(separator: ","))"])
     }
 
-    /// Ends the worker: `/status` says `Draining` and posts are refused for the configured time, WebSockets are closed with 1012,
-    /// acknowledgements are written.
-    public func stop() async {
-        context.phase = .draining
-        context.logger.info("draining")
-        for socket in context.sockets.all { socket.execute { $0.drain() } }
-        try? await Task.sleep(nanoseconds: UInt64(max(0, context.configuration.drain.nanoseconds)))
-        for front in fronts { try? await front.close() }
-        await wakeUpCaller?.stop()
-        await withCheckedContinuation { continuation in
-            context.acknowledgements.finish { continuation.resume() }
+    // MARK: Signals
+
+    /// Reads the certificate with its key, and the token keys, again. What is bad is logged and counted, and the old stays.
+    public func reload() {
+        if let tls = context.tls {
+            reload("the TLS certificate", .certificateReloaded, .certificateRefused) { try tls.reload() }
         }
-        context.bus.close()
-        // The store ends what was begun before the event loops go, so that answers to accepted messages are still written.
-        context.store.close()
-        try? await eventLoops.shutdownGracefully()
-        context.counters.add(.notesLost, context.bus.lostNotes)
-        let counts = context.counters.nonZero.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
-        context.logger.info("stopped", metadata: ["counters": "\(counts)"])
+        reload("the token keys", .tokenKeysReloaded, .tokenKeysRefused) {
+            context.tokenKeys = try TokenKeyFile.read(context.configuration.tokenKeysPath)
+        }
+    }
+
+    private func reload(_ what: String, _ done: WorkerCount, _ refused: WorkerCount, _ body: () throws -> Void) {
+        do {
+            try body()
+            context.counters.add(done)
+            context.logger.info("\(what): read again")
+        } catch {
+            context.counters.add(refused)
+            context.logger.error("\(what): not read again, the old goes on: \(error)")
+        }
+    }
+
+    /// Opens the message log again, after it was moved away.
+    public func reopenLogs() {
+        context.messageLog?.reopen()
     }
 }

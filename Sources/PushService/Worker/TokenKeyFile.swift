@@ -21,6 +21,12 @@ enum TokenKeyFile {
         return keys
     }
 
+    /// The keys in the file at `path`, which must exist.
+    static func read(_ path: String) throws -> TokenKeys {
+        guard let keys = try load(path) else { throw failure("read", path, ENOENT) }
+        return keys
+    }
+
     private static func load(_ path: String) throws -> TokenKeys? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {

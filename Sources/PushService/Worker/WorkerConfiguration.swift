@@ -26,6 +26,12 @@ public struct WorkerConfiguration: Sendable {
     public var userAgentPort = 8080
     /// The port of the front for application servers; 0: any.
     public var applicationServerPort = 8081
+    /// TLS for every path of both fronts; nil: none.
+    public var tls: TLSFiles?
+    /// How long a TLS handshake may take.
+    public var tlsHandshake: TimeAmount = .seconds(10)
+    /// The listener for the operator: metrics; nil: none.
+    public var admin: AdminAddress?
     /// What public URLs begin with, without a slash at the end.
     public var publicURL: String
     /// All but `wakeUp`.
@@ -41,6 +47,8 @@ public struct WorkerConfiguration: Sendable {
 
     /// The file with the keys of the UATokens; nil: `token-keys` in the data directory.
     public var tokenKeysFile: String?
+    /// The file that says what happens to each message; nil: none.
+    public var messageLog: String?
     /// UATokens older than this are refused, in milliseconds; nil: never.
     public var tokenLifetime: Int64?
     /// Of `GET /token`, for each client address; nil: none.
@@ -93,8 +101,12 @@ public struct WorkerConfiguration: Sendable {
     public var wakeUpCalls = 64
     /// How often expired messages are removed.
     public var expiry: TimeAmount = .seconds(10)
-    /// How long a draining worker still answers.
+    /// How long a draining worker still listens, so that whoever asks for its status learns that it drains.
     public var drain: TimeAmount = .seconds(2)
+    /// How many WebSockets a second a draining worker closes; nil: all at once.
+    public var drainRate: Double? = 1000
+    /// How long a draining worker waits for requests that have come and are not answered.
+    public var drainRequests: TimeAmount = .seconds(5)
     /// How many event loops; nil: one for each core.
     public var eventLoops: Int?
 
@@ -106,10 +118,26 @@ public struct WorkerConfiguration: Sendable {
 
     /// The roles that notes are for.
     var busRoles: Set<BusRole> { Set(BusRole.allCases.filter { role in roles.contains { $0.rawValue == role.rawValue } }) }
+    /// The file with the keys of the UATokens.
+    var tokenKeysPath: String { tokenKeysFile ?? "\(dataDirectory)/token-keys" }
 
     /// The public URL of an application.
     func url(of token: AppToken) -> String {
         "\(publicURL)/notify/\(token)"
+    }
+}
+
+/// Where the listener for the operator is.
+public struct AdminAddress: Hashable, Sendable {
+    /// A literal address.
+    public var address: String
+    /// 0: any.
+    public var port: Int
+
+    /// `address` and `port`.
+    public init(address: String, port: Int) {
+        self.address = address
+        self.port = port
     }
 }
 

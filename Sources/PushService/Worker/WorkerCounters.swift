@@ -8,7 +8,10 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case notifiesAccepted, notifiesReplayed, notifiesRefused, notifiesRefusedSignature, notifiesRefusedRate, notifiesUnavailable
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
     case acknowledged, acknowledgementsUnknown, acknowledgementsPostponed, acknowledgementsLost
-    case messagesExpired, devicesUnseen, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    case messagesExpired, messagesDropped, devicesUnseen, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    case tlsHandshakes, tlsFailedTimeout, tlsFailedClosed, tlsFailedNotTLS, tlsFailedVersion, tlsFailedCipher, tlsFailedAlert
+    case tlsFailedOther, tlsErrors
+    case certificateReloaded, certificateRefused, tokenKeysReloaded, tokenKeysRefused, messageLogLinesLost
     /// Devices that sleep: sockets closed for it, wake-ups that became due, devices that came after one.
     case socketsClosedAsleep, wakeUpsRequested, devicesWoken
     /// Calls of NS-WakeUp: done; refused by it; no answer of any of its servers; devices of an operator that is not in the table; devices

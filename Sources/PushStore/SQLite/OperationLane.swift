@@ -51,6 +51,13 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
         return nil
     }
 
+    /// How many operations wait.
+    var length: Int {
+        condition.lock()
+        defer { condition.unlock() }
+        return waiting.count
+    }
+
     /// Runs what waits, then ends the thread. Returns when it has ended.
     func close() {
         condition.lock()

@@ -3,7 +3,7 @@
 /// A step that has been released is never changed: what is to be different is a new step at the end.
 enum SQLiteMigrations {
     /// What one step does, in SQL.
-    static let all = [tables, wakeUps, lastSeen, clock, replays]
+    static let all = [tables, wakeUps, acceptanceTime, lastSeen, clock, replays]
 
     private static let tables = """
         CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
@@ -49,6 +49,11 @@ enum SQLiteMigrations {
         ALTER TABLE device ADD COLUMN wake_attempt INTEGER NOT NULL DEFAULT 0;
         CREATE INDEX device_wake ON device (wake_due) WHERE wake_due IS NOT NULL;
         CREATE INDEX device_worker ON device (worker) WHERE worker IS NOT NULL;
+        """
+
+    /// When each message was accepted, in milliseconds since 1970 UTC; 0: before that was kept.
+    private static let acceptanceTime = """
+        ALTER TABLE message ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
         """
 
     /// Devices of an older database count as seen today.

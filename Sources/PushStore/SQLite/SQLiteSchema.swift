@@ -5,7 +5,7 @@ import GRDB
 /// - `store`: one row: the identity, and how many connections of devices there have been.
 /// - `application`: one row for each pair of WAToken and key that a device has registered.
 /// - `registration`: device and application; `cursor`: the device has nothing pending of it up to this sequence number.
-/// - `message`: one row a message; `transient` is 1 for a ttl of 0.
+/// - `message`: one row a message; `transient` is 1 for a ttl of 0; `accepted` is 0 for one of a time when it was not noted.
 /// - `acknowledged`: what a device acknowledged past its cursor, out of order.
 /// - `device`: the worker that holds its socket, and the number of that connection; where it waits for wake-ups when it has none, and what
 ///   is due.

@@ -12,8 +12,10 @@ extension SQLiteStore {
                 return Acceptance(sequence: first, isReplay: true)
             }
             let expires = message.accepted + (message.ttl == 0 ? Self.transientLifetime : message.ttl * 1000)
-            try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, body) VALUES (?, ?, ?, ?)")
-                .execute(arguments: [message.application, expires, message.ttl == 0 ? 1 : 0, Data(message.body.bytes)])
+            try db.cachedStatement(sql: "INSERT INTO message (application, expires, transient, accepted, body) VALUES (?, ?, ?, ?, ?)")
+                .execute(arguments: [
+                    message.application, expires, message.ttl == 0 ? 1 : 0, message.accepted, Data(message.body.bytes),
+                ])
             let sequence = db.lastInsertedRowID
             if let key = message.replayKey { try Self.remember(key, of: message, sequence: sequence, expires: expires, db) }
             return Acceptance(sequence: sequence, isReplay: false)
@@ -31,7 +33,7 @@ extension SQLiteStore {
                         """), arguments: [id])
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT sequence, transient, body FROM message
+                    SELECT sequence, transient, body, accepted FROM message
                     WHERE application = ?1 AND sequence > ?2 AND sequence <= ?3 AND expires > ?4 AND (transient = 0 OR sequence > ?5)
                     AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?6 AND application = ?1 AND sequence = message.sequence)
                     ORDER BY sequence LIMIT ?7
@@ -50,7 +52,7 @@ extension SQLiteStore {
                         StoredMessage(
                             sequence: try row.decode(atIndex: 0), appToken: token,
                             body: NotificationBody(bytes: Array(try row.decode(Data.self, atIndex: 2))),
-                            isTransient: try row.decode(Int64.self, atIndex: 1) == 1))
+                            isTransient: try row.decode(Int64.self, atIndex: 1) == 1, accepted: try row.decode(atIndex: 3)))
                 }
             }
             guard registrations.count > 1 else { return messages }

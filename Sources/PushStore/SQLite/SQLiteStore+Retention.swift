@@ -14,20 +14,25 @@ extension SQLiteStore {
     private static let freePagesGivenBack = 2048
     private static let dayLength: Int64 = 86_400_000
 
-    public func removeExpired(now: Int64, then: @escaping Completion<Int>) {
+    public func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
         write(then: then) { db in
             try StoreClock.note(now, db)
-            try db.cachedStatement(
-                sql: "DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)"
-            ).execute(arguments: [now, Self.expiryBatch])
-            let removed = db.changesCount
-            if removed > 0 {
+            let rows = try Row.fetchAll(
+                db.cachedStatement(
+                    sql: """
+                        DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)
+                        RETURNING sequence, transient
+                        """), arguments: [now, Self.expiryBatch])
+            let removed = try rows.map {
+                ExpiredMessage(sequence: try $0.decode(atIndex: 0), isTransient: try $0.decode(Int64.self, atIndex: 1) == 1)
+            }
+            if !removed.isEmpty {
                 try db.cachedStatement(
                     sql: "DELETE FROM acknowledged WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = acknowledged.sequence)"
                 ).execute()
             }
             try Self.forgetReplays(now: now, limit: Self.replayBatch, db)
-            if removed < Self.expiryBatch { try Self.giveBackPages(db) }
+            if removed.count < Self.expiryBatch { try Self.giveBackPages(db) }
             return removed
         }
     }

@@ -105,6 +105,8 @@ public final class SQLiteStore: MessageStore {
         return (pool, identity, clock)
     }
 
+    public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length) }
+
     public func close() {
         writes.close()
         reads.close()
