@@ -28,15 +28,15 @@ extension WorkerCommand {
         configuration.notifyRate = try rate(notifyRate, option: "--notify-rate")
         configuration.ping = try checkedPing()
         configuration.tokenLifetime = try checkedLifetime()
+        configuration.deviceRetention = try checkedRetention()
+        configuration.replayProtection = replayProtection
+        configuration.checksStore = checkStore
         configuration.tls = try checkedTLS(configuration.roles)
         configuration.admin = try checkedAdmin()
         configuration.messageLog = messageLog
         guard (0...3600).contains(drainTime) else { throw ValidationError("--drain-time \(drainTime): must be seconds in 0...3600") }
         configuration.drain = .seconds(Int64(drainTime))
         configuration.drainRate = try checkedDrainRate()
-        configuration.deviceRetention = try checkedRetention()
-        configuration.replayProtection = replayProtection
-        configuration.checksStore = checkStore
         return configuration
     }
 

@@ -5,9 +5,9 @@ import Foundation
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice",
-        abstract: "A dispatcher's operator: ctl, top. A push service's operator: store, trace. Its user: keys, listen, push, radio.",
+        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: store, trace, radio.",
         subcommands: [
-            KeysCommand.self, ListenCommand.self, PushCommand.self, TraceCommand.self, StoreCommand.self, CtlCommand.self, TopCommand.self,
+            KeysCommand.self, ListenCommand.self, PushCommand.self, StoreCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self,
             RadioCommand.self,
         ])
 

@@ -1,4 +1,4 @@
-"""What becomes of messages when the disk is full, when workers are killed, and after a back-up: real workers on loopback, no lab network."""
+"""The store of real workers on loopback, without the lab network: a full disk, workers that are killed, back-up and restore, damage."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ def test_damage_is_said_and_not_served(folder: Path, key: Key) -> None:
     assert str(data) in damaged.stderr and "restore a back-up" in damaged.stderr
     refused = store("backup", data, copy)
     assert refused.returncode == 1 and "no back-up was written" in refused.stderr and not copy.exists()
-    command = [binary("sluice-worker"), "--data", data, "--ua-port", "0", "--as-port", "0", "--public-url", "http://push.test"]
-    ended = subprocess.run([*command, "--check-store"], capture_output=True, text=True, timeout=20, check=False)
+    command: list[str | Path] = [binary("sluice-worker"), "--data", data, "--public-url", "http://push.test", "--ua-port", "0"]
+    ended = subprocess.run([*command, "--as-port", "0", "--check-store"], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 1
     assert "1 registrations are for an application that does not exist" in ended.stderr and str(data) in ended.stderr

@@ -234,7 +234,7 @@ struct UnavailableStoreTests {
         store.fail(with: .unavailable("disk full"))
         let batcher = AcknowledgementBatcher(
             store: store, counters: counters, trouble: StoreTrouble(logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }),
-            delay: .milliseconds(10), limit: 1000, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
+            messageLog: nil, delay: .milliseconds(10), limit: 1000, eventLoop: MultiThreadedEventLoopGroup.singleton.next())
         for sequence in 0..<Int64(1010) { batcher.add(Acknowledgement(device: DeviceID(), sequence: sequence)) }
         try await eventually { counters[.acknowledgementsLost] == 10 }
         await withCheckedContinuation { continuation in batcher.finish { continuation.resume() } }

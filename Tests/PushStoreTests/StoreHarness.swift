@@ -89,11 +89,7 @@ extension MessageStore {
     func arrivals(for worker: WorkerName, after: Int64) async throws -> Arrivals {
         try await wait { arrivals(for: worker, after: after, then: $0) }
     }
-    /// How many were removed.
-    func removeExpired(now: Int64) async throws -> Int {
-        try await expired(now: now).count
-    }
-    func expired(now: Int64) async throws -> [ExpiredMessage] {
+    func removeExpired(now: Int64) async throws -> [ExpiredMessage] {
         try await wait { removeExpired(now: now, then: $0) }
     }
 

@@ -34,7 +34,7 @@ struct StoreSizeTests {
         try await post(6000, to: store, ttl: 1)
         try store.checkpoint()
         let full = try size()
-        while try await store.removeExpired(now: 2000) > 0 {}
+        while try await !store.removeExpired(now: 2000).isEmpty {}
         for _ in 0..<5 { _ = try await store.removeExpired(now: 2000) }
         try store.checkpoint()
         // What is soon used again stays.

@@ -72,7 +72,12 @@ struct Notify: Sendable {
                     context.counters.add(.notifiesReplayed)
                     context.note(.replayed, accepted.sequence, application: token)
                 } else {
-                    noteAccepted(accepted.sequence, handed: handed, time: handedTime)
+                    context.counters.add(.notifiesAccepted)
+                    let took = (NIODeadline.now() - handed).nanoseconds
+                    context.acceptTimes.add(seconds: Double(took) / 1e9)
+                    context.messageLog?.add(
+                        MessageStep(
+                            event: .accepted, sequence: accepted.sequence, application: token, took: took / 1000, time: handedTime))
                     context.bus.send(.accepted(application: application.number, sequence: accepted.sequence), to: .any(.monitor))
                 }
                 answer(.accepted(MessageID(store: context.store.identity, sequence: accepted.sequence)))
@@ -85,13 +90,6 @@ struct Notify: Sendable {
         }
     }
 
-    private func noteAccepted(_ sequence: Int64, handed: NIODeadline, time: Int64) {
-        context.counters.add(.notifiesAccepted)
-        let took = (NIODeadline.now() - handed).nanoseconds
-        context.acceptTimes.add(seconds: Double(took) / 1e9)
-        context.messageLog?.add(MessageStep(event: .accepted, sequence: sequence, application: token, took: took / 1000, time: time))
-    }
-
     private func refuse(_ refusal: NotifyRefusal) {
         context.counters.add(refusal == .badSignature ? .notifiesRefusedSignature : .notifiesRefused)
         context.note(.refused, application: token, reason: refusal.reason)
@@ -100,8 +98,8 @@ struct Notify: Sendable {
 
     private func fail(_ error: StoreError) {
         context.counters.add(.notifiesUnavailable)
-        context.note(.refused, application: token, reason: "the store is unavailable")
         context.storeTrouble.failed(error)
+        context.note(.refused, application: token, reason: "the store is unavailable")
         answer(HTTPAnswer(.unavailable))
     }
 }

@@ -30,21 +30,21 @@ final class AcknowledgementBatcher: Sendable {
 
     private let store: any MessageStore
     private let counters: WorkerCounters
-    private let messageLog: MessageLog?
     private let trouble: StoreTrouble
+    private let messageLog: MessageLog?
     private let delay: TimeAmount
     private let limit: Int
     private let eventLoop: any EventLoop
     private let state = Mutex(State())
 
     init(
-        store: any MessageStore, counters: WorkerCounters, messageLog: MessageLog? = nil, trouble: StoreTrouble, delay: TimeAmount,
+        store: any MessageStore, counters: WorkerCounters, trouble: StoreTrouble, messageLog: MessageLog?, delay: TimeAmount,
         limit: Int = limit, eventLoop: any EventLoop
     ) {
         self.store = store
         self.counters = counters
-        self.messageLog = messageLog
         self.trouble = trouble
+        self.messageLog = messageLog
         self.delay = delay
         self.limit = limit
         self.eventLoop = eventLoop
@@ -143,7 +143,8 @@ final class AcknowledgementBatcher: Sendable {
     private func lose(_ count: Int, of state: inout State) {
         for lost in state.waiting.suffix(count) {
             messageLog?.add(
-                MessageStep(event: .acknowledgementLost, sequence: lost.sequence, device: lost.device, reason: "the store is unavailable"))
+                MessageStep(
+                    event: .acknowledgementLost, sequence: lost.sequence, device: lost.device, reason: "the store is unavailable"))
         }
         state.waiting.removeLast(count)
         counters.add(.acknowledgementsLost, count)

@@ -67,14 +67,14 @@ final class DeviceSockets: Sendable {
         tables.withLock { Array($0.open.values) }
     }
 
-    /// How many WebSockets are open, and how many of them are registered devices'.
-    var counts: (open: Int, devices: Int) {
-        tables.withLock { ($0.open.count, $0.devices.count) }
-    }
-
     /// The devices that are connected here.
     var devices: [DeviceID] {
         tables.withLock { Array($0.devices.keys) }
+    }
+
+    /// How many WebSockets are open, and how many of them are registered devices'.
+    var counts: (open: Int, devices: Int) {
+        tables.withLock { ($0.open.count, $0.devices.count) }
     }
 
     /// Tells those of `devices` that are here that they have messages up to a sequence number: one task for each event loop.

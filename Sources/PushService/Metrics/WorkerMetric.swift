@@ -46,28 +46,30 @@ struct WorkerMetric: Hashable, Sendable {
     static let devices = WorkerMetric("devices", .gauge, [], "Registered devices with a WebSocket to this worker.")
     static let devicesRegistered = WorkerMetric("devices_registered_total", .counter, [], "Registrations of devices (registerUA).")
 
-    static let devicesUnseen = WorkerMetric(
-        "devices_forgotten_total", .counter, [], "Devices that had not connected for the time of --device-retention, and were forgotten.")
-
     // MARK: Devices that sleep
 
     static let wakeUpsRequested = WorkerMetric("wake_ups_requested_total", .counter, [], "Devices for which a message made a wake-up due.")
     static let wakeUpCalls = WorkerMetric(
         "wake_up_calls_total", .counter, ["result"], "Wake-ups that were due, by what became of the call of an NS-WakeUp.")
     static let devicesWoken = WorkerMetric("devices_woken_total", .counter, [], "Devices that came after a wake-up.")
-    static let wakeUpPackets = WorkerMetric("wake_up_packets_total", .counter, ["result"], "Orders to this NS-WakeUp, by what became of them.")
+    static let wakeUpPackets = WorkerMetric(
+        "wake_up_packets_total", .counter, ["result"], "Orders to this NS-WakeUp, by what became of them.")
 
     // MARK: Messages
 
     static let accepted = WorkerMetric("messages_accepted_total", .counter, [], "Messages of application servers that were stored.")
-    static let replayed = WorkerMetric(
-        "messages_replayed_total", .counter, [], "Messages that were posted again while replay protection knew them: answered, not stored.")
     static let sent = WorkerMetric(
         "messages_sent_total", .counter, ["kind"],
         "Messages sent to devices: for the first time on a connection, again after a time, or in an answer to getAllMessages.")
     static let acknowledgements = WorkerMetric(
         "acknowledgements_total", .counter, ["result"],
-        "Acknowledgements: stored, for no pending message (unknown), kept for later because the store failed (postponed), or given up (lost).")
+        "Acknowledgements: stored, for no pending message (unknown), or not stored because the store failed (lost).")
+    static let acknowledgementsPostponed = WorkerMetric(
+        "acknowledgements_postponed_total", .counter, [], "Acknowledgements that the store did not take and that are tried again.")
+    static let replayed = WorkerMetric(
+        "messages_replayed_total", .counter, [], "Messages that came again with the same id and signature and were not stored again.")
+    static let devicesForgotten = WorkerMetric(
+        "devices_forgotten_total", .counter, [], "Devices that this monitor removed because they were not connected for long.")
     static let removed = WorkerMetric(
         "messages_removed_total", .counter, ["reason"], "Messages removed by this monitor: expired, or with a ttl of 0 and sent once.")
     static let refused = WorkerMetric(
@@ -93,9 +95,11 @@ struct WorkerMetric: Hashable, Sendable {
     /// In the order of the page.
     static let all = [
         info, phase, eventLoopDelay, frontConnections, frontConnectionsAll, requestsUnderWay, httpErrors, tlsHandshakes, tlsErrors,
-        tlsCertificateEnd, reloads, tokensIssued, sockets, socketsOpened, socketsClosed, devices, devicesRegistered, devicesUnseen, wakeUpsRequested, wakeUpCalls,
-        devicesWoken, wakeUpPackets, accepted, replayed, sent,
-        acknowledgements, removed, refused, acknowledgementDuration, acceptDuration, storeWaiting, storeReadFailures, storeWriteFailures, notesLost,
+        tlsCertificateEnd, reloads, tokensIssued, sockets, socketsOpened, socketsClosed, devices, devicesRegistered, wakeUpsRequested,
+        wakeUpCalls,
+        devicesWoken, wakeUpPackets, accepted, sent,
+        acknowledgements, acknowledgementsPostponed, replayed, devicesForgotten, removed, refused, acknowledgementDuration, acceptDuration,
+        storeWaiting, storeReadFailures, storeWriteFailures, notesLost,
         messageLogLinesLost,
     ]
 }

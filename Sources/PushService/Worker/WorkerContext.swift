@@ -65,7 +65,7 @@ final class WorkerContext: Sendable {
         load = LoadMeter(eventLoops: eventLoops)
         storeTrouble = StoreTrouble(logger: logger)
         acknowledgements = AcknowledgementBatcher(
-            store: store, counters: counters, messageLog: messageLog, trouble: storeTrouble, delay: configuration.acknowledgementDelay,
+            store: store, counters: counters, trouble: storeTrouble, messageLog: messageLog, delay: configuration.acknowledgementDelay,
             eventLoop: eventLoops.next())
     }
 

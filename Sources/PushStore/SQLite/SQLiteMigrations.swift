@@ -3,7 +3,7 @@
 /// A step that has been released is never changed: what is to be different is a new step at the end.
 enum SQLiteMigrations {
     /// What one step does, in SQL.
-    static let all = [tables, wakeUps, lastSeen, clock, replays, acceptanceTime]
+    static let all = [tables, wakeUps, acceptanceTime, lastSeen, clock, replays]
 
     private static let tables = """
         CREATE TABLE store (identity INTEGER NOT NULL, connections INTEGER NOT NULL);
@@ -51,6 +51,11 @@ enum SQLiteMigrations {
         CREATE INDEX device_worker ON device (worker) WHERE worker IS NOT NULL;
         """
 
+    /// When each message was accepted, in milliseconds since 1970 UTC; 0: before that was kept.
+    private static let acceptanceTime = """
+        ALTER TABLE message ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+        """
+
     /// Devices of an older database count as seen today.
     private static let lastSeen = """
         CREATE TABLE seen (device BLOB NOT NULL PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
@@ -70,10 +75,5 @@ enum SQLiteMigrations {
             expires INTEGER NOT NULL,
             PRIMARY KEY (application, digest)) WITHOUT ROWID;
         CREATE INDEX replay_expires ON replay (expires);
-        """
-
-    /// When each message was accepted, in milliseconds since 1970 UTC; 0: before that was kept.
-    private static let acceptanceTime = """
-        ALTER TABLE message ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
         """
 }

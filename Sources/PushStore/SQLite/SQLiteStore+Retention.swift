@@ -17,13 +17,15 @@ extension SQLiteStore {
     public func removeExpired(now: Int64, then: @escaping Completion<[ExpiredMessage]>) {
         write(then: then) { db in
             try StoreClock.note(now, db)
-            let removed = try Row.fetchAll(
+            let rows = try Row.fetchAll(
                 db.cachedStatement(
                     sql: """
                         DELETE FROM message WHERE sequence IN (SELECT sequence FROM message WHERE expires <= ? ORDER BY expires LIMIT ?)
                         RETURNING sequence, transient
-                        """), arguments: [now, Self.expiryBatch]
-            ).map { ExpiredMessage(sequence: try $0.decode(atIndex: 0), isTransient: try $0.decode(Int64.self, atIndex: 1) == 1) }
+                        """), arguments: [now, Self.expiryBatch])
+            let removed = try rows.map {
+                ExpiredMessage(sequence: try $0.decode(atIndex: 0), isTransient: try $0.decode(Int64.self, atIndex: 1) == 1)
+            }
             if !removed.isEmpty {
                 try db.cachedStatement(
                     sql: "DELETE FROM acknowledged WHERE NOT EXISTS (SELECT 1 FROM message WHERE message.sequence = acknowledged.sequence)"
