@@ -40,9 +40,9 @@ MUTANTS = [
     Mutant(
         "connect-timer-not-armed",
         "Engines/L73Dispatcher+BackOpen.swift",
-        "        back.pointee.sender.armTimer(at: now)\n        send(segment, .none, .connect",
+        "        back.pointee.sender.armTimer(at: now)\n        send(segment, .empty, .connect",
         "        if {on} { back.pointee.sender.deadline = .distantFuture } else { back.pointee.sender.armTimer(at: now) }\n"
-        "        send(segment, .none, .connect",
+        "        send(segment, .empty, .connect",
     ),
     # Attacks
     Mutant(
