@@ -23,6 +23,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.30.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -81,6 +82,7 @@ let package = Package(
             dependencies: [
                 "PushProtocol", .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
             swiftSettings: ours),
         .target(name: "RadioModel", swiftSettings: ours),
@@ -105,6 +107,7 @@ let package = Package(
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
             name: "PushServiceTests", dependencies: ["PushProtocol", "PushStore", "PushService", "Lab"], swiftSettings: ours),
+        .testTarget(name: "LabTests", dependencies: ["Lab"], swiftSettings: ours),
         .testTarget(name: "RadioModelTests", dependencies: ["RadioModel"], swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),

@@ -4,8 +4,11 @@ import Foundation
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "sluice", abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push, radio.",
-        subcommands: [KeysCommand.self, ListenCommand.self, PushCommand.self, CtlCommand.self, TopCommand.self, RadioCommand.self])
+        commandName: "sluice", abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push, swarm, radio.",
+        subcommands: [
+            KeysCommand.self, ListenCommand.self, PushCommand.self, SwarmCommand.self, CtlCommand.self, TopCommand.self,
+            RadioCommand.self,
+        ])
 
     /// Runs the command that the process was started with.
     static func parseAndRun() async throws {
