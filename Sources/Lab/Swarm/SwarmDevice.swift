@@ -22,6 +22,7 @@ final class SwarmDevice: ChannelInboundHandler {
     private let application: ApplicationPair
     private let ready: EventLoopPromise<Void>
     private var stage = Stage.registering
+    private var context: ChannelHandlerContext?
 
     /// - Parameter ready: succeeds when the device and its application are registered; fails when the server refuses.
     init(swarm: Swarm, token: String, application: ApplicationPair, ready: EventLoopPromise<Void>) {
@@ -32,7 +33,17 @@ final class SwarmDevice: ChannelInboundHandler {
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
-        send(["messageType": "registerUA", "data": ["uatoken": .text(token)]], context)
+        self.context = context
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    /// Registers; not before the handshake's handlers have left the pipeline.
+    func start() -> EventLoopFuture<Void> {
+        if let context { send(["messageType": "registerUA", "data": ["uatoken": .text(token)]], context) }
+        return ready.futureResult
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

@@ -138,26 +138,26 @@ public struct SwarmRun: Sendable {
         var bootstrap = ClientBootstrap(group: swarm.eventLoop).connectTimeout(.seconds(10))
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
         if !sources.isEmpty { bootstrap = bootstrap.bind(to: sources[number % sources.count]) }
-        let upgrade: EventLoopFuture<EventLoopFuture<Void>?>
+        let upgrade: EventLoopFuture<NIOLoopBound<SwarmDevice>?>
         do {
             upgrade = try await bootstrap.connect(host: server.host, port: server.port) { [server] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try WebSocketUpgrade.configure(channel, url: server, subprotocols: ["push-notification"]) { channel, _ in
                         let ready = channel.eventLoop.makePromise(of: Void.self)
-                        try channel.pipeline.syncOperations.addHandler(
-                            SwarmDevice(swarm: swarm.value, token: token, application: application, ready: ready))
-                        return ready.futureResult
+                        let device = SwarmDevice(swarm: swarm.value, token: token, application: application, ready: ready)
+                        try channel.pipeline.syncOperations.addHandler(device)
+                        return NIOLoopBound(device, eventLoop: channel.eventLoop)
                     }
                 }
             }
         } catch {
             throw LabError("cannot connect device \(number) to \(server.authority): \(error); check that the server runs, and `ulimit -n`")
         }
-        guard let ready = try await upgrade.get() else {
+        guard let device = try await upgrade.get() else {
             throw LabError(
                 "\(server.authority) refused the WebSocket of device \(number); check that this is the front for devices")
         }
-        try await ready.get()
+        try await swarm.eventLoop.flatSubmit { device.value.start() }.get()
     }
 
     // MARK: Application servers
