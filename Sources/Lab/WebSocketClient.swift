@@ -1,5 +1,4 @@
 public import NIOCore
-import NIOHTTP1
 import NIOPosix
 import NIOWebSocket
 import PushProtocol
@@ -61,26 +60,13 @@ public final class WebSocketClient: Sendable {
     private static func configure(
         _ channel: any Channel, url: ServerURL, subprotocols: [String], answersPings: Bool
     ) throws -> EventLoopFuture<WebSocketClient?> {
-        var headers = HTTPHeaders([("Host", url.authority)])
-        if !subprotocols.isEmpty { headers.add(name: "Sec-WebSocket-Protocol", value: subprotocols.joined(separator: ", ")) }
-        let upgrader = NIOTypedWebSocketClientUpgrader<WebSocketClient?>(maxFrameSize: 1 << 26) { channel, head in
-            channel.eventLoop.makeCompletedFuture {
-                let mailbox = Mailbox<WebSocketEvent>(eventLoop: channel.eventLoop)
-                try channel.pipeline.syncOperations.addHandler(EventHandler(mailbox: mailbox, answersPings: answersPings))
-                return WebSocketClient(
-                    channel: channel, events: NIOLoopBound(mailbox, eventLoop: channel.eventLoop),
-                    subprotocol: head.headers.first(name: "Sec-WebSocket-Protocol"))
-            }
+        try WebSocketUpgrade.configure(channel, url: url, subprotocols: subprotocols) { channel, head in
+            let mailbox = Mailbox<WebSocketEvent>(eventLoop: channel.eventLoop)
+            try channel.pipeline.syncOperations.addHandler(EventHandler(mailbox: mailbox, answersPings: answersPings))
+            return WebSocketClient(
+                channel: channel, events: NIOLoopBound(mailbox, eventLoop: channel.eventLoop),
+                subprotocol: head.headers.first(name: "Sec-WebSocket-Protocol"))
         }
-        let request = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: headers)
-        let configuration = NIOTypedHTTPClientUpgradeConfiguration<WebSocketClient?>(
-            upgradeRequestHead: request, upgraders: [upgrader]
-        ) { channel in
-            channel.close(promise: nil)
-            return channel.eventLoop.makeSucceededFuture(nil)
-        }
-        return try channel.pipeline.syncOperations.configureUpgradableHTTPClientPipeline(
-            configuration: .init(upgradeConfiguration: configuration))
     }
 
     /// Sends a text frame.

@@ -5,9 +5,10 @@ import Foundation
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice",
-        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: store, trace, radio.",
+        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: store, trace, radio, swarm.",
         subcommands: [
             KeysCommand.self, ListenCommand.self, PushCommand.self, StoreCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self,
+            SwarmCommand.self,
             RadioCommand.self,
         ])
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import load
 import measure
+import push
 import report
 from cases import CASES
 from contenders import CONTENDERS
@@ -22,7 +23,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Benchmarks of the dispatcher beside its peers, in the lab.",
-        epilog="scripts/bench load --help: the benchmark of controlled loading",
+        epilog="scripts/bench load --help: the benchmark of controlled loading; scripts/bench push --help: that of the push workers",
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each case (default 7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a turn (default 5)")
@@ -41,6 +42,8 @@ def arguments() -> argparse.Namespace:
 def main() -> int:
     if sys.argv[1:2] == ["load"]:
         return load.main(sys.argv[2:])
+    if sys.argv[1:2] == ["push"]:
+        return push.main(sys.argv[2:])
     chosen = arguments()
     if chosen.list:
         for case in CASES.values():

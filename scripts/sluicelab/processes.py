@@ -11,15 +11,16 @@ from signal import Signals
 
 
 class Process:
-    """A program that runs in a host of the lab, with its output in a log file."""
+    """A program that runs in a host of the lab (None: outside of it), with its output in a log file."""
 
-    def __init__(self, host: str, command: Sequence[str | Path], log: Path) -> None:
+    def __init__(self, host: str | None, command: Sequence[str | Path], log: Path) -> None:
         self.command = [str(word) for word in command]
         self.log = log
+        # `ip netns exec` becomes the command: the child is the program itself. Its own session: no Ctrl-C of ours.
+        inside = [] if host is None else ["ip", "netns", "exec", f"sluice-{host}"]
         with log.open("ab") as output:
-            # `ip netns exec` becomes the command: the child is the program itself. Its own session: no Ctrl-C of ours.
             self._child = subprocess.Popen(
-                ["ip", "netns", "exec", f"sluice-{host}", *self.command],
+                [*inside, *self.command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

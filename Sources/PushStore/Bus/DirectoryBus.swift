@@ -18,8 +18,7 @@ public final class DirectoryBus: MessageBus {
     private let file: String
     private let socket: DatagramSocket
     private let outbox = Outbox()
-    private let receiver = Mutex<(@Sendable (BusNote) -> Void)?>(nil)
-    private let gone = Mutex<(@Sendable (WorkerName) -> Void)?>(nil)
+    private let listener = Mutex<BusListener?>(nil)
     private let isClosed = Atomic<Bool>(false)
     private let lost = Atomic<Int>(0)
 
@@ -43,8 +42,7 @@ public final class DirectoryBus: MessageBus {
     }
 
     public func start(_ receive: @escaping @Sendable (BusNote) -> Void, gone: @escaping @Sendable (WorkerName) -> Void) {
-        receiver.withLock { $0 = receive }
-        self.gone.withLock { $0 = gone }
+        listener.withLock { $0 = BusListener(receive: receive, gone: gone) }
         let receiving = Thread { [self] in receiveLoop(receive) }
         receiving.name = "bus-receive"
         receiving.start()
@@ -55,7 +53,7 @@ public final class DirectoryBus: MessageBus {
 
     public func send(_ note: BusNote, to address: BusAddress) {
         if isOwn(address) {
-            receiver.withLock { $0 }?(note)
+            listener.withLock { $0 }?.receive(note)
         } else if !outbox.put(note.datagram, to: address, limit: Self.waitingLimit) {
             lost.add(1, ordering: .relaxed)
         }
@@ -76,8 +74,7 @@ public final class DirectoryBus: MessageBus {
         // An empty datagram ends the receiving thread.
         _ = socket.send([], to: file)
         socket.remove(file)
-        receiver.withLock { $0 = nil }
-        gone.withLock { $0 = nil }
+        listener.withLock { $0 = nil }
     }
 
     // MARK: Receiving
@@ -122,7 +119,7 @@ public final class DirectoryBus: MessageBus {
 
     private func drop(_ address: BusAddress) {
         lost.add(outbox.drop(address), ordering: .relaxed)
-        if case .worker(let name) = address { gone.withLock { $0 }?(name) }
+        if case .worker(let name) = address { listener.withLock { $0 }?.gone(name) }
     }
 
     /// The file of the socket that `address` stands for.

@@ -7,7 +7,7 @@ public final class InProcessBus: MessageBus {
     public final class Hub: Sendable {
         fileprivate struct Member {
             let roles: Set<BusRole>
-            let receive: @Sendable (BusNote) -> Void
+            let listener: BusListener
         }
         fileprivate let members = Mutex<[WorkerName: Member]>([:])
 
@@ -18,7 +18,7 @@ public final class InProcessBus: MessageBus {
     public let name = WorkerName()
     private let hub: Hub
     private let roles: Set<BusRole>
-    private let gone = Mutex<(@Sendable (WorkerName) -> Void)?>(nil)
+    private let listener = Mutex<BusListener?>(nil)
     private let lost = Atomic<Int>(0)
 
     /// A bus at `hub` for a worker with these roles.
@@ -28,8 +28,9 @@ public final class InProcessBus: MessageBus {
     }
 
     public func start(_ receive: @escaping @Sendable (BusNote) -> Void, gone: @escaping @Sendable (WorkerName) -> Void) {
-        self.gone.withLock { $0 = gone }
-        hub.members.withLock { $0[name] = Hub.Member(roles: roles, receive: receive) }
+        let listener = BusListener(receive: receive, gone: gone)
+        self.listener.withLock { $0 = listener }
+        hub.members.withLock { $0[name] = Hub.Member(roles: roles, listener: listener) }
     }
 
     public func send(_ note: BusNote, to address: BusAddress) {
@@ -42,10 +43,10 @@ public final class InProcessBus: MessageBus {
         }
         guard let member else {
             lost.add(1, ordering: .relaxed)
-            if case .worker(let name) = address { gone.withLock { $0 }?(name) }
+            if case .worker(let name) = address { listener.withLock { $0 }?.gone(name) }
             return
         }
-        member.receive(note)
+        member.listener.receive(note)
     }
 
     public var lostNotes: Int { lost.load(ordering: .relaxed) }
