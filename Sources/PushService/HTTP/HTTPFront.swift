@@ -5,6 +5,10 @@ import NIOPosix
 
 /// Opens a listening socket whose connections speak HTTP.
 enum HTTPFront {
+    /// A connection keeps its receive buffer while it is idle, so a device's begins small: a handshake takes most of this, a command less.
+    /// It grows with what comes.
+    private static let receiveBuffer = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 512, maximum: 65_536)
+
     /// Binds to `port` of the configured address; 0: any.
     static func bind(
         port: Int, routes: any HTTPRoutes, context: WorkerContext, eventLoops: MultiThreadedEventLoopGroup
@@ -15,6 +19,7 @@ enum HTTPFront {
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.recvAllocator, value: receiveBuffer)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try configure(channel, routes: routes, context: context) }
                 }

@@ -62,7 +62,9 @@ public final class PushWorker: Sendable {
     static func start(
         _ configuration: WorkerConfiguration, logger: Logger, store: any MessageStore, bus: any MessageBus, tokenKeys: TokenKeys
     ) async throws -> PushWorker {
-        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? System.coreCount)
+        // The first is what the control group allows, the second what the process may run on (taskset, CPUAffinity=).
+        let processors = min(System.coreCount, ProcessInfo.processInfo.activeProcessorCount)
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? max(1, processors))
         let context = WorkerContext(
             configuration: configuration, logger: logger, store: store, bus: bus, tokenKeys: tokenKeys, eventLoops: eventLoops)
         func front(for role: WorkerRole, port: Int, routes: any HTTPRoutes) async throws -> (any Channel)? {

@@ -87,7 +87,7 @@ public struct WorkerConfiguration: Sendable {
     public var expiry: TimeAmount = .seconds(10)
     /// How long a draining worker still answers.
     public var drain: TimeAmount = .seconds(2)
-    /// How many event loops; nil: one for each core.
+    /// How many event loops; nil: one for each processor that the process may use.
     public var eventLoops: Int?
 
     /// The defaults, with what has none.
