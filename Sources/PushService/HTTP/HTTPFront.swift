@@ -14,6 +14,10 @@ struct HTTPFront {
     let routes: any HTTPRoutes
     let context: WorkerContext
 
+    /// A connection keeps its receive buffer while it is idle, so a device's begins small: a handshake takes most of this, a command less.
+    /// It grows with what comes.
+    private static let receiveBuffer = AdaptiveRecvByteBufferAllocator(minimum: 64, initial: 512, maximum: 65_536)
+
     /// Opens the socket.
     ///
     /// - Throws: `WorkerError` with the address and what to do.
@@ -23,6 +27,7 @@ struct HTTPFront {
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .childChannelOption(.recvAllocator, value: Self.receiveBuffer)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try configure(channel) }
                 }

@@ -107,7 +107,7 @@ public struct WorkerConfiguration: Sendable {
     public var drainRate: Double? = 1000
     /// How long a draining worker waits for requests that have come and are not answered.
     public var drainRequests: TimeAmount = .seconds(5)
-    /// How many event loops; nil: one for each core.
+    /// How many event loops; nil: one for each processor that the process may use.
     public var eventLoops: Int?
 
     /// The defaults, with what has none.
