@@ -65,7 +65,7 @@ def fold(report: str) -> list[Part]:
         if not found:
             continue
         share, thread, library, kind, function = found.groups()
-        thread = re.sub(r"#\d+$|-\d+$", "", thread)
+        thread = re.sub(r"-#\d+$|-\d+$", "", thread)
         key = (thread, "kernel", "(all of the system)") if kind == "k" else (thread, library, function)
         parts[key] = parts.get(key, 0) + float(share) / 100
     return sorted((Part(share, *key) for key, share in parts.items()), key=lambda part: -part.share)
