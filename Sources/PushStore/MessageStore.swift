@@ -34,8 +34,9 @@ public protocol MessageStore: Sendable {
     /// Removes the device with its registrations and pending messages.
     func forget(_ device: DeviceID, then: @escaping Completion<Void>)
 
-    /// Registers `application` for `device`, which gets the messages accepted from now on. Registered already: no change.
-    func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>)
+    /// Registers `application` for `device`, which gets the messages accepted from now on. Registered already: no change. A device has at most
+    /// `limit` of them.
+    func register(_ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>)
     /// Removes a registration with the device's pending messages of it; false: there was none.
     func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>)
     /// What the device has registered.

@@ -21,9 +21,9 @@ public struct NoStore: MessageStore {
     public func noteConnected(_ devices: [DeviceID], then: @escaping Completion<Void>) { then(.failure(.closed)) }
     public func removeUnseen(since: Int64, then: @escaping Completion<Int>) { then(.failure(.closed)) }
     public func forget(_ device: DeviceID, then: @escaping Completion<Void>) { then(.failure(.closed)) }
-    public func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
-        then(.failure(.closed))
-    }
+    public func register(
+        _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
+    ) { then(.failure(.closed)) }
     public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) { then(.failure(.closed)) }
     public func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) { then(.failure(.closed)) }
     public func application(_ token: AppToken, then: @escaping Completion<Application?>) { then(.failure(.closed)) }

@@ -42,6 +42,8 @@ public enum RegistrationOutcome: Hashable, Sendable {
     case registered
     /// The AppToken belongs to another pair of WAToken and key.
     case appTokenInUse
+    /// The device has as many as it may.
+    case tooMany
 }
 
 /// An application and user, as an application server addresses it.

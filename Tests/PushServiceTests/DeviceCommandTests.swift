@@ -168,6 +168,28 @@ struct DeviceCommandTests {
         }
     }
 
+    @Test("registerWA of more applications than a device may have: 429, until one is unregistered; what it has may be repeated")
+    func tooManyApplications() async throws {
+        try await WorkerHarness.with(configure: { $0.applicationLimit = 3 }) { harness in
+            let (device, token) = try await harness.device()
+            func registration(_ watoken: Int, _ command: String = "registerWA") -> String {
+                #"{"messageType":"\#(command)","data":{"watoken":"\#(watoken)","pbkbase64":"\#(TestKeys.one.pbkbase64)"}}"#
+            }
+            for watoken in 0..<3 { #expect(try await device.ask(registration(watoken))["statusCode"] == 200) }
+            for _ in 0..<2 {
+                let refused = try await device.ask(registration(3))
+                #expect(refused["statusCode"] == 429 && refused["reason"] == "Too many applications are registered")
+            }
+            await device.close()
+            let (again, _) = try await harness.device(token: token)
+            #expect(try await again.ask(registration(2))["statusCode"] == 200)
+            #expect(try await again.ask(registration(3))["statusCode"] == 429)
+            #expect(try await again.ask(registration(0, "unregisterWA"))["statusCode"] == 200)
+            #expect(try await again.ask(registration(3))["statusCode"] == 200)
+            try await again.expectQuiet()
+        }
+    }
+
     @Test("An AppToken that another pair has: 409, the socket stays open")
     func appTokenInUse() async throws {
         try await WorkerHarness.with { harness in

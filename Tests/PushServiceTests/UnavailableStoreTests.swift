@@ -49,9 +49,9 @@ private final class UnreliableStore: MessageStore {
     }
     func noteAwake(_ device: DeviceID, then: @escaping Completion<Bool>) { pass(then) { store.noteAwake(device, then: then) } }
     func forget(_ device: DeviceID, then: @escaping Completion<Void>) { pass(then) { store.forget(device, then: then) } }
-    func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
-        pass(then) { store.register(application, for: device, then: then) }
-    }
+    func register(
+        _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
+    ) { pass(then) { store.register(application, for: device, limit: limit, then: then) } }
     func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
         pass(then) { store.unregister(application, for: device, then: then) }
     }

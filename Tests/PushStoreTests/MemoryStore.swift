@@ -202,13 +202,17 @@ final class MemoryStore: MessageStore {
 
     // MARK: Registrations
 
-    func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
+    func register(
+        _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
+    ) {
         let day = now / 86_400_000
         run(then) { state in
             let token = application.appToken
-            if let found = state.applications[token] {
-                guard found.pair == application else { return .appTokenInUse }
-            } else {
+            let found = state.applications[token]
+            if let found, found.pair != application { return .appTokenInUse }
+            let own = state.registrations[device] ?? [:]
+            if found.map({ own[$0.number] == nil }) ?? true, own.count >= limit { return .tooMany }
+            if found == nil {
                 state.numbers += 1
                 state.applications[token] = (state.numbers, application)
             }

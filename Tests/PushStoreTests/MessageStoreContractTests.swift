@@ -184,6 +184,22 @@ struct MessageStoreContractTests {
         #expect(try await store.removeExpired(now: SQLiteStore.transientLifetime).map(\.isTransient) == [true])
     }
 
+    @Test("A device has at most so many applications; those that it has are no new ones", arguments: StoreEngine.allCases)
+    func tooMany(engine: StoreEngine) async throws {
+        let subject = try engine.make()
+        defer { subject.close() }
+        let store = subject.store
+        for number in 0..<3 { #expect(try await store.register(.named("\(number)"), for: device, limit: 3) == .registered) }
+        let fourth = ApplicationPair.named("3")
+        #expect(try await store.register(fourth, for: device, limit: 3) == .tooMany)
+        #expect(try await store.application(fourth.appToken) == nil, "nothing is left of it")
+        #expect(try await store.register(.named("2"), for: device, limit: 3) == .registered)
+        #expect(try await store.register(fourth, for: DeviceID(), limit: 3) == .registered)
+        #expect(try await store.unregister(ApplicationPair.named("0").appToken, for: device))
+        #expect(try await store.register(fourth, for: device, limit: 3) == .registered)
+        #expect(try await store.applications(of: device).count == 3)
+    }
+
     @Test("Connections are numbered; an old one that ends does not end the new one", arguments: StoreEngine.allCases)
     func connections(engine: StoreEngine) async throws {
         let subject = try engine.make()

@@ -52,8 +52,8 @@ extension MessageStore {
         try await wait { forget(device, then: $0) }
     }
     @discardableResult
-    func register(_ application: ApplicationPair, for device: DeviceID) async throws -> RegistrationOutcome {
-        try await wait { register(application, for: device, then: $0) }
+    func register(_ application: ApplicationPair, for device: DeviceID, limit: Int = 10_000) async throws -> RegistrationOutcome {
+        try await wait { register(application, for: device, limit: limit, then: $0) }
     }
     func unregister(_ application: AppToken, for device: DeviceID) async throws -> Bool {
         try await wait { unregister(application, for: device, then: $0) }

@@ -37,6 +37,10 @@ public struct DeviceRefusal: Error, Hashable, Sendable {
     /// registerWA with an AppToken that belongs to another pair.
     public static let appTokenInUse = DeviceRefusal(DeviceCommand.Name.registerWA.rawValue, 409, "AppToken already in use")
 
+    /// registerWA of more applications than a device may have.
+    public static let tooManyApplications = DeviceRefusal(
+        DeviceCommand.Name.registerWA.rawValue, 429, "Too many applications are registered")
+
     /// unregisterWA of what this device has not registered.
     public static let unknownApplication = DeviceRefusal(DeviceCommand.Name.unregisterWA.rawValue, 404, "Not registered")
 

@@ -117,13 +117,17 @@ extension DeviceSession {
     // MARK: Applications
 
     private func registerWA(_ application: ApplicationPair, device: DeviceID) {
+        guard !hasAllApplications else { return refuse(.tooManyApplications) }
         ask {
-            context.store.register(application, for: device, then: $0)
+            context.store.register(application, for: device, limit: context.configuration.applicationLimit, then: $0)
         } then: { session, outcome in
             switch outcome {
             case .success(.registered):
                 session.reply(.registeredWA(url: session.context.configuration.url(of: application.appToken), watoken: application.watoken))
             case .success(.appTokenInUse): session.refuse(.appTokenInUse)
+            case .success(.tooMany):
+                session.hasAllApplications = true
+                session.refuse(.tooManyApplications)
             case .failure: session.refuse(.unavailable(.registerWA))
             }
         }
@@ -135,6 +139,7 @@ extension DeviceSession {
         } then: { session, outcome in
             switch outcome {
             case .success(true):
+                session.hasAllApplications = false
                 session.delivery.forget(application.appToken)
                 session.reply(.unregisteredWA(url: session.context.configuration.url(of: application.appToken)))
                 session.deliver()

@@ -38,6 +38,8 @@ final class DeviceSession {
     private var finished: (@Sendable () -> Void)?
     /// The device has acknowledged something on this connection.
     var hasAcknowledged = false
+    /// The device has as many applications as it may; the store need not be asked again.
+    var hasAllApplications = false
     /// The device can be woken, so its socket ends when nothing has passed for a while.
     var sleeps = false
     /// When a message, command or answer passed last; pings are none.

@@ -117,11 +117,11 @@ final class WakeUpCaller: Sendable {
         let target = wakeUp.target.interface
         let url = "\(server)/?ip=\(target.ip)&port=\(target.port)&proto=\(found.packet.rawValue)"
         let deadline = NIODeadline.now() + context.configuration.wakeUpTimeout
-        var metadata = context.logger
-        metadata[metadataKey: "device"] = "\(wakeUp.device)"
-        metadata[metadataKey: "operator"] = "\(found.name)"
-        metadata[metadataKey: "server"] = "\(server)"
-        let logger = metadata
+        var log = context.logger
+        log[metadataKey: "device"] = "\(wakeUp.device)"
+        log[metadataKey: "operator"] = "\(found.name)"
+        log[metadataKey: "server"] = "\(server)"
+        let logger = log
         client.get(url: url, deadline: deadline).whenComplete { [self] outcome in
             switch outcome {
             case .success(let response) where response.status == .ok:

@@ -72,6 +72,8 @@ public struct WorkerConfiguration: Sendable {
     public var deviceMessageLimit = 8192
     /// The most unacknowledged messages that are on their way to one device.
     public var inFlightLimit = 32
+    /// The most applications that one device may have registered.
+    public var applicationLimit = 10_000
     /// The most messages of one answer to getAllMessages.
     public var allMessagesLimit = 1000
 

@@ -38,28 +38,47 @@ extension SQLiteStore {
 
     // MARK: Registrations
 
-    public func register(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<RegistrationOutcome>) {
+    public func register(
+        _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
+    ) {
         let token = Data(application.appToken.bytes)
         write(grows: true, then: then) { [self] db in
             let found = try Row.fetchOne(
                 db.cachedStatement(sql: "SELECT number, watoken, pbkbase64 FROM application WHERE token = ?"), arguments: [token])
-            let number: Int64
+            var number: Int64?
             if let found {
                 // By bytes: texts are equal when they only look the same.
                 guard Data(try found.decode(String.self, atIndex: 1).utf8) == Data(application.watoken.utf8),
                     try found.decode(String.self, atIndex: 2) == application.pbkbase64
                 else { return .appTokenInUse }
                 number = try found.decode(atIndex: 0)
-            } else {
+            }
+            let id = Data(device.bytes)
+            if try !Self.hasRegistered(number, id, db), try Self.registrations(of: id, upTo: limit, db) >= limit { return .tooMany }
+            if number == nil {
                 try db.cachedStatement(sql: "INSERT INTO application (token, watoken, pbkbase64) VALUES (?, ?, ?)")
                     .execute(arguments: [token, application.watoken, application.pbkbase64])
                 number = db.lastInsertedRowID
             }
             try db.cachedStatement(sql: "INSERT OR IGNORE INTO registration (device, application, cursor) VALUES (?, ?, ?)")
-                .execute(arguments: [Data(device.bytes), number, try Self.lastSequence(db)])
-            try Self.noteSeen(Data(device.bytes), day: Self.day(of: now), db)
+                .execute(arguments: [id, number, try Self.lastSequence(db)])
+            try Self.noteSeen(id, day: Self.day(of: now), db)
             return .registered
         }
+    }
+
+    private static func hasRegistered(_ application: Int64?, _ device: Data, _ db: Database) throws -> Bool {
+        guard let application else { return false }
+        return try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT 1 FROM registration WHERE device = ? AND application = ?"), arguments: [device, application])
+            != nil
+    }
+
+    /// How many applications the device has registered; `limit` stands for any greater number.
+    private static func registrations(of device: Data, upTo limit: Int, _ db: Database) throws -> Int {
+        try Int.fetchOne(
+            db.cachedStatement(sql: "SELECT COUNT(*) FROM (SELECT 1 FROM registration WHERE device = ? LIMIT ?)"),
+            arguments: [device, limit]) ?? 0
     }
 
     public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
