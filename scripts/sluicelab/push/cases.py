@@ -227,7 +227,7 @@ class Bench:
         """How soon a worker serves on a store that has much in it, read from the disk."""
         registrations = self.size.registrations
         self.tell(f"start: a store with {registrations:,} registrations is made")
-        self.worker("start-empty", "start-data").stop()
+        self.worker("start-empty", "start-data").kill()
         data = self.folder / "start-data"
         begin = time.monotonic()
         store.fill(data, registrations)
