@@ -23,6 +23,7 @@ SMALL = Size(
     profile_seconds=1,
     fan_out_devices=50,
     fan_outs=2,
+    fan_out_every=0.5,
     registrations=2000,
     starts=2,
 )
@@ -94,7 +95,9 @@ def test_a_worker_that_dies_is_named(worker: Worker, tmp_path: Path) -> None:
 def test_a_profile_is_folded_by_thread_and_function() -> None:
     text = """# Samples: 3K of event 'cpu-clock'
     30.00%;NIO-ELT-0-#0;libcrypto.so.3;[.] bn_mul
-    20.00%;NIO-ELT-0-#1;libcrypto.so.3;[.] bn_mul
+    20.00%;NIO-ELT-0-#1;libcrypto.so.3;[.] bn_mul        ;-      -
+     3.00%;NIO-ELT-0-#1;libcrypto.so.3;[.] 0x0000000000130e78
+     2.00%;NIO-ELT-0-#1;libcrypto.so.3;[.] 0x0000000000130e13
     25.00%;store-writes;[kernel.kallsyms];[k] fsync
      5.00%;store-writes;[kernel.kallsyms];[k] write
 """
@@ -102,5 +105,6 @@ def test_a_profile_is_folded_by_thread_and_function() -> None:
     assert [(part.thread, part.library, part.function, round(part.share, 2)) for part in parts] == [
         ("NIO-ELT-0", "libcrypto.so.3", "bn_mul", 0.5),
         ("store-writes", "kernel", "(all of the system)", 0.3),
+        ("NIO-ELT-0", "libcrypto.so.3", "(no name)", 0.05),
     ]
-    assert [(part.thread, round(part.share, 2)) for part in by_thread(parts)] == [("NIO-ELT-0", 0.5), ("store-writes", 0.3)]
+    assert [(part.thread, round(part.share, 2)) for part in by_thread(parts)] == [("NIO-ELT-0", 0.55), ("store-writes", 0.3)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import report
-from sluicelab.push.profile import FUNCTIONS, Part, by_thread
+from sluicelab.push.profile import FUNCTIONS, Part, by_library, by_thread
 
 SYNCS = 50
 
@@ -108,8 +108,10 @@ def _messages(run: dict[str, Any]) -> str:
         return text
     parts = [Part(**part) for part in found["profile"]]
     threads = [[f"{part.share:.1%}", html.escape(part.thread)] for part in by_thread(parts)]
+    libraries = [[f"{part.share:.1%}", html.escape(part.library)] for part in by_library(parts)]
     functions = [[f"{part.share:.1%}", *map(html.escape, (part.thread, part.library, part.function))] for part in parts[:FUNCTIONS]]
     text += "\n<h2>What the worker does meanwhile</h2>\n" + _rows(["of the samples", "thread"], threads)
+    text += "\n" + _rows(["of the samples", "library"], libraries)
     return text + "\n" + _rows(["of the samples", "thread", "library", "function"], functions)
 
 

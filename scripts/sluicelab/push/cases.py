@@ -37,12 +37,13 @@ class Size:
     profile_seconds: float
     fan_out_devices: int
     fan_outs: int
+    fan_out_every: float  # seconds
     registrations: int
     starts: int
 
 
-FULL = Size(19_000, 5, 1000, (2000, 4000, 6000, 8000), 10, 2, 6, 10_000, 6, 1_000_000, 5)
-SHORT = Size(19_000, 3, 1000, (WANTED_RATE,), 6, 1, 4, 10_000, 3, 1_000_000, 3)
+FULL = Size(19_000, 5, 1000, (2000, 4000, 6000, 8000), 10, 2, 6, 10_000, 6, 3, 1_000_000, 5)
+SHORT = Size(19_000, 3, 1000, (WANTED_RATE,), 6, 1, 4, 10_000, 3, 3, 1_000_000, 3)
 
 
 @dataclass
@@ -81,15 +82,16 @@ class Bench:
             time.sleep(0.5)
             before = worker.resident_bytes
             seen: dict[str, float] = {}
+            settle = min(1.0, self.size.idle_seconds)
 
             def connected() -> None:
-                time.sleep(1)
+                time.sleep(settle)
                 busy, begin = worker.processor_seconds, time.monotonic()
                 time.sleep(self.size.idle_seconds)
                 seen["busy"] = (worker.processor_seconds - busy) / (time.monotonic() - begin)
                 seen["resident"] = worker.resident_bytes
 
-            stay = self.size.idle_seconds + 3
+            stay = self.size.idle_seconds + settle + 1
             result = self.swarm("idle-swarm", Load(devices=self.size.idle_devices, stay=stay), worker, connected)
         finally:
             counts = worker.stop()
@@ -197,7 +199,14 @@ class Bench:
         self.tell(f"fan-out: {count} messages, each to {devices:,} devices with one application")
         worker = self.worker("fan-out")
         try:
-            load = Load(devices=devices, applications=1, rate=1 / 3, seconds=3 * count, stay=1, connections=4)
+            load = Load(
+                devices=devices,
+                applications=1,
+                rate=1 / self.size.fan_out_every,
+                seconds=self.size.fan_out_every * count,
+                stay=min(1, self.size.fan_out_every),
+                connections=4,
+            )
             result = self.swarm("fan-out-swarm", load, worker)
         finally:
             counts = worker.stop()
@@ -218,7 +227,7 @@ class Bench:
         """How soon a worker serves on a store that has much in it, read from the disk."""
         registrations = self.size.registrations
         self.tell(f"start: a store with {registrations:,} registrations is made")
-        self.worker("start-empty", "start-data").stop()
+        self.worker("start-empty", "start-data").kill()
         data = self.folder / "start-data"
         begin = time.monotonic()
         store.fill(data, registrations)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..paths import binary
-from .worker import Worker, on_processor
+from .worker import Worker, on_processor, prefer
 
 # Devices come from several addresses: ports of closed connections are not free at once.
 SOURCES = tuple(f"127.0.0.{last}" for last in range(2, 6))
@@ -43,8 +43,14 @@ def run(
     """The swarm's figures; `connected` is called when all devices are registered. `error` says what the swarm complained of."""
     with log.open("wb") as errors:
         child = subprocess.Popen(
-            load.command(worker, processor), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True
+            load.command(worker, processor),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
         )
+        prefer(child.pid)
         assert child.stdout is not None
         with child.stdout as output:
             try:
