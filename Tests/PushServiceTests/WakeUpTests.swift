@@ -72,7 +72,7 @@ struct WakeUpTests {
             try await WakeUpListener.with { listener, port in
                 try await WorkerHarness.with(configure: { configuration in
                     configuration.operators = operators(server)
-                    configuration.sleepAfter = .milliseconds(800)
+                    configuration.sleepAfter = .seconds(3)
                 }) { harness in
                     let token = try await harness.token()
                     let device = try await harness.connect()
@@ -143,13 +143,13 @@ struct WakeUpTests {
     func replaced() async throws {
         try await WorkerHarness.with(configure: { configuration in
             configuration.operators = operators("http://127.0.0.1:9")
-            configuration.sleepAfter = .milliseconds(800)
+            configuration.sleepAfter = .seconds(3)
         }) { harness in
             let (device, token) = try await harness.device()
             #expect(try await device.ask(registration(token, port: 5))["pushMode"] == "udp")
             let plain = #"{"messageType":"registerUA","data":{"uatoken":"\#(token)"}}"#
             #expect(try await device.ask(plain)["pushMode"] == "ws")
-            try await Task.sleep(for: .milliseconds(1_100))
+            try await Task.sleep(for: .milliseconds(3_600))
             try await device.expectQuiet()
             #expect(try await device.ask(registration(token, port: 5))["pushMode"] == "udp")
             try await device.expectClose(4774)
@@ -162,7 +162,7 @@ struct WakeUpTests {
             try await WakeUpListener.with(host: "::1") { listener, port in
                 try await WorkerHarness.with(configure: { configuration in
                     configuration.operators = operators("http://127.0.0.1:9", server)
-                    configuration.sleepAfter = .milliseconds(800)
+                    configuration.sleepAfter = .seconds(3)
                     configuration.wakeUpPauses = WakeUpPauses(milliseconds: [300, 300, 300])
                 }) { harness in
                     let token = try await harness.token()
@@ -196,7 +196,7 @@ struct WakeUpTests {
             for (server, count) in [("http://127.0.0.1:9", WorkerCount.wakeUpsFailed), (server, .wakeUpsRefused)] {
                 try await WorkerHarness.with(configure: { configuration in
                     configuration.operators = operators(server)
-                    configuration.sleepAfter = .milliseconds(800)
+                    configuration.sleepAfter = .seconds(3)
                 }) { harness in
                     let device = try await harness.connect()
                     _ = try await device.ask(registration(try await harness.token(), port: 5))
