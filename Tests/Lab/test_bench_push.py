@@ -102,7 +102,7 @@ def test_a_profile_is_folded_by_thread_and_function() -> None:
      5.00%;store-writes;[kernel.kallsyms];[k] write
 """
     parts = fold(text)
-    assert [(part.thread, part.library, part.function, round(part.share, 2)) for part in parts] == [
+    assert [(part.thread, part.binary, part.function, round(part.share, 2)) for part in parts] == [
         ("NIO-ELT-0", "libcrypto.so.3", "bn_mul", 0.5),
         ("store-writes", "kernel", "(all of the system)", 0.3),
         ("NIO-ELT-0", "libcrypto.so.3", "(no name)", 0.05),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import report
+import report_html
 from load_charts import COLOURS, Line, chart, legend
 from load_contenders import CONTENDERS
 
@@ -46,21 +47,6 @@ def table(run: dict[str, Any]) -> str:
             row = "".join(f"{cells[name, load]:>10.1f}" if (name, load) in cells else f"{'-':>10}" for load in loads)
             lines.append(f"  {name:<18}{row}")
     return "\n".join(lines)
-
-
-def _rows(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>\n{body}</table>"
-
-
-def _figures(run: dict[str, Any]) -> str:
-    rows = []
-    for figure in run["figures"]:
-        got = figure["got"] if isinstance(figure["got"], str) else f"{figure['got']:,.10g}"
-        verdict = "" if not figure["wanted"] else "reached" if figure["reached"] else "<b>missed</b>"
-        rows.append([html.escape(figure["what"]), html.escape(got), html.escape(figure["wanted"]), verdict])
-    return "<h2>What was wanted</h2>\n" + _rows(["figure", "measured", "wanted", ""], rows)
 
 
 def _sweep(sweep: dict[str, Any]) -> str:
@@ -109,7 +95,7 @@ def _curve(run: dict[str, Any], colour: Colours) -> str:
         )
     names = "load,contender,offered/s,good/s,server/s,due,good,late,refused,timed out,p50 ms,p99 ms,p99.9 ms,mean limit,machine busy"
     shown = legend([(f"{name}: {CONTENDERS[name].title}", colour[name]) for name in groups])
-    return f"<h2>Open-loop load up to four peaks</h2>\n{shown}\n{charts}\n{_rows(names.split(','), rows)}"
+    return f"<h2>Open-loop load up to four peaks</h2>\n{shown}\n{charts}\n{report_html.table(names.split(','), rows)}"
 
 
 def _limits(entry: dict[str, Any]) -> list[tuple[float, float]]:
@@ -165,7 +151,7 @@ td, th {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc }
 <h1>Controlled loading</h1>
 <p>A server that does less the more it has at work, on one small machine that servers, clients and contenders share. Requests come as a
 Poisson process, whatever becomes of those before them; their time counts from when they were due.</p>
-{_figures(run)}
+{report_html.figures(run)}
 {_sweep(run["sweep"])}
 {_curve(run, colour)}
 {_convergence(run, colour)}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import report
-from sluicelab.push.profile import FUNCTIONS, Part, by_library, by_thread
+import report_html
+from sluicelab.push.profile import FUNCTIONS, Part, by_binary, by_thread
 
 SYNCS = 50
 
@@ -82,37 +83,24 @@ def table(run: dict[str, Any]) -> str:
     return "\n".join(lines + ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows])
 
 
-def _rows(head: list[str], rows: list[list[str]]) -> str:
-    top = "".join(f"<th>{html.escape(name)}</th>" for name in head)
-    body = "\n".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><tr>{top}</tr>\n{body}</table>"
-
-
-def _figures(run: dict[str, Any]) -> str:
-    rows = []
-    for figure in run["figures"]:
-        got = figure["got"] if isinstance(figure["got"], str) else f"{figure['got']:,.10g}"
-        verdict = "" if not figure["wanted"] else "reached" if figure["reached"] else "<b>missed</b>"
-        rows.append([html.escape(figure["what"]), html.escape(got), html.escape(figure["wanted"]), verdict])
-    return "<h2>What was wanted</h2>\n" + _rows(["figure", "measured", "wanted", ""], rows)
-
-
 def _messages(run: dict[str, Any]) -> str:
     found = run["cases"].get("messages")
     if not found:
         return ""
     text = "<h2>Messages</h2>\n<p>Milliseconds from when a message was due. Late: when the generator wrote it. us each: processor\n"
     text += "time of the worker for each message. Worker, swarm: share of their processor.</p>\n"
-    text += _rows(STEP_NAMES, [[html.escape(cell) for cell in _step_cells(step)] for step in found["steps"]])
+    text += report_html.table(STEP_NAMES, [[html.escape(cell) for cell in _step_cells(step)] for step in found["steps"]])
     if not found["profile"]:
         return text
     parts = [Part(**part) for part in found["profile"]]
     threads = [[f"{part.share:.1%}", html.escape(part.thread)] for part in by_thread(parts)]
-    libraries = [[f"{part.share:.1%}", html.escape(part.library)] for part in by_library(parts)]
-    functions = [[f"{part.share:.1%}", *map(html.escape, (part.thread, part.library, part.function))] for part in parts[:FUNCTIONS]]
-    text += "\n<h2>What the worker does meanwhile</h2>\n" + _rows(["of the samples", "thread"], threads)
-    text += "\n" + _rows(["of the samples", "library"], libraries)
-    return text + "\n" + _rows(["of the samples", "thread", "library", "function"], functions)
+    binaries = [[f"{part.share:.1%}", html.escape(part.binary)] for part in by_binary(parts)]
+    functions = [
+        [f"{part.share:.1%}", html.escape(part.thread), html.escape(part.binary), html.escape(part.function)] for part in parts[:FUNCTIONS]
+    ]
+    text += "\n<h2>What the worker does meanwhile</h2>\n" + report_html.table(["of the samples", "thread"], threads)
+    text += "\n" + report_html.table(["of the samples", "binary"], binaries)
+    return text + "\n" + report_html.table(["of the samples", "thread", "binary", "function"], functions)
 
 
 def page(run: dict[str, Any]) -> str:
@@ -126,7 +114,7 @@ td, th {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc }
 <h1>Push workers</h1>
 <p>One worker on one processor, all clients on another, on loopback. Messages are signed with RSA keys of 2048 bits and durable before
 they are answered.</p>
-{_figures(run)}
+{report_html.figures(run)}
 {_messages(run)}
 <h2>The run</h2>
 <ul>{listed}</ul>

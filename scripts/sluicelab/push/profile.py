@@ -19,7 +19,7 @@ class Part:
 
     share: float  # of the samples, 0 to 1
     thread: str
-    library: str
+    binary: str
     function: str
 
 
@@ -58,27 +58,27 @@ def demangled(text: str) -> str:
 
 
 def fold(report: str) -> list[Part]:
-    """The lines of `perf report` as parts; the system's functions are one by thread, and so are those of a library that have no name."""
+    """The lines of `perf report` as parts; the system's functions are one by thread, and so are those of a binary that have no name."""
     parts: dict[tuple[str, str, str], float] = {}
     for line in report.splitlines():
         found = LINE.match(line)
         if not found:
             continue
-        share, thread, library, kind, function = found.groups()
+        share, thread, binary, kind, function = found.groups()
         thread = re.sub(r"-#\d+$", "", thread)
-        key = (thread, library, "(no name)" if function.startswith("0x") else function)
+        key = (thread, binary, "(no name)" if function.startswith("0x") else function)
         if kind == "k":
             key = (thread, "kernel", "(all of the system)")
         parts[key] = parts.get(key, 0) + float(share) / 100
     return sorted((Part(share, *key) for key, share in parts.items()), key=lambda part: -part.share)
 
 
-def by_library(parts: list[Part]) -> list[Part]:
-    """The libraries, and the system, by their share."""
+def by_binary(parts: list[Part]) -> list[Part]:
+    """The program, its shared objects, and the system, by their share."""
     shares: dict[str, float] = {}
     for part in parts:
-        shares[part.library] = shares.get(part.library, 0) + part.share
-    return sorted((Part(share, "", library, "") for library, share in shares.items()), key=lambda part: -part.share)
+        shares[part.binary] = shares.get(part.binary, 0) + part.share
+    return sorted((Part(share, "", binary, "") for binary, share in shares.items()), key=lambda part: -part.share)
 
 
 def by_thread(parts: list[Part]) -> list[Part]:
