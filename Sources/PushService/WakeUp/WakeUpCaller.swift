@@ -20,6 +20,9 @@ final class WakeUpCaller: Sendable {
         var timer: Scheduled<Void>?
     }
 
+    /// The longest body of an answer that is read, in bytes.
+    private static let answerLimit = 4096
+
     private let context: WorkerContext
     private let client: HTTPClient
     private let eventLoop: any EventLoop
@@ -122,7 +125,7 @@ final class WakeUpCaller: Sendable {
         log[metadataKey: "operator"] = "\(found.name)"
         log[metadataKey: "server"] = "\(server)"
         let logger = log
-        client.get(url: url, deadline: deadline).whenComplete { [self] outcome in
+        get(url, by: deadline).whenComplete { [self] outcome in
             switch outcome {
             case .success(let response) where response.status == .ok:
                 context.counters.add(.wakeUpsCalled)
@@ -138,6 +141,16 @@ final class WakeUpCaller: Sendable {
                 return call(wakeUp, of: found, servers: servers.dropFirst())
             }
             ended()
+        }
+    }
+
+    private func get(_ url: String, by deadline: NIODeadline) -> EventLoopFuture<HTTPClient.Response> {
+        do {
+            let request = try HTTPClient.Request(url: url)
+            let answer = ResponseAccumulator(request: request, maxBodySize: Self.answerLimit)
+            return client.execute(request: request, delegate: answer, deadline: deadline).futureResult
+        } catch {
+            return eventLoop.makeFailedFuture(error)
         }
     }
 
