@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -21,9 +22,13 @@
 #ifndef PACKET_IGNORE_OUTGOING
 #define PACKET_IGNORE_OUTGOING 23
 #endif
+#ifndef PACKET_FANOUT_FLAG_IGNORE_OUTGOING
+#define PACKET_FANOUT_FLAG_IGNORE_OUTGOING 0x4000
+#endif
 
 _Static_assert(sizeof(struct clinux_mmsghdr) == sizeof(struct mmsghdr), "clinux_mmsghdr mirrors mmsghdr");
 _Static_assert(offsetof(struct clinux_mmsghdr, msg_len) == offsetof(struct mmsghdr, msg_len), "clinux_mmsghdr mirrors mmsghdr");
+_Static_assert(sizeof(struct clinux_instruction) == sizeof(struct sock_filter), "clinux_instruction mirrors sock_filter");
 _Static_assert(CLINUX_CAP_NET_ADMIN == CAP_NET_ADMIN && CLINUX_CAP_NET_RAW == CAP_NET_RAW, "capability numbers");
 
 int clinux_sendmmsg(int socket, struct clinux_mmsghdr *messages, unsigned int count, int flags) {
@@ -55,6 +60,20 @@ int clinux_raw_socket(int family, const char *interface) {
 int clinux_ignore_outgoing(int socket) {
     int one = 1;
     return setsockopt(socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+}
+
+int clinux_join_fanout(int socket, int group, const struct clinux_instruction *program, int count) {
+    int joins = group < 0;
+    int flags = PACKET_FANOUT_FLAG_IGNORE_OUTGOING | (joins ? PACKET_FANOUT_FLAG_UNIQUEID : 0);
+    int choice = (joins ? 0 : group) | (PACKET_FANOUT_CBPF | flags) << 16;
+    if (setsockopt(socket, SOL_PACKET, PACKET_FANOUT, &choice, sizeof choice) != 0) return -1;
+    if (!joins) return group;
+    struct sock_fprog filter = { .len = (unsigned short)count, .filter = (struct sock_filter *)program };
+    if (setsockopt(socket, SOL_PACKET, PACKET_FANOUT_DATA, &filter, sizeof filter) != 0) return -1;
+    int made = 0;
+    socklen_t length = sizeof made;
+    if (getsockopt(socket, SOL_PACKET, PACKET_FANOUT, &made, &length) != 0) return -1;
+    return made & 0xffff;
 }
 
 int clinux_join_hardware_group(int socket, int index, const void *hardware) {

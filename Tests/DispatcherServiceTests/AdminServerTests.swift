@@ -11,7 +11,7 @@ import Testing
 private final class RunningService {
     let directory: TemporaryDirectory
     let mailbox = Mailbox()
-    let packets: PacketThread
+    let packets: PacketThreads
     let server: AdminServer
     let reloader: Reloader
     private let peers: [Int32]
@@ -33,18 +33,18 @@ private final class RunningService {
             engine: Dispatcher(configuration: configuration.engineConfiguration(client: interface, server: interface), seed: 1),
             sink: RawTransmitter(clientSocket: pairs[0], serverSocket: pairs[2], areAddressed: false), client: try Capture(file: path),
             server: nil, responder: configuration.responder(client: interface, server: interface), mailbox: mailbox, records: relay)
-        packets = PacketThread(mailbox: mailbox)
+        packets = PacketThreads(mailboxes: Mailboxes([mailbox]))
         let format = AccessLogFormat(configuration: configuration, host: "h", process: "p[1]")
         let host = HostCheck(
             clientInterface: interface, serverInterface: interface, kernelAddresses: [], forwards: .init(), localPorts: nil, ports: [])
         let reloader = Reloader(
-            prepared, host: host, mailbox: mailbox,
+            prepared, host: host, mailboxes: Mailboxes([mailbox]),
             records: RecordThread(relay: relay, format: format, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }))
         self.reloader = reloader
         let answers = AdminAnswers(
             configuration: { reloader.configuration }, durations: { PhaseHistograms() }, unwrittenLogLines: { 3 })
         server = try AdminServer(
-            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailbox: mailbox,
+            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailboxes: Mailboxes([mailbox]),
             reloader: reloader)
         try packets.start(.raw(loop))
     }

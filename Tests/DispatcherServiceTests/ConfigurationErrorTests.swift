@@ -116,7 +116,9 @@ struct ConfigurationErrorTests {
             ]),
 
         // Not built.
-        top("shards: 2", "not supported yet: shards (2)"),
+        Case(
+            replace: "services:\n  - name: files", with: "shards: 2\nservices:\n  - name: files\n    mode: l4/3",
+            said: ["@:6: not supported yet: shards (2) with a service in mode l4/3"]),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, 10.77.2.201]",

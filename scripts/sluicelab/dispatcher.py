@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import time
@@ -33,6 +34,10 @@ def configuration(services: list[Configuration], pools: list[Configuration], **o
         "services": services,
         "pools": pools,
     }
+    # So that any scenario can be run on several packet threads: SLUICE_SHARDS=2 scripts/test.
+    shards = os.environ.get("SLUICE_SHARDS")
+    if shards and all(one.get("mode") != "l4/3" for one in services):
+        base["shards"] = int(shards)
     base.update({key.replace("_", "-"): value for key, value in others.items()})
     return base
 

@@ -38,6 +38,17 @@ int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeou
 int clinux_raw_socket(int family, const char *interface);
 /// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
 int clinux_ignore_outgoing(int socket);
+/// An instruction of a classic BPF program, as the kernel lays it out.
+struct clinux_instruction {
+    unsigned short code;
+    unsigned char jump_true;
+    unsigned char jump_false;
+    unsigned int value;
+};
+/// Makes a packet socket one of a group that shares out the frames of its interface: the program's result, modulo their number, is the place
+/// of the one that gets a frame, in the order in which they have joined (PACKET_FANOUT_CBPF). Frames that the host sends are left out.
+/// Returns the group's number, to be given for the others that join; negative group: a new one. -1 with errno.
+int clinux_join_fanout(int socket, int group, const struct clinux_instruction *program, int count);
 /// Has a packet socket's device take in an Ethernet group, six bytes (PACKET_ADD_MEMBERSHIP).
 int clinux_join_hardware_group(int socket, int index, const void *hardware);
 /// A socket that holds memberships of IPv6 groups until it is closed; closed on exec.

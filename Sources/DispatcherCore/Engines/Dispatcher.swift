@@ -10,12 +10,15 @@ public struct Dispatcher: ~Copyable {
     private let forwardedServices: [Bool]
     private var forwardedPools: [Bool]
 
-    /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
-    public init(configuration: EngineConfiguration, seed: UInt64) {
+    /// - Parameters:
+    ///   - seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
+    ///   - shared: what it has in common with other shards; nil = it is the only one.
+    public init(configuration: EngineConfiguration, seed: UInt64, shared: SharedLoad? = nil) {
         let forwardedServices = configuration.services.map { $0.mode == .l43 }
         let forwardedPools = configuration.pools.indices.map { configuration.mode(ofPool: $0) == .l43 }
         var random = SeededRandom(seed: seed ^ 0x6C34_2F33)
-        let requests = L73Dispatcher(configuration: configuration.withoutForwarding, seed: seed)
+        precondition(configuration.shard.isAlone || !forwardedServices.contains(true), "mode l4/3 in several shards")
+        let requests = L73Dispatcher(configuration: configuration.withoutForwarding, seed: seed, shared: shared)
         let connections = L43Dispatcher(configuration: configuration.forwardingOnly, seed: random.next())
         self.configuration = configuration
         self.requests = requests
@@ -67,6 +70,7 @@ public struct Dispatcher: ~Copyable {
             } else {
                 requests.apply(command, at: now, into: &egress)
             }
+        case .setHealth: requests.apply(command, at: now, into: &egress)
         case .stop, .abort:
             requests.apply(command, at: now, into: &egress)
             if forwards { connections.apply(command, at: now, into: &egress) }
@@ -77,8 +81,16 @@ public struct Dispatcher: ~Copyable {
     /// the same, in the same order, at the same addresses; pools keep their places, also those that are retired.
     /// - Returns: why it cannot be; then nothing has changed.
     public mutating func reconfigure(_ other: EngineConfiguration, at now: Instant, into egress: inout Egress) -> String? {
-        let requesting = other.withoutForwarding
-        let forwarding = other.forwardingOnly
+        if let fault = fault(of: other) { return fault }
+        requests.take(other.withoutForwarding, at: now, into: &egress)
+        if forwards { connections.take(other.forwardingOnly, at: now, into: &egress) }
+        configuration = other
+        forwardedPools = other.pools.indices.map { other.mode(ofPool: $0) == .l43 }
+        return nil
+    }
+
+    /// Why another configuration cannot be taken; nil = it can.
+    public func fault(of other: EngineConfiguration) -> String? {
         // A port toward a server is one engine's: a server that changes its mode must be empty first.
         for (index, pool) in other.pools.enumerated() where !pool.isRetired {
             let isForwarded = other.mode(ofPool: index) == .l43
@@ -87,17 +99,23 @@ public struct Dispatcher: ~Copyable {
                     "pools[].servers: \(server.endpoint) still has connections in mode \(isForwarded ? "l7/3" : "l4/3"); it can serve the other mode when they have ended"
             }
         }
-        if let fault = requests.fault(of: requesting) { return fault }
-        if forwards, let fault = connections.fault(of: forwarding) { return fault }
-        requests.take(requesting, at: now, into: &egress)
-        if forwards { connections.take(forwarding, at: now, into: &egress) }
-        configuration = other
-        forwardedPools = other.pools.indices.map { other.mode(ofPool: $0) == .l43 }
-        return nil
+        if let fault = requests.fault(of: other.withoutForwarding) { return fault }
+        return forwards ? connections.fault(of: other.forwardingOnly) : nil
     }
 
     /// After `stop`: whether no connection is left that anything is owed.
     public var isDrained: Bool { requests.isDrained && (!forwards || connections.isDrained) }
+
+    // MARK: Shards
+
+    /// Another shard has freed something, or has something for the leader.
+    public mutating func wake(at now: Instant, into egress: inout Egress) { requests.wake(at: now, into: &egress) }
+
+    /// The shards that must be woken since the last call: a bit for each.
+    public mutating func takeWakes() -> UInt64 { requests.takeWakes() }
+
+    /// What the other shards must be told since the last call, in order.
+    public mutating func takeAnnouncements() -> [EngineCommand] { requests.takeAnnouncements() }
 
     /// Hands out the records since the last call, oldest first of each mode.
     public mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void) {

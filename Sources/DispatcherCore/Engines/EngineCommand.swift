@@ -10,6 +10,8 @@ public enum EngineCommand: Sendable {
     case setWeight(pool: Int, server: Endpoint, weight: Int)
     /// The band of the metric that is held; ignored where none is, or where it is no band (`LimitController.setBand`).
     case setBand(pool: Int, server: Endpoint, low: Double?, high: Double?)
+    /// What the checks of the leading shard have found.
+    case setHealth(pool: Int, server: Endpoint, isHealthy: Bool)
     /// Refuse new connections, finish the requests that are there, close idle connections.
     case stop
     /// Reset every connection that is left.

@@ -15,6 +15,8 @@ public struct EngineConfiguration: Sendable {
     public var clientSideIsLoopback = false
     public var serverSideIsLoopback = false
     public var ports = PortPlan()
+    /// Which of several engines this is for: each has its own part of the ports, and of the frames.
+    public var shard = Shard()
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
     public var pools: [PoolConfiguration] = []
@@ -43,6 +45,54 @@ public struct EngineConfiguration: Sendable {
         }
         return most
     }
+}
+
+extension EngineConfiguration {
+    /// The part of one of several shards: what bounds all of them together is divided, and rounded up (tcp.md, "Shards").
+    public func part(_ shard: Shard) -> EngineConfiguration {
+        guard !shard.isAlone else { return self }
+        func share(_ count: Int) -> Int { (count + shard.count - 1) / shard.count }
+        var part = self
+        part.shard = shard
+        part.ports.shards = shard.count
+        part.requestMemory = share(requestMemory)
+        part.bodyMemory = share(bodyMemory)
+        part.tunnelsPerSecond = share(tunnelsPerSecond)
+        for index in services.indices {
+            let limits = services[index].limits
+            part.services[index].limits.connections = share(limits.connections)
+            part.services[index].limits.perClientConnections = share(limits.perClientConnections)
+            part.services[index].limits.perClientNewConnections = share(limits.perClientNewConnections)
+            part.services[index].limits.perClientRequests = share(limits.perClientRequests)
+        }
+        for index in pools.indices {
+            let queue = pools[index].queue
+            part.pools[index].queue.capacity = share(queue.capacity)
+            part.pools[index].queue.memory = share(queue.memory)
+            part.pools[index].queue.refuseAbove = share(queue.refuseAbove)
+            part.pools[index].queue.resumeBelow = share(queue.resumeBelow)
+        }
+        return part
+    }
+}
+
+/// One of several engines that share the work of a dispatcher (tcp.md, "Shards").
+public struct Shard: Equatable, Sendable {
+    /// From 0 on; 0 leads: it makes the health checks, and moves the limits.
+    public var index = 0
+    public var count = 1
+
+    public init() {}
+    public init(_ index: Int, of count: Int) {
+        precondition((1...64).contains(count) && (0..<count).contains(index))
+        (self.index, self.count) = (index, count)
+    }
+
+    var leads: Bool { index == 0 }
+    /// Whether it is the only one.
+    var isAlone: Bool { count == 1 }
+    /// Whether a port toward the servers is this shard's.
+    @inline(__always) func has(port: Int) -> Bool { count == 1 || port % count == index }
 }
 
 /// The keys under `tcp`.

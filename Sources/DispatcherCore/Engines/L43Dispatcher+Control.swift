@@ -18,6 +18,7 @@ extension L43Dispatcher {
         case .setBand(let pool, let endpoint, let low, let high):
             guard let server = server(endpoint, ofPool: pool) else { return }
             servers[server].control.controller.setBand(low: low, high: high)
+        case .setHealth: return
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }

@@ -1,7 +1,7 @@
 /// Another configuration while it runs: connections that there are go on with the server that they have.
 extension L43Dispatcher {
     /// Why another configuration cannot be taken; nil = it can.
-    func fault(of other: EngineConfiguration) -> String? {
+    public func fault(of other: EngineConfiguration) -> String? {
         do throws(ServerPlan.Shortage) {
             _ = try plan(other)
             return nil

@@ -13,7 +13,8 @@ extension L73Dispatcher {
     mutating func openAtStart(_ server: Int, at now: Instant, into egress: inout Egress) {
         let settings = pools[servers[server].pool].settings
         guard settings.open == .atStart, !settings.usesProxyProtocol else { return }
-        while servers[server].mayOpen, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
+        let most = (servers[server].limit + configuration.shard.count - 1) / configuration.shard.count
+        while servers[server].mayOpen, servers[server].connections < most, let slot = slotLinks.popFirst(from: &servers[server].notInUse) {
             slotLinks.append(slot, to: &servers[server].opening)
             open(slot, at: now, into: &egress)
         }
@@ -106,9 +107,10 @@ extension L73Dispatcher {
         guard count > 0 else { return nil }
         var connection = BackConnection(server: UInt16(server))
         connection.isOwn = true
-        for _ in 0..<min(count, 64) {
+        for _ in 0..<min(count, 64 * configuration.shard.count) {
             let port = nextTunnelPort[server]
             nextTunnelPort[server] = port >= last ? ports.firstTunnelPort : port + 1
+            guard configuration.shard.has(port: port) else { continue }
             let hash = tunnelHash(server: server, port: UInt16(port))
             let isTaken =
                 tunnelTable.find(hash) { index in

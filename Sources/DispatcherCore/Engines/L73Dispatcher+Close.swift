@@ -23,6 +23,9 @@ extension L73Dispatcher {
         case (.closing, _): servers[server].closing -= 1
         case (_, .tunnel):
             servers[server].tunnels -= 1
+            servers[server].shared.pointee.openTunnels.wrappingSubtract(1, ordering: .relaxed)
+            servers[server].shared.pointee.tunnels.give()
+            wakeAllThatWait(servers[server].pool)
             if servers[server].tunnels == 0, isStopping || servers[server].tunnelsEndAfter != .distantFuture { planDrain(at: now) }
         case (_, .check): if checks[server].place == place { checks[server].place = nil }
         case (_, .bound), (_, .awaitingHead), (_, .body), (_, .staged): leaveSlot(back, at: now)

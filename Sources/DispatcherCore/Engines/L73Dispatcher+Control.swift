@@ -14,7 +14,11 @@ extension L73Dispatcher {
             reorderQueue(pool, at: now, into: &egress)
         case .setBand(let pool, let endpoint, let low, let high):
             guard let server = server(endpoint, ofPool: pool) else { return }
-            controls[server].controller.setBand(low: low, high: high)
+            if configuration.shard.leads { withControl(server) { _ = $0.controller.setBand(low: low, high: high) } }
+        case .setHealth(let pool, let endpoint, let isHealthy):
+            guard let server = server(endpoint, ofPool: pool) else { return }
+            changeState(of: server, because: .healthCheck, at: now) { $0.isHealthy = isHealthy }
+            reorderQueue(pool, at: now, into: &egress)
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
         }
@@ -42,7 +46,8 @@ extension L73Dispatcher {
 
     /// An operator's limit; a controller goes on from there.
     private mutating func setLimit(server: Int, to limit: Int, at now: Instant, into egress: inout Egress) {
-        controls[server].controller.setLimit(limit)
+        guard configuration.shard.leads else { return }
+        withControl(server) { $0.controller.setLimit(limit) }
         enforceLimit(server, at: now, into: &egress)
     }
 
@@ -143,7 +148,7 @@ extension L73Dispatcher {
         row.isBackup = load.isBackup
         row.failures = load.failures
         row.ejections = load.condition.ejections
-        let control = controls[server]
+        let control = load.shared.pointee.withControl { $0 }
         row.control = control.controller.state
         row.reason = control.controller.reason
         row.elasticity = control.controller.elasticity

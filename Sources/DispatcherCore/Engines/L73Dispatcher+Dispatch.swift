@@ -3,7 +3,7 @@ extension L73Dispatcher {
     mutating func enqueue(_ front: FrontRef, _ index: Int, at now: Instant, into egress: inout Egress) {
         let pool = Int(front.pointee.pool)
         let lane = lane(of: front)
-        if queues[pool].count(in: lane) == 0, dispatch(front, index, at: now, into: &egress) { return }
+        if queues[pool].count(in: lane) == 0, oldestElsewhere(pool) == nil, dispatch(front, index, at: now, into: &egress) { return }
         wait(front, index, lane: lane, atFront: false, at: now, into: &egress)
         // A head that waits for more than an idle server lets others pass.
         if let first = queues[pool].first(in: lane), queues[pool][first].kind != .plain { serveQueue(pool, at: now, into: &egress) }
@@ -40,7 +40,9 @@ extension L73Dispatcher {
             refuse(front, index, status: 503, .clientQueueShare, at: now, into: &egress)
             return
         }
-        guard atFront || mayBeServedInTime(pool, behind: queues[pool].count(in: lane), lane: lane) else {
+        let others =
+            configuration.shard.isAlone || queues[pool].laneCount > 1 ? queues[pool].count(in: lane) : sharedPools[pool].pointee.waitingCount
+        guard atFront || mayBeServedInTime(pool, behind: others, lane: lane) else {
             refuse(front, index, status: 503, .queueHopeless, at: now, into: &egress)
             return
         }
@@ -48,19 +50,22 @@ extension L73Dispatcher {
         let position = atFront ? 0 : queues[pool].count
         guard
             let entry = queues[pool].insert(
-                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, lane: lane, at: now,
+                front: UInt32(index), bytes: Int(front.pointee.outputCount), kind: kind, lane: lane,
+                ticket: atFront ? SharedPool.repeated : sharedPools[pool].pointee.takeTicket(), at: now,
                 since: atFront ? front.pointee.queued : nil, atFront: atFront)
         else {
             refuse(front, index, status: 503, .queueFull, at: now, into: &egress)
             return
         }
         front.pointee.queueEntry = entry
+        queueEntered(pool, at: now)
         noteQueued(front, pool: pool, at: now)
         front.pointee.queuePosition = UInt32(position)
         front.pointee.phase = .queued
         front.pointee.phaseDeadline = now + pools[pool].settings.queue.wait
         pools[pool].noteQueueLength(queues[pool].count)
         armFront(front, index)
+        if !configuration.shard.isAlone { serveQueue(pool, at: now, into: &egress) }
     }
 
     /// Whether a request behind so many others has a chance: at the rate at which the servers answered lately it would be dispatched
@@ -73,7 +78,7 @@ extension L73Dispatcher {
         for server in pools[pool].servers where servers[server].takesNew && servers[server].isBackup == backups {
             if isOne, servers[server].index != lane { continue }
             // Of a server that has not been measured under load nothing is known.
-            guard let last = controls[server].last, last.isSaturated, last.responses > 0 else { return true }
+            guard let last = withControl(server, { $0.last }), last.isSaturated, last.responses > 0 else { return true }
             rate += last.requestRate
         }
         let wait = Double(pools[pool].settings.queue.wait.nanoseconds) / 1e9
@@ -81,7 +86,9 @@ extension L73Dispatcher {
     }
 
     private func tunnelLimitsLeaveRoom(_ pool: Int) -> Bool {
-        for server in pools[pool].servers where servers[server].tunnels < servers[server].tunnelLimit { return true }
+        for server in pools[pool].servers {
+            if servers[server].shared.pointee.openTunnels.load(ordering: .relaxed) < servers[server].tunnelLimit { return true }
+        }
         return false
     }
 
@@ -90,6 +97,7 @@ extension L73Dispatcher {
         guard front.pointee.queueEntry != RequestQueue.none else { return }
         let pool = Int(front.pointee.pool)
         queues[pool].remove(front.pointee.queueEntry, at: now)
+        queueLeft(pool, at: now)
         front.pointee.queueEntry = RequestQueue.none
         forgetQueued(front, pool: pool)
         pools[pool].noteQueueLength(queues[pool].count)
@@ -99,6 +107,15 @@ extension L73Dispatcher {
     /// would find a server lets the requests behind it pass; when no server has room for a tunnel any more it is refused. A request whose
     /// body is streamed lets others pass while the idle servers have as many of its kind as they may.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
+        if configuration.shard.isAlone {
+            serveLanes(pool, at: now, into: &egress)
+        } else {
+            serveBesideOthers(pool, at: now, into: &egress)
+        }
+    }
+
+    /// The same, whatever other shards do.
+    mutating func serveLanes(_ pool: Int, at now: Instant, into egress: inout Egress) {
         let last = queues[pool].laneCount - 1
         for lane in 0..<last {
             guard queues[pool].count > 0 else { return }
@@ -126,6 +143,7 @@ extension L73Dispatcher {
             let kind = queues[pool][entry].kind
             let index = Int(queues[pool][entry].front)
             let front = fronts.pointer(index)
+            if let other = oldestElsewhere(pool), other < queues[pool][entry].ticket { return }
             if kind == .upgrade && passesUpgrades || kind == .streamed && passesStreamed { continue }
             if !dispatch(front, index, at: now, into: &egress) {
                 switch kind {
@@ -188,8 +206,8 @@ extension L73Dispatcher {
         for entry in waiting {
             let front = fronts.pointer(Int(entry.front))
             let place = queues[pool].insert(
-                front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), at: now, since: entry.since,
-                isKept: true)
+                front: entry.front, bytes: Int(entry.bytes), kind: entry.kind, lane: lane(of: front), ticket: entry.ticket, at: now,
+                since: entry.since, isKept: true)
             guard let place else { preconditionFailure("no room in a queue for what was in it") }
             front.pointee.queueEntry = place
         }
@@ -200,7 +218,7 @@ extension L73Dispatcher {
         return false
     }
 
-    private func mayTakeRequest(_ pool: Int) -> Bool {
+    func mayTakeRequest(_ pool: Int) -> Bool {
         for server in pools[pool].servers where servers[server].mayTakeRequest { return true }
         return false
     }
@@ -211,32 +229,35 @@ extension L73Dispatcher {
         let pool = Int(front.pointee.pool)
         let failed = front.pointee.failedServer == .max ? nil : Int(front.pointee.failedServer)
         let hash = front.pointee.balanceHash
-        if front.pointee.answered.upgraded {
-            let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
-                load.pointee.mayTakeRequest && load.pointee.mayTunnel
-            }
-            guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
-            leaveQueue(front, at: now)
-            bind(front, index, to: place, at: now)
-            open(place, at: now, into: &egress)
-            return true
-        }
+        let upgrades = front.pointee.answered.upgraded
         let streams = front.pointee.stream.isActive
-        if pools[pool].settings.usesProxyProtocol {
+        let opensOwn = upgrades || pools[pool].settings.usesProxyProtocol
+        while true {
             let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
-                load.pointee.mayTakeRequest && (!streams || load.pointee.mayStream)
+                (opensOwn ? load.pointee.mayTakeRequest : load.pointee.isIdle) && (!upgrades || load.pointee.mayTunnel)
+                    && (upgrades || !streams || load.pointee.mayStream)
             }
-            guard let chosen, let place = takeTunnelPort(server: chosen, at: now) else { return false }
+            guard let server = chosen else { return false }
+            // Another shard may have been faster; then the next one, until there is none.
+            guard takeTokens(server, upgrades: upgrades, streams: streams) else { continue }
+            guard opensOwn else {
+                leaveQueue(front, at: now)
+                dispatch(front, index, to: server, at: now, into: &egress)
+                return true
+            }
+            guard let place = takeTunnelPort(server: server, at: now) else {
+                giveTokens(server, upgrades: upgrades, streams: streams)
+                return false
+            }
             leaveQueue(front, at: now)
             bind(front, index, to: place, at: now)
             open(place, at: now, into: &egress)
             return true
         }
-        let chosen = pools[pool].chooser.choose(servers, hash: hash, excluding: failed, now: now) { load in
-            load.pointee.isIdle && (!streams || load.pointee.mayStream)
-        }
-        guard let server = chosen else { return false }
-        leaveQueue(front, at: now)
+    }
+
+    /// Sends a request on a pooled connection of a server of which a token was taken.
+    private mutating func dispatch(_ front: FrontRef, _ index: Int, to server: Int, at now: Instant, into egress: inout Egress) {
         if let slot = slotLinks.popFirst(from: &servers[server].idle) {
             bind(front, index, to: slot, at: now)
             sendRequest(backs.pointer(slot), slot, at: now, into: &egress)
@@ -248,15 +269,14 @@ extension L73Dispatcher {
         } else {
             preconditionFailure("an idle server without a slot")
         }
-        return true
     }
 
     /// Takes a slot for a request.
     private mutating func bind(_ front: FrontRef, _ index: Int, to place: Int, at now: Instant) {
         let back = backs.pointer(place)
         let server = Int(back.pointee.server)
-        if !servers[server].hasRoom { counters.overLimit &+= 1 }
         servers[server].active += 1
+        if servers[server].active > servers[server].limit { counters.overLimit &+= 1 }
         noteDispatch(back, at: now)
         servers[server].requests &+= 1
         back.pointee.isUpgrade = front.pointee.answered.upgraded
@@ -279,15 +299,19 @@ extension L73Dispatcher {
     }
 
     /// A request leaves its place at the server.
-    func leaveSlot(_ back: BackRef, at now: Instant) {
+    /// - Parameter becomesTunnel: whether it keeps its token among the tunnels.
+    mutating func leaveSlot(_ back: BackRef, becomesTunnel: Bool = false, at now: Instant) {
         let server = Int(back.pointee.server)
         servers[server].active -= 1
-        if back.pointee.isUpgrade { servers[server].upgrades -= 1 }
+        let upgrades = back.pointee.isUpgrade
+        if upgrades { servers[server].upgrades -= 1 }
         noteDeparture(back, at: now)
-        if back.pointee.isStreamed {
+        let streams = back.pointee.isStreamed
+        if streams {
             servers[server].streamed -= 1
             back.pointee.isStreamed = false
         }
+        giveTokens(server, upgrades: upgrades && !becomesTunnel, streams: streams)
     }
 
     /// Sends the bound request on an open connection: its epoch begins ([0062] step 1).

@@ -11,14 +11,14 @@ extension L73Dispatcher {
     /// The first check of a server, where its pool is checked.
     mutating func planCheck(_ server: Int, at now: Instant) {
         let pool = pools[servers[server].pool]
-        guard let health = pool.settings.health else { return }
+        guard let health = pool.settings.health, configuration.shard.leads else { return }
         checks[server].next = now + health.every * Int64(servers[server].index) / Int64(pool.servers.count)
         armServer(server, at: now)
     }
 
     /// A check is due.
     mutating func check(_ server: Int, at now: Instant, into egress: inout Egress) {
-        guard let health = pools[servers[server].pool].settings.health, checks[server].next <= now else { return }
+        guard configuration.shard.leads, let health = pools[servers[server].pool].settings.health, checks[server].next <= now else { return }
         checks[server].next = now + health.every
         // One that is still under way has its own time; nobody is checked who was ordered down.
         guard checks[server].place == nil, !servers[server].condition.isShut, !isStopping else { return }
@@ -138,13 +138,14 @@ extension L73Dispatcher {
             findings.append(CheckFinding(pool: servers[server].pool, server: servers[server].endpoint, isHealthy: nil, report: reported))
             return false
         }
-        controls[server].report(reported)
+        withControl(server) { $0.report(reported) }
         guard pools[servers[server].pool].settings.tunnelControl != .fixed else { return false }
         var figures = Performance()
         figures.length = health.every
         figures.limit = servers[server].tunnelLimit
-        figures.meanOutstanding = Double(servers[server].tunnels)
-        figures.mostOutstanding = servers[server].tunnels
+        let tunnels = servers[server].shared.pointee.openTunnels.load(ordering: .relaxed)
+        figures.meanOutstanding = Double(tunnels)
+        figures.mostOutstanding = tunnels
         figures.reported = reported
         let before = servers[server].tunnelLimit
         servers[server].tunnelLimit = tunnelControls[server].take(figures)
@@ -178,6 +179,9 @@ extension L73Dispatcher {
         let change = checks[server].take(result, isHealthy: servers[server].condition.isHealthy, health)
         if let change {
             changeState(of: server, because: .healthCheck, at: now) { $0.isHealthy = change }
+            if !configuration.shard.isAlone {
+                announcements.append(.setHealth(pool: servers[server].pool, server: servers[server].endpoint, isHealthy: change))
+            }
             reorderQueue(servers[server].pool, at: now, into: &egress)
         }
         armServer(server, at: now)

@@ -1,6 +1,16 @@
 /// Controlled loading in the engine: what the servers do is measured, their limits move, and their state is heeded
 /// (controlled-loading.md; [0038]-[0040], [0047]).
 extension L73Dispatcher {
+    /// The measuring of a server, which other shards have too.
+    @inline(__always) func withControl<Result>(_ server: Int, _ body: (inout LoadControl) -> Result) -> Result {
+        servers[server].shared.pointee.withControl(body)
+    }
+
+    /// For how long, in all, requests have waited in a pool, whichever shard they came to.
+    func waited(_ pool: Int, at now: Instant) -> Interval {
+        configuration.shard.isAlone ? queues[pool].waited(at: now) : sharedPools[pool].pointee.waited(at: now)
+    }
+
     func serverTimer(_ server: Int) -> Int { fronts.capacity + backs.capacity + server }
 
     // MARK: Requests
@@ -9,17 +19,22 @@ extension L73Dispatcher {
     mutating func noteDispatch(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
         back.pointee.dispatched = now
-        let rested = !controls[server].isMeasuring
-        back.pointee.era = controls[server].dispatched(
-            limit: servers[server].limit, waited: queues[servers[server].pool].waited(at: now), at: now)
-        if rested { armServer(server, at: now) }
+        let (limit, waited) = (servers[server].limit, waited(servers[server].pool, at: now))
+        var rested = false
+        back.pointee.era = withControl(server) {
+            rested = !$0.isMeasuring
+            return $0.dispatched(limit: limit, waited: waited, at: now)
+        }
+        guard rested else { return }
+        if configuration.shard.leads { armServer(server, at: now) } else { tellLeader(of: server) }
     }
 
     /// The head of its response has come.
     mutating func noteResponse(_ back: BackRef, status: UInt16, at now: Instant) {
         let server = Int(back.pointee.server)
-        if controls[server].responded(after: now - back.pointee.dispatched, era: back.pointee.era, at: now) {
-            timers.arm(serverTimer(server), by: now)
+        let (time, era) = (now - back.pointee.dispatched, back.pointee.era)
+        if withControl(server, { $0.responded(after: time, era: era, at: now) }) {
+            if configuration.shard.leads { timers.arm(serverTimer(server), by: now) } else { tellLeader(of: server) }
         }
         // Of the server's errors these two say that it will not do what was asked, not that it cannot (RFC 9110 15.6.2, 15.6.6).
         if status >= 500, status != 501, status != 505 {
@@ -32,14 +47,25 @@ extension L73Dispatcher {
     /// It is outstanding no more.
     func noteDeparture(_ back: BackRef, at now: Instant) {
         let server = Int(back.pointee.server)
-        controls[server].departed(
-            after: now - back.pointee.dispatched, era: back.pointee.era, waited: queues[servers[server].pool].waited(at: now), at: now)
+        let (time, era, waited) = (now - back.pointee.dispatched, back.pointee.era, waited(servers[server].pool, at: now))
+        let bytes = carried[server]
+        carried[server] = 0
+        withControl(server) {
+            $0.carried(bytes)
+            $0.departed(after: time, era: era, waited: waited, at: now)
+        }
+    }
+
+    /// The shard that ends windows is to look at a server's.
+    private mutating func tellLeader(of server: Int) {
+        servers[server].shared.pointee.wantsEnd.store(true, ordering: .sequentiallyConsistent)
+        wakes |= 1
     }
 
     /// A timeout, a reset, a refused connection, an answer that cannot be understood, a 5xx.
     /// - Parameter inBody: whether it came behind a good head: then only a whole response makes up for it.
     mutating func noteFailure(_ server: Int, inBody: Bool = false, at now: Instant) {
-        controls[server].failed()
+        withControl(server) { $0.failed() }
         servers[server].failures &+= 1
         let ejection = pools[servers[server].pool].settings.ejection
         let isTooMany =
@@ -64,7 +90,7 @@ extension L73Dispatcher {
 
     /// When a server must be looked at again.
     private func serverDeadline(_ server: Int, at now: Instant) -> Instant {
-        var deadline = controls[server].due(at: now)
+        var deadline = configuration.shard.leads ? withControl(server) { $0.due(at: now) } : .distantFuture
         deadline = min(deadline, servers[server].excessSince + Self.excessTime)
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + ServerChooser.slowStep) }
@@ -81,11 +107,7 @@ extension L73Dispatcher {
     static var excessTime: Interval { .seconds(1) }
 
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
-        controls[server].stored(queues[servers[server].pool].count)
-        let moves = controls[server].end(
-            waited: queues[servers[server].pool].waited(at: now),
-            isWhole: servers[server].limit == controls[server].controller.limit, at: now)
-        if moves { enforceLimit(server, at: now, into: &egress) }
+        if configuration.shard.leads, endsWindow(server, at: now) { enforceLimit(server, at: now, into: &egress) }
         if servers[server].slowSince != .distantPast { goOnSlowly(server, at: now, into: &egress) }
         if servers[server].condition.ejectedUntil != .distantPast, servers[server].condition.ejectedUntil <= now {
             changeState(of: server, because: .ejectionOver, at: now) { $0.admit() }
@@ -101,37 +123,58 @@ extension L73Dispatcher {
         armServer(server, at: now)
     }
 
+    /// Ends a performance window, if it is long enough.
+    /// - Returns: whether the controller's limit is another one now.
+    private mutating func endsWindow(_ server: Int, at now: Instant) -> Bool {
+        let pool = servers[server].pool
+        let (limit, waited) = (servers[server].limit, waited(pool, at: now))
+        let count = configuration.shard.isAlone ? queues[pool].count : sharedPools[pool].pointee.waitingCount
+        let bytes = carried[server]
+        carried[server] = 0
+        return withControl(server) {
+            $0.carried(bytes)
+            $0.stored(count)
+            return $0.end(waited: waited, isWhole: limit == $0.controller.limit, at: now)
+        }
+    }
+
     // MARK: The limit
 
     /// The controller's limit becomes the server's. A higher one serves the queue at once; of a lower one connections that become idle are
     /// not used again ([0040]).
     mutating func enforceLimit(_ server: Int, at now: Instant, into egress: inout Egress) {
+        guard configuration.shard.leads else { return }
         let before = servers[server].limit
-        let isSlow = servers[server].limit < controls[server].controller.limit && servers[server].slowSince != .distantPast
-        setLimit(server, because: isSlow ? .restarted : controls[server].controller.reason, at: now)
+        let (limit, reason) = withControl(server) { ($0.controller.limit, $0.controller.reason) }
+        let isSlow = before < limit && servers[server].slowSince != .distantPast
+        setLimit(server, because: isSlow ? .restarted : reason, at: now)
         if servers[server].limit > before { serveQueue(servers[server].pool, at: now, into: &egress) }
     }
 
     /// Enforces the controller's limit from now on, or a part of it.
     private mutating func setLimit(_ server: Int, because reason: LimitReason, at now: Instant) {
+        guard configuration.shard.leads else { return }
         let before = servers[server].limit
         let limit = slowLimit(server, at: now)
         guard limit != before else { return }
         servers[server].limit = limit
-        controls[server].enforced(limit, waited: queues[servers[server].pool].waited(at: now), at: now)
+        let waited = waited(servers[server].pool, at: now)
+        withControl(server) { $0.enforced(limit, waited: waited, at: now) }
         note(server, .limit(from: before, to: limit, reason: reason), at: now)
         noteExcess(server, at: now)
     }
 
     /// The limit that is enforced: while a server starts slowly a part of the controller's, unless the controller begins anew itself.
     private func slowLimit(_ server: Int, at now: Instant) -> Int {
-        let limit = controls[server].controller.limit
+        let limit = withControl(server) { $0.controller.limit }
         let part = pools[servers[server].pool].chooser.slowPart(servers + server, at: now)
         return part >= 1 || beginsAnew(server) ? limit : max(min(1, limit), Int(Double(limit) * part))
     }
 
     /// Whether the controller of a server that comes back looks for its limit from the least on.
-    private func beginsAnew(_ server: Int) -> Bool { controls[server].controller.control == .optimiseThroughput }
+    private func beginsAnew(_ server: Int) -> Bool {
+        withControl(server) { $0.controller.control == .optimiseThroughput }
+    }
 
     private mutating func goOnSlowly(_ server: Int, at now: Instant, into egress: inout Egress) {
         enforceLimit(server, at: now, into: &egress)
@@ -178,7 +221,10 @@ extension L73Dispatcher {
             let isHealthy = servers[server].condition.isHealthy
             findings.append(CheckFinding(pool: servers[server].pool, server: servers[server].endpoint, isHealthy: isHealthy, report: nil))
         }
-        note(server, .state(from: before, to: after, cause: cause), at: now)
+        // Of what happens in every shard the leader tells.
+        if configuration.shard.leads || cause == .consecutiveFailures || cause == .ejectionOver {
+            note(server, .state(from: before, to: after, cause: cause), at: now)
+        }
         servers[server].credit = 0
         if after == .up { comesBack(server, at: now) }
         armServer(server, at: now)
@@ -187,7 +233,10 @@ extension L73Dispatcher {
     /// A server takes requests again: what its controller knew of it may be wrong, and it gets its part little by little.
     mutating func comesBack(_ server: Int, at now: Instant) {
         if pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
-        if beginsAnew(server) { controls[server].controller.restart(at: servers[server].minimum) }
+        if configuration.shard.leads, beginsAnew(server) {
+            let minimum = servers[server].minimum
+            withControl(server) { $0.controller.restart(at: minimum) }
+        }
         setLimit(server, because: .restarted, at: now)
     }
 

@@ -2,7 +2,7 @@
 /// connection is lost.
 extension L73Dispatcher {
     /// Why another configuration cannot be taken; nil = it can.
-    func fault(of other: EngineConfiguration) -> String? {
+    public func fault(of other: EngineConfiguration) -> String? {
         do throws(ServerPlan.Shortage) {
             _ = try plan(other)
             return nil
@@ -105,6 +105,9 @@ extension L73Dispatcher {
         queues.moveInitialize(from: self.queues, count: poolCount)
         self.pools.deallocate()
         self.queues.deallocate()
+        sharedPools.deallocate()
+        sharedPools = .allocate(capacity: count)
+        for pool in 0..<count { (sharedPools + pool).initialize(to: shared.pool(pool)) }
         for pool in poolCount..<count {
             let settings = configuration.pools[pool]
             (pools + pool).initialize(
@@ -154,38 +157,58 @@ extension L73Dispatcher {
     /// Gives a place to a server that was not there, or that was removed and comes back before it was empty. It takes nothing yet.
     private mutating func seat(_ server: Int, place: Int, pool: Int) {
         let settings = configuration.pools[pool]
-        let fresh = Self.load(of: place, pool: pool, configuration)
+        let wanted = settings.servers[place]
         if server < serverCount, !isVacant(server) {
             // Its connections are there still: they are used on.
+            let fresh = Self.load(of: place, pool: pool, configuration, shared: servers[server].shared)
             servers[server].index = place
             (servers[server].minimum, servers[server].maximum) = (fresh.minimum, fresh.maximum)
             (servers[server].weight, servers[server].isBackup) = (fresh.weight, fresh.isBackup)
-            (servers[server].toldMSS, servers[server].tunnelLimit) = (fresh.toldMSS, fresh.tunnelLimit)
-            controls[server].change(settings.control, minimum: fresh.minimum, maximum: fresh.maximum)
-            controls[server].controller.setLimit(fresh.limit)
+            servers[server].toldMSS = fresh.toldMSS
             tunnelControls[server] = Self.tunnelControl(settings)
+            guard configuration.shard.leads else { return }
+            servers[server].tunnelLimit = settings.tunnels
+            withControl(server) {
+                $0.change(settings.control, minimum: fresh.minimum, maximum: fresh.maximum)
+                $0.controller.setLimit(fresh.bounded(wanted.initialLimit))
+            }
             return
         }
-        var load = fresh
+        if server < serverCount { shared.release(servers[server].endpoint, pool: servers[server].pool) }
+        let held = shared.hold(wanted.endpoint, pool: pool) { Self.fresh(wanted, settings, configuration.ports) }
+        var load = Self.load(of: place, pool: pool, configuration, shared: held.server)
         load.condition.isRemoved = true
         if server < serverCount {
-            load.notInUse = servers[server].notInUse
+            (load.notInUse, load.slots) = (servers[server].notInUse, servers[server].slots)
             checkRequests[server]?.deallocate()
-            (controls + server).deinitialize(count: 1)
             (tunnelControls + server).deinitialize(count: 1)
         } else {
             precondition(server == serverCount)
             serverCount += 1
-            for connection in 0..<configuration.ports.connections {
-                slotLinks.append(server * configuration.ports.connections + connection, to: &load.notInUse)
-            }
+            Self.addSlots(server, to: &load, configuration, &slotLinks)
         }
         (servers + server).initialize(to: load)
-        (controls + server).initialize(to: Self.control(of: load, settings))
+        carried[server] = 0
+        if !held.isNew, configuration.shard.leads { begin(server, anewWith: wanted, settings) }
         (tunnelControls + server).initialize(to: Self.tunnelControl(settings))
         (checkRequests + server).initialize(to: nil)
         checks[server] = HealthCheck()
         nextTunnelPort[server] = configuration.ports.firstTunnelPort
+    }
+
+    /// What other shards, or a place that it had before, still know of a server is not true any more.
+    private mutating func begin(_ server: Int, anewWith wanted: ServerConfiguration, _ settings: PoolConfiguration) {
+        let load = servers[server]
+        let limit = load.bounded(wanted.initialLimit)
+        load.tunnelLimit = settings.tunnels
+        withControl(server) {
+            if $0.isEmpty {
+                $0 = LoadControl(settings.control, initial: limit, minimum: load.minimum, maximum: load.maximum)
+            } else {
+                $0.change(settings.control, minimum: load.minimum, maximum: load.maximum)
+                $0.controller.setLimit(limit)
+            }
+        }
     }
 
     /// A server that has got its place takes part from now on.
@@ -205,7 +228,7 @@ extension L73Dispatcher {
         _ server: Int, place: Int, from was: ServerConfiguration, of old: PoolConfiguration, at now: Instant, into egress: inout Egress
     ) {
         let settings = pools[servers[server].pool].settings
-        let fresh = Self.load(of: place, pool: servers[server].pool, configuration)
+        let fresh = Self.load(of: place, pool: servers[server].pool, configuration, shared: servers[server].shared)
         let wanted = settings.servers[place]
         servers[server].index = place
         (servers[server].minimum, servers[server].maximum) = (fresh.minimum, fresh.maximum)
@@ -213,16 +236,19 @@ extension L73Dispatcher {
         if was.weight != wanted.weight { servers[server].weight = wanted.weight }
         servers[server].credit = 0
         let isSame = old.control == settings.control
-        controls[server].change(
-            isSame ? controls[server].controller.control : settings.control, minimum: fresh.minimum, maximum: fresh.maximum)
-        if was.initialLimit != wanted.initialLimit { controls[server].controller.setLimit(wanted.initialLimit) }
+        if configuration.shard.leads {
+            withControl(server) {
+                $0.change(isSame ? $0.controller.control : settings.control, minimum: fresh.minimum, maximum: fresh.maximum)
+                if was.initialLimit != wanted.initialLimit { $0.controller.setLimit(wanted.initialLimit) }
+            }
+        }
         if settings.slowStart == .zero { servers[server].slowSince = .distantPast }
         enforceLimit(server, at: now, into: &egress)
         if old.tunnels != settings.tunnels || old.mostTunnels != settings.mostTunnels || old.tunnelControl != settings.tunnelControl {
             tunnelControls[server] = Self.tunnelControl(settings)
             let before = servers[server].tunnelLimit
-            servers[server].tunnelLimit = settings.tunnels
-            if before != settings.tunnels {
+            if configuration.shard.leads { servers[server].tunnelLimit = settings.tunnels }
+            if before != settings.tunnels, configuration.shard.leads {
                 note(server, .tunnelLimit(from: before, to: settings.tunnels, reason: .set), at: now)
             }
         }

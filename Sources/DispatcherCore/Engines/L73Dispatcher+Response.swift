@@ -366,7 +366,7 @@ extension L73Dispatcher {
             let new = count - known
             if known >= 0, new > 0 {
                 back.pointee.receiveNext += new
-                controls[Int(back.pointee.server)].carried(new)
+                carried[Int(back.pointee.server)] += new
                 back.pointee.splice.remaining -= min(back.pointee.splice.remaining, UInt64(new))
             }
         } else if known + head < count {
@@ -374,7 +374,7 @@ extension L73Dispatcher {
             let progress = back.pointee.framer.advance(fresh)
             let belongs = head + progress.belongs
             back.pointee.receiveNext += belongs
-            controls[Int(back.pointee.server)].carried(belongs)
+            carried[Int(back.pointee.server)] += belongs
             count = known + belongs
             switch progress.state {
             case .more: break

@@ -2,26 +2,43 @@
 extension L73Dispatcher {
     /// - Parameters:
     ///   - place: within the pool.
-    static func load(of place: Int, pool: Int, _ configuration: EngineConfiguration) -> ServerLoad {
+    ///   - shared: what all shards have of it.
+    static func load(
+        of place: Int, pool: Int, _ configuration: EngineConfiguration, shared: UnsafeMutablePointer<SharedServer>
+    ) -> ServerLoad {
         let settings = configuration.pools[pool]
         let server = settings.servers[place]
         guard let source = configuration.sourceAddress(toward: server.endpoint.address) else {
             preconditionFailure("no source address of the family of \(server.endpoint): the configuration was not checked")
         }
         var load = ServerLoad(
-            endpoint: server.endpoint, source: source,
+            shared: shared, endpoint: server.endpoint, source: source,
             segmentSize: configuration.serverSideMTU - PathMTU.headers(to: server.endpoint.address),
             toldMSS: configuration.toldMSS(pool: pool, server: server.endpoint.address), pool: pool, index: place,
-            limit: server.initialLimit, minimum: server.minimumLimit, maximum: ServerLoad.maximum(server, configuration.ports),
-            tunnelLimit: settings.tunnels)
-        load.setLimit(server.initialLimit)
+            minimum: server.minimumLimit, maximum: ServerLoad.maximum(server, configuration.ports))
         load.weight = server.weight
         load.isBackup = server.isBackup
         return load
     }
 
-    static func control(of load: ServerLoad, _ settings: PoolConfiguration) -> LoadControl {
-        LoadControl(settings.control, initial: load.limit, minimum: load.minimum, maximum: load.maximum)
+    /// What it begins with in common with other shards.
+    static func fresh(_ server: ServerConfiguration, _ settings: PoolConfiguration, _ ports: PortPlan) -> SharedServer {
+        let maximum = ServerLoad.maximum(server, ports)
+        let limit = min(max(server.initialLimit, server.minimumLimit), maximum)
+        return SharedServer(
+            limit: limit, tunnels: settings.tunnels,
+            control: LoadControl(settings.control, initial: limit, minimum: server.minimumLimit, maximum: maximum))
+    }
+
+    /// The slots of a server that are this shard's, to its not-in-use queue.
+    static func addSlots(_ server: Int, to load: inout ServerLoad, _ configuration: EngineConfiguration, _ links: inout SlotLinks) {
+        let ports = configuration.ports
+        for connection in 0..<ports.connections {
+            let slot = server * ports.connections + connection
+            guard configuration.shard.has(port: ports.first + slot) else { continue }
+            links.append(slot, to: &load.notInUse)
+            load.slots += 1
+        }
     }
 
     static func tunnelControl(_ settings: PoolConfiguration) -> LimitController {
@@ -31,7 +48,7 @@ extension L73Dispatcher {
     /// Whether a removed server has nothing left: then its place is free.
     func isVacant(_ server: Int) -> Bool {
         let load = servers[server]
-        guard load.condition.isRemoved, load.notInUse.count == configuration.ports.connections, load.tunnels == 0 else { return false }
+        guard load.condition.isRemoved, load.notInUse.count == load.slots, load.tunnels == 0 else { return false }
         return !hasOwnConnections(server)
     }
 

@@ -49,7 +49,7 @@ extension L73Dispatcher {
             }
             if !front.pointee.isClientsTurn { front.pointee.beginProgress(at: now) }
             back.pointee.receiveNext += count
-            controls[Int(back.pointee.server)].carried(count)
+            carried[Int(back.pointee.server)] += count
             back.pointee.receiveHighest = SequenceNumber.later(back.pointee.receiveHighest, back.pointee.receiveNext)
             back.pointee.splice.remaining -= UInt64(count)
         }

@@ -18,8 +18,9 @@ extension L73Dispatcher {
         front.pointee.responded = now
         noteResponse(back, status: head.status, at: now)
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
-        leaveSlot(back, at: now)
+        leaveSlot(back, becomesTunnel: true, at: now)
         servers[server].tunnels += 1
+        servers[server].shared.pointee.openTunnels.wrappingAdd(1, ordering: .relaxed)
         services[Int(front.pointee.service)].tunnels += 1
         // One that came about after the order, or the stop, goes as those from before do.
         if isStopping || servers[server].tunnelsEndAfter != .distantFuture { planDrain(at: now) }

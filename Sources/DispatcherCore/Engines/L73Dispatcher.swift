@@ -44,8 +44,15 @@ public struct L73Dispatcher: ~Copyable {
     let servers: UnsafeMutablePointer<ServerLoad>
     var serverCount: Int
     let serverCapacity: Int
-    /// By server: its performance windows, and what moves its limit.
-    let controls: UnsafeMutablePointer<LoadControl>
+    /// What it has in common with other shards, and by pool.
+    let shared: SharedLoad
+    var sharedPools: UnsafeMutablePointer<UnsafeMutablePointer<SharedPool>>
+    /// Bytes of responses by server that its measuring has not heard of yet.
+    let carried: UnsafeMutablePointer<Int>
+    /// The shards that must look at their queues: a bit for each.
+    var wakes: UInt64 = 0
+    /// What other shards must be told.
+    var announcements: [EngineCommand] = []
     let tunnelControls: UnsafeMutablePointer<LimitController>
     /// By server: its health checks, and what they ask.
     let checks: UnsafeMutablePointer<HealthCheck>
@@ -110,7 +117,11 @@ public struct L73Dispatcher: ~Copyable {
     ///
     /// Everything is built in local values first, and each property is set once, at the end: an optimized build of Swift 6.3 destroys a
     /// property that cannot be copied before it is first set when the initializer uses `self` in between.
-    public init(configuration: EngineConfiguration, seed: UInt64) {
+    /// - Parameters:
+    ///   - shared: what the shards have in common; nil = there is one only.
+    public init(configuration: EngineConfiguration, seed: UInt64, shared: SharedLoad? = nil) {
+        let shared = shared ?? SharedLoad()
+        precondition(shared.shards == configuration.shard.count && configuration.ports.shards == configuration.shard.count)
         let ports = configuration.ports
         let serverCapacity = ports.servers
         let poolCount = configuration.pools.count
@@ -134,9 +145,8 @@ public struct L73Dispatcher: ~Copyable {
         let services = Self.table([ServiceState](repeating: ServiceState(), count: serviceCount))
         let statuses = Self.table([UInt64](repeating: 0, count: serviceCount * 600))
 
-        let links = SlotLinks(capacity: ports.slots)
+        var links = SlotLinks(capacity: ports.slots)
         let servers = UnsafeMutablePointer<ServerLoad>.allocate(capacity: serverCapacity)
-        let controls = UnsafeMutablePointer<LoadControl>.allocate(capacity: serverCapacity)
         let tunnelControls = UnsafeMutablePointer<LimitController>.allocate(capacity: serverCapacity)
         let checkRequests = UnsafeMutablePointer<UnsafeRawBufferPointer?>.allocate(capacity: serverCapacity)
         let pools = UnsafeMutablePointer<ServerPool>.allocate(capacity: max(poolCount, 1))
@@ -148,12 +158,12 @@ public struct L73Dispatcher: ~Copyable {
             (queues + pool).initialize(
                 to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory, lanes: settings.lanes))
             for (place, index) in lists[pool].enumerated() {
-                var load = Self.load(of: place, pool: pool, configuration)
-                for connection in 0..<ports.connections {
-                    links.append(index * ports.connections + connection, to: &load.notInUse)
+                let held = shared.hold(settings.servers[place].endpoint, pool: pool) {
+                    Self.fresh(settings.servers[place], settings, ports)
                 }
+                var load = Self.load(of: place, pool: pool, configuration, shared: held.server)
+                Self.addSlots(index, to: &load, configuration, &links)
                 (servers + index).initialize(to: load)
-                (controls + index).initialize(to: Self.control(of: load, settings))
                 (tunnelControls + index).initialize(to: Self.tunnelControl(settings))
                 (checkRequests + index).initialize(to: Self.checkRequest(to: load.endpoint, settings))
             }
@@ -188,7 +198,10 @@ public struct L73Dispatcher: ~Copyable {
         self.serverCapacity = serverCapacity
         self.poolCount = poolCount
         self.servers = servers
-        self.controls = controls
+        self.shared = shared
+        sharedPools = .allocate(capacity: max(poolCount, 1))
+        for pool in 0..<poolCount { (sharedPools + pool).initialize(to: shared.pool(pool)) }
+        carried = Self.table([Int](repeating: 0, count: serverCapacity))
         self.tunnelControls = tunnelControls
         checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCapacity))
         self.checkRequests = checkRequests
@@ -254,8 +267,8 @@ public struct L73Dispatcher: ~Copyable {
         limits.deallocate()
         statuses.deallocate()
         servers.deallocate()
-        controls.deinitialize(count: serverCount)
-        controls.deallocate()
+        sharedPools.deallocate()
+        carried.deallocate()
         tunnelControls.deinitialize(count: serverCount)
         tunnelControls.deallocate()
         checks.deallocate()

@@ -60,6 +60,9 @@ struct LoadControl {
         hasReport = true
     }
 
+    /// Whether nothing is outstanding.
+    var isEmpty: Bool { window.isEmpty }
+
     // MARK: Time
 
     /// When `end` must be called next; `distantFuture` while it rests.

@@ -98,6 +98,9 @@ struct PerformanceWindow {
     mutating func queued() { figures.hadQueue = true }
     mutating func report(_ value: Double) { figures.reported = value }
 
+    /// Whether nothing is outstanding.
+    var isEmpty: Bool { outstanding == 0 }
+
     // MARK: The end
 
     /// How many responses a window waits for.

@@ -7,6 +7,8 @@ public struct PortPlan: Equatable, Sendable {
     public var layers = 5
     public var servers = 16
     public var connections = 256
+    /// Shards that divide the ports among them: a port belongs to shard `port mod shards`, a slot in all its layers to the same one.
+    public var shards = 1
 
     public init() {}
 
@@ -21,7 +23,9 @@ public struct PortPlan: Equatable, Sendable {
     /// Slots in all: servers times connections.
     public var slots: Int { servers * connections }
     /// The first port above the pooled ones.
-    public var firstTunnelPort: Int { first + layers * slots }
+    public var firstTunnelPort: Int { first + layers * stride }
+    /// From a layer to the next: the slots, and what makes them a multiple of the shards.
+    var stride: Int { (slots + shards - 1) / shards * shards }
     /// Ports of the tunnel range; each may be in use to every server at once.
     public var tunnelPorts: Int { max(0, last - firstTunnelPort + 1) }
     /// The first ports of the tunnel range: from there servers in mode l4/3 are checked. Their clients' connections have the others.
@@ -35,13 +39,13 @@ public struct PortPlan: Equatable, Sendable {
 
     /// The port of a slot in a layer. Each index is from 0 to one less than its maximum.
     public func port(layer: Int, server: Int, connection: Int) -> UInt16 {
-        UInt16(first + layer * slots + server * connections + connection)
+        UInt16(first + layer * stride + server * connections + connection)
     }
 
     /// The layer and slot that a port belongs to (slot = server * connections + connection); nil for other ports, the tunnel range among them.
     public func slot(of port: UInt16) -> (layer: Int, slot: Int)? {
         let offset = Int(port) - first
-        guard offset >= 0, offset < layers * slots else { return nil }
-        return (offset / slots, offset % slots)
+        guard offset >= 0, offset < layers * stride, offset % stride < slots else { return nil }
+        return (offset / stride, offset % stride)
     }
 }

@@ -14,6 +14,8 @@ struct RequestQueue: ~Copyable {
         /// Upgrades need another kind of connection than requests, and those whose body is streamed have only part of a server's.
         var kind: Kind
         var lane: UInt16
+        /// Lower ones have waited longer, in whichever shard.
+        var ticket: UInt64
         fileprivate var previous: UInt32
         fileprivate var next: UInt32
     }
@@ -104,12 +106,13 @@ struct RequestQueue: ~Copyable {
     }
 
     /// - Parameters:
+    ///   - ticket: where it stands among those of all shards.
     ///   - since: when it began to wait, where that is not now.
     ///   - atFront: for a request that is repeated: it has waited its turn already.
     ///   - isKept: for one that was in the queue already: it has its place although there are fewer now.
     /// - Returns: the entry's index; nil when the queue is full.
     mutating func insert(
-        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, at now: Instant, since: Instant? = nil, atFront: Bool = false,
+        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, ticket: UInt64 = 0, at now: Instant, since: Instant? = nil, atFront: Bool = false,
         isKept: Bool = false
     ) -> UInt32? {
         guard isKept || (count < capacity && bytes + size <= memory) else { return nil }
@@ -123,7 +126,7 @@ struct RequestQueue: ~Copyable {
         }
         let place = lanes + lane
         let entry = Entry(
-            front: front, bytes: UInt32(size), since: since ?? now, kind: kind, lane: UInt16(lane),
+            front: front, bytes: UInt32(size), since: since ?? now, kind: kind, lane: UInt16(lane), ticket: ticket,
             previous: atFront ? Self.none : place.pointee.tail, next: atFront ? place.pointee.head : Self.none)
         (entries + Int(index)).initialize(to: entry)
         if entry.previous == Self.none { place.pointee.head = index } else { entries[Int(entry.previous)].next = index }

@@ -1,8 +1,12 @@
+import Synchronization
+
 /// What the dispatcher knows and decides about the load of one back-end server.
 ///
 /// A slot of the server is in exactly one place: the not-in-use queue, the opening queue (a connection being opened that no request
 /// waits for), the idle queue, or none of them (active, or being closed).
 struct ServerLoad: ChosenServer {
+    /// What it has in common with other shards: tokens for requests and tunnels, the measuring.
+    let shared: UnsafeMutablePointer<SharedServer>
     let endpoint: Endpoint
     /// The dispatcher's address that it sees, of its own family.
     let source: IPAddress
@@ -12,11 +16,10 @@ struct ServerLoad: ChosenServer {
     let pool: Int
     /// Its place in the list of its pool.
     var index: Int
-    /// The number of permissible connections now.
-    var limit: Int
     var minimum: Int
     var maximum: Int
-    var tunnelLimit: Int
+    /// How many slots of it are this shard's.
+    var slots = 0
     var weight = 1
     var isBackup = false
     var condition = ServerCondition()
@@ -35,7 +38,7 @@ struct ServerLoad: ChosenServer {
     var notInUse = SlotQueue()
     var opening = SlotQueue()
     var idle = SlotQueue()
-    /// Requests outstanding: dispatched, or bound to a connection that is being opened; upgrades until their 101.
+    /// Requests outstanding in this shard: dispatched, or bound to a connection that is being opened; upgrades until their 101.
     var active = 0
     /// Those of them whose body is streamed.
     var streamed = 0
@@ -52,18 +55,28 @@ struct ServerLoad: ChosenServer {
     /// Whether the last attempt to open a connection succeeded; true before the first.
     var isReachable = true
 
-    var outstanding: Int { active + tunnels }
+    /// The number of permissible connections now.
+    var limit: Int {
+        get { shared.pointee.requests.limit }
+        nonmutating set { shared.pointee.requests.setLimit(newValue) }
+    }
+    var tunnelLimit: Int {
+        get { shared.pointee.tunnels.limit }
+        nonmutating set { shared.pointee.tunnels.setLimit(newValue) }
+    }
+    /// In all shards.
+    var outstanding: Int { shared.pointee.requests.outstanding + shared.pointee.openTunnels.load(ordering: .relaxed) }
     var isResting: Bool { false }
     /// Whether one more request keeps it within its limit ([0034]).
-    var hasRoom: Bool { active < limit }
+    var hasRoom: Bool { shared.pointee.requests.hasRoom }
     /// Whether another request may be outstanding.
     var mayTakeRequest: Bool { hasRoom && takesNew }
     /// Whether one more request that asks for a tunnel leaves it within its tunnel limit.
-    var mayTunnel: Bool { tunnels + upgrades < tunnelLimit }
+    var mayTunnel: Bool { shared.pointee.tunnels.hasRoom }
     /// Connections that are open, or being opened.
     var connections: Int { active + opening.count + idle.count }
     /// Whether one more of them may have a body that is streamed: half of the limit, at least one, so that slow uploads leave room.
-    var mayStream: Bool { streamed < max(1, limit / 2) }
+    var mayStream: Bool { shared.pointee.mayStream }
     /// Whether another connection may be opened under the limit, and a slot for it exists.
     var mayOpen: Bool { takesNew && connections < limit && !notInUse.isEmpty }
     /// An idle server has an idle connection or room to open one under its limit ([0046]).
@@ -74,5 +87,5 @@ struct ServerLoad: ChosenServer {
         min(server.maximumLimit, ports.connections, server.capacity.map { max(1, $0 - 1) } ?? .max)
     }
 
-    mutating func setLimit(_ wanted: Int) { limit = min(max(wanted, minimum), maximum) }
+    func bounded(_ wanted: Int) -> Int { min(max(wanted, minimum), maximum) }
 }

@@ -11,14 +11,14 @@ final class AdminServer {
     private let channel: any Channel
 
     /// - Throws: `ServiceError` when the bound socket cannot be served.
-    init(listener: consuming AdminListener, answers: AdminAnswers, mailbox: Mailbox, reloader: Reloader) throws(ServiceError) {
+    init(listener: consuming AdminListener, answers: AdminAnswers, mailboxes: Mailboxes, reloader: Reloader) throws(ServiceError) {
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 16)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    try channel.pipeline.syncOperations.addHandler(AdminHandler(answers: answers, mailbox: mailbox, reloader: reloader))
+                    try channel.pipeline.syncOperations.addHandler(AdminHandler(answers: answers, mailboxes: mailboxes, reloader: reloader))
                 }
             }
         do {
@@ -38,27 +38,27 @@ final class AdminServer {
     }
 }
 
-/// One admin connection: reads a request, asks the packet thread if need be, answers.
+/// One admin connection: reads a request, asks the packet threads if need be, answers.
 private final class AdminHandler: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
 
     /// More than any request of ours needs, bytes.
     private static let largestBody = 4_096
-    /// How long the packet thread may take for a turn.
+    /// How long the packet threads may take for a turn.
     private static let patience = TimeAmount.seconds(2)
     /// How long a reload may take.
     private static let reloadPatience = TimeAmount.seconds(8)
 
     private let answers: AdminAnswers
-    private let mailbox: Mailbox
+    private let mailboxes: Mailboxes
     private let reloader: Reloader
     private var head: HTTPRequestHead?
     private var body: [UInt8] = []
 
-    init(answers: AdminAnswers, mailbox: Mailbox, reloader: Reloader) {
+    init(answers: AdminAnswers, mailboxes: Mailboxes, reloader: Reloader) {
         self.answers = answers
-        self.mailbox = mailbox
+        self.mailboxes = mailboxes
         self.reloader = reloader
     }
 
@@ -85,9 +85,9 @@ private final class AdminHandler: ChannelInboundHandler {
         switch answers.plan(request) {
         case .immediate(let response): write(response, to: head, context)
         case .figures(let commands, let render):
-            for command in commands { mailbox.post(.command(command)) }
+            for command in commands { mailboxes.post(command) }
             let once = answer(head, context, within: Self.patience, render)
-            mailbox.post(.report { once.succeed($0) })
+            mailboxes.report { once.succeed($0) }
         case .reload(let render):
             let once = answer(head, context, within: Self.reloadPatience, render)
             reloader.ask { once.succeed($0) }

@@ -13,6 +13,7 @@ extension Configuration {
         ("user", { $0.user }),
         ("admin.listen", { "\($0.adminListen)" }),
         ("transmit", { $0.transmit.rawValue }),
+        ("shards", { "\($0.shards)" }),
         ("client-side.interface", { $0.clientSide.interface }),
         ("client-side.capture-memory", { "\($0.clientSide.captureMemory)" }),
         ("client-side.gateway", { shown($0.clientSide.gateways) }),

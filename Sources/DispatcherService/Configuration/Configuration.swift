@@ -51,11 +51,20 @@ public struct Configuration: Sendable {
     /// Whether the kernel owns the source addresses as well.
     public var sourceIsKernels = false
     public var ports = PortPlan()
+    /// Packet threads.
+    public var shards = 1
     public var tcp = TCPSettings()
     public var services: [ServiceConfiguration] = []
     public var pools: [PoolConfiguration] = []
 
     public init() {}
+
+    /// Processors that this process may use.
+    static var cores: Int {
+        var set = cpu_set_t()
+        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
+        return withUnsafeBytes(of: &set) { bytes in max(1, bytes.reduce(0) { $0 + $1.nonzeroBitCount }) }
+    }
 
     public var sidesShareInterface: Bool { clientSide.interface == serverSide.interface }
 

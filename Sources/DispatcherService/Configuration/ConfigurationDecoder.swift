@@ -73,16 +73,25 @@ struct ConfigurationDecoder {
         if let listen = top.section("admin").endpoint("listen") { result.adminListen = listen }
         result.drain = top.section("stop").interval("drain")
         result.tunnelsPerSecond = top.section("stop").number("tunnels-per-second")
-        checkShards(top)
+        decodeShards(top)
     }
 
-    private func checkShards(_ top: ConfigurationSection) {
+    private mutating func decodeShards(_ top: ConfigurationSection) {
         let shards = top.text("shards")
-        guard shards != "auto", !shards.isEmpty else { return }
+        let forwards = top.sections("services").contains { $0.text("mode") == ServiceConfiguration.Mode.l43.rawValue }
+        guard shards != "auto", !shards.isEmpty else {
+            // A half of the cores is left to everything else; mode l4/3 has one thread.
+            let cores = Configuration.cores
+            result.shards = forwards || cores <= 2 ? 1 : min(64, cores / 2)
+            return
+        }
         guard let number = Int(shards), (1...64).contains(number) else {
             return problems.report(top.line(of: "shards"), "shards: \(shards) is not auto or a number from 1 to 64")
         }
-        if number > 1 { problems.report(top.line(of: "shards"), "not supported yet: shards (\(number))") }
+        if number > 1, forwards {
+            problems.report(top.line(of: "shards"), "not supported yet: shards (\(number)) with a service in mode l4/3")
+        }
+        result.shards = number
     }
 
     private mutating func decodeSides(_ top: ConfigurationSection) {
@@ -104,9 +113,10 @@ struct ConfigurationDecoder {
         }
         decodeSourceAddresses(server)
 
-        let ports = PortPlan(
+        var ports = PortPlan(
             first: server.number("first-port"), last: server.number("last-port"), layers: server.number("layers"),
             servers: server.number("servers"), connections: server.number("connections-per-server"))
+        ports.shards = result.shards
         result.ports = ports
         guard ports.fits else {
             let needed = ports.layers * ports.slots

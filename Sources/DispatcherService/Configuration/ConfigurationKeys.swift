@@ -51,7 +51,7 @@ public enum ConfigurationKeys {
         key("stop.drain", .duration, "10s"),
         key("stop.tunnels-per-second", .count(any), "1000"),
         key("transmit", .choice(["auto", "raw", "packet"]), "auto"),
-        form("auto or number 1 to 64", partly("shards", .text, "auto")),
+        form("auto or number 1 to 64", key("shards", .text, "auto")),
     ]
 
     private static let sides = [

@@ -4,7 +4,7 @@ import Glibc
 public import Logging
 import PacketIO
 
-/// The dispatcher as a process: opens captures and sockets, gives up privileges, runs the packet thread, the log thread and the admin
+/// The dispatcher as a process: opens captures and sockets, gives up privileges, runs the packet threads, the log thread and the admin
 /// listener, and ends in order.
 public struct DispatcherService {
     private let configuration: Configuration
@@ -32,10 +32,10 @@ public struct DispatcherService {
 
         // Everything that needs a privilege, before it is given up.
         let kernelGuard = try startGuard(host, user)
-        let mailbox = Mailbox()
-        let relay = RecordRelay()
+        let mailboxes = Mailboxes(shards: configuration.shards)
+        let relay = RecordRelay(writers: configuration.shards)
         let events = EventRelay()
-        let loop = try openLoop(host, mailbox, relay, events)
+        let loops = try openLoops(host, mailboxes, relay, events)
         // The captures are open: what clients send meanwhile waits.
         try requireUnclaimed(configuration.responder(client: host.clientInterface, server: host.serverInterface), host)
         let file = try LogFile(configuration.accessLog, owner: user)
@@ -45,12 +45,12 @@ public struct DispatcherService {
         let format = AccessLogFormat(configuration: configuration, host: Self.hostName(), process: "sluice-dispatcher[\(getpid())]")
         let records = RecordThread(relay: relay, format: format, logger: logger)
         let recordThread = try records.start(file)
-        let packets = PacketThread(mailbox: mailbox)
-        let reloader = Reloader(prepared, host: host, mailbox: mailbox, records: records)
+        let packets = PacketThreads(mailboxes: mailboxes)
+        let reloader = Reloader(prepared, host: host, mailboxes: mailboxes, records: records)
         let answers = AdminAnswers(
             configuration: { reloader.configuration }, durations: { records.durations }, unwrittenLogLines: { records.unwrittenLines })
-        let server = try AdminServer(listener: admin, answers: answers, mailbox: mailbox, reloader: reloader)
-        try packets.start(loop)
+        let server = try AdminServer(listener: admin, answers: answers, mailboxes: mailboxes, reloader: reloader)
+        for (shard, loop) in loops.enumerated() { try packets.start(loop.take(), shard: shard) }
         logger.info(
             "serving \(configuration.services.flatMap(\.listen).map(\.description).joined(separator: ", ")) on \(host.clientInterface.name), servers on \(host.serverInterface.name), figures at http://\(configuration.adminListen)/metrics"
         )
@@ -74,44 +74,72 @@ public struct DispatcherService {
         return made
     }
 
-    private func openLoop(_ host: HostCheck, _ mailbox: Mailbox, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError)
-        -> LiveLoop
+    /// One for each shard: captures, engine and sockets of its own.
+    private func openLoops(_ host: HostCheck, _ mailboxes: Mailboxes, _ relay: RecordRelay, _ events: EventRelay) throws(ServiceError)
+        -> [Handover<LiveLoop>]
     {
-        let client = configuration.clientSide
-        let server = configuration.serverSide
-        let seed = try Self.randomBits()
-        let key = SipKey(try Self.randomBits(), try Self.randomBits())
+        let shared = SharedLoad(shards: configuration.shards)
+        let engine = configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface)
+        let rule = FrameShard(engine, count: configuration.shards)
+        if configuration.shards > 1, recordDirectory != nil {
+            throw ServiceError(.usage, "--record needs one packet thread: say shards: 1")
+        }
+        var loops: [Handover<LiveLoop>] = []
+        var groups = CaptureGroups()
         do throws(CaptureError) {
-            let shared = configuration.sidesShareInterface
-            let responder = configuration.responder(client: host.clientInterface, server: host.serverInterface)
-            var clientCapture = try Capture(
-                interface: client.interface, filter: shared ? filters.both : filters.client, memory: client.captureMemory)
-            try joinGroups(&clientCapture, responder.link(.client), client.interface)
-            var serverCapture: Capture?
-            if !shared {
-                var capture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory)
-                try joinGroups(&capture, responder.link(.server), server.interface)
-                serverCapture = consume capture
+            for index in 0..<configuration.shards {
+                let part = engine.part(Shard(index, of: configuration.shards))
+                loops.append(Handover(try openLoop(part, shared, rule, host, mailboxes, relay, events, &groups)))
             }
-            let engine = Dispatcher(
-                configuration: configuration.engineConfiguration(client: host.clientInterface, server: host.serverInterface), seed: seed)
-            let recorder = try recorder(seed: seed)
-            if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {
-                let links = configuration.links
-                let sink = try PacketTransmitter(client: links.client, server: links.server, key: key)
-                return .packet(
-                    PollLoop(
-                        engine: engine, sink: sink, client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox,
-                        records: relay, events: events, recorder: recorder))
-            }
-            return .raw(
-                PollLoop(
-                    engine: engine, sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface),
-                    client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay,
-                    events: events, recorder: recorder))
         } catch {
             throw ServiceError(error.kind == .notPermitted ? .notPermitted : .failed, error.description)
         }
+        return loops
+    }
+
+    /// The groups of captures among which the kernel shares out the frames of an interface.
+    private struct CaptureGroups {
+        var client: Int32?
+        var server: Int32?
+    }
+
+    private func openLoop(
+        _ engineConfiguration: EngineConfiguration, _ shared: SharedLoad, _ rule: FrameShard, _ host: HostCheck, _ mailboxes: Mailboxes,
+        _ relay: RecordRelay, _ events: EventRelay, _ groups: inout CaptureGroups
+    ) throws(CaptureError) -> LiveLoop {
+        let client = configuration.clientSide
+        let server = configuration.serverSide
+        let shard = engineConfiguration.shard
+        let (seed, key) = (try Self.randomBits(), SipKey(try Self.randomBits(), try Self.randomBits()))
+        let isOne = configuration.sidesShareInterface
+        let responder = configuration.responder(client: host.clientInterface, server: host.serverInterface)
+        var clientCapture = try Capture(
+            interface: client.interface, filter: isOne ? filters.both : filters.client, memory: client.captureMemory / shard.count)
+        if shard.index == 0 { try joinGroups(&clientCapture, responder.link(.client), client.interface) }
+        if shard.count > 1 { groups.client = try clientCapture.share(group: groups.client, ShardFilter(isOne ? nil : .client, rule)) }
+        var serverCapture: Capture?
+        if !isOne {
+            var capture = try Capture(interface: server.interface, filter: filters.server, memory: server.captureMemory / shard.count)
+            if shard.index == 0 { try joinGroups(&capture, responder.link(.server), server.interface) }
+            if shard.count > 1 { groups.server = try capture.share(group: groups.server, ShardFilter(.server, rule)) }
+            serverCapture = consume capture
+        }
+        let engine = Dispatcher(configuration: engineConfiguration, seed: seed, shared: shared)
+        let mailbox = mailboxes.all[shard.index]
+        let recorder = try recorder(seed: seed)
+        if configuration.sendsFrames(client: host.clientInterface, server: host.serverInterface) {
+            let links = configuration.links
+            return .packet(
+                PollLoop(
+                    engine: engine, sink: try PacketTransmitter(client: links.client, server: links.server, key: key),
+                    client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay, events: events,
+                    recorder: recorder, shard: shard.index, of: mailboxes.all))
+        }
+        return .raw(
+            PollLoop(
+                engine: engine, sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface),
+                client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay,
+                events: events, recorder: recorder, shard: shard.index, of: mailboxes.all))
     }
 
     private func joinGroups(_ capture: inout Capture, _ link: ARPResponder.Link, _ interface: String) throws(CaptureError) {
@@ -139,10 +167,10 @@ public struct DispatcherService {
         throw ServiceError(.failed, faults.joined(separator: "\n"))
     }
 
-    private static func randomBits() throws(ServiceError) -> UInt64 {
+    private static func randomBits() throws(CaptureError) -> UInt64 {
         var bits: UInt64 = 0
         guard clinux_random(&bits, MemoryLayout<UInt64>.size) == 0 else {
-            throw ServiceError(.failed, "the kernel gives no random bytes: \(String(cString: strerror(errno)))")
+            throw CaptureError(.failed, "the kernel gives no random bytes: \(String(cString: strerror(errno)))")
         }
         return bits
     }
@@ -154,11 +182,11 @@ public struct DispatcherService {
         return try CaptureRecorder(directory: recordDirectory)
     }
 
-    /// Waits for signals and for the end of the packet thread; looks at the figures now and then.
+    /// Waits for signals and for the end of the packet threads; looks at the figures now and then.
     private func supervise(
-        _ signals: SignalDescriptor, _ packets: PacketThread, _ records: RecordThread, _ events: EventRelay, _ reloader: Reloader,
+        _ signals: SignalDescriptor, _ packets: PacketThreads, _ records: RecordThread, _ events: EventRelay, _ reloader: Reloader,
         _ kernelGuard: KernelGuard?, _ watch: inout FigureWatch
-    ) -> PacketThread.Outcome {
+    ) -> PacketThreads.Outcome {
         var shutdown: Shutdown?
         var logger = logger
         var configuration = configuration
@@ -169,8 +197,8 @@ public struct DispatcherService {
                 switch step {
                 case .wait(let milliseconds): wait = milliseconds
                 case .abort, .quit:
-                    if step == .abort { packets.mailbox.post(.command(.abort)) }
-                    packets.mailbox.post(.quit)
+                    if step == .abort { packets.mailboxes.post(.abort) }
+                    packets.mailboxes.quit()
                     _ = packets.waitForEnd(milliseconds: 2_000)
                     return packets.state
                 }
@@ -190,8 +218,8 @@ public struct DispatcherService {
             if packets.state != .running { return packets.state }
             if let end = kernelGuard?.end() {
                 // From here on the kernel resets every connection at the addresses that it owns: there is nothing left to drain.
-                packets.mailbox.post(.command(.abort))
-                packets.mailbox.post(.quit)
+                packets.mailboxes.post(.abort)
+                packets.mailboxes.quit()
                 _ = packets.waitForEnd(milliseconds: 2_000)
                 return .failed(
                     "nft, which kept the kernel away from our addresses, \(end), and its table has gone with it; the dispatcher stops, for the kernel would reset its connections: start it again"
@@ -205,7 +233,7 @@ public struct DispatcherService {
                     wantsReload = true
                 } else if shutdown == nil {
                     logger.info("stopping: new connections are refused, those that are there have \(configuration.drain.milliseconds) ms")
-                    packets.mailbox.post(.command(.stop))
+                    packets.mailboxes.post(.stop)
                     shutdown = Shutdown(at: MonotonicClock.now(), drain: configuration.drain)
                 } else {
                     shutdown?.hurry()

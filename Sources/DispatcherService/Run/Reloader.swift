@@ -14,12 +14,12 @@ enum ReloadOutcome: Equatable, Sendable {
     case refused(String)
 }
 
-/// Loads the configuration file again while the dispatcher runs: read and checked whole, then handed to the packet thread, which takes it
+/// Loads the configuration file again while the dispatcher runs: read and checked whole, then handed to the packet threads, which take it
 /// between two turns. One thread does it, at the request of any.
 final class Reloader: Sendable {
     private let prepared: PreparedService
     private let host: HostCheck
-    private let mailbox: Mailbox
+    private let mailboxes: Mailboxes
     private let records: RecordThread
     /// The configuration that runs.
     private let running: Mutex<Configuration>
@@ -27,10 +27,10 @@ final class Reloader: Sendable {
     /// Readable while a reload is asked for.
     let descriptor: Int32
 
-    init(_ prepared: PreparedService, host: HostCheck, mailbox: Mailbox, records: RecordThread) {
+    init(_ prepared: PreparedService, host: HostCheck, mailboxes: Mailboxes, records: RecordThread) {
         self.prepared = prepared
         self.host = host
-        self.mailbox = mailbox
+        self.mailboxes = mailboxes
         self.records = records
         running = Mutex(prepared.configuration)
         descriptor = clinux_eventfd()
@@ -91,7 +91,7 @@ final class Reloader: Sendable {
         // Before the first record that needs them; names are only added.
         records.take(names: merged)
         guard let fault = hand(merged.engineConfiguration(client: host.clientInterface, server: host.serverInterface)) else {
-            return .refused("the packet thread does not answer")
+            return .refused("the packet threads do not answer")
         }
         if let reason = fault.reason { return .refused(reason) }
         running.withLock { $0 = merged }
@@ -101,11 +101,11 @@ final class Reloader: Sendable {
 
     private struct Fault { var reason: String? }
 
-    /// Gives it to the packet thread and waits until it has it.
+    /// Gives it to the packet threads and waits until they have it.
     /// - Returns: nil when there is no answer.
     private func hand(_ configuration: EngineConfiguration) -> Fault? {
         let answer = Answer()
-        mailbox.post(.reconfigure(configuration) { answer.set(Fault(reason: $0)) })
+        mailboxes.reconfigure(configuration) { answer.set(Fault(reason: $0)) }
         return answer.wait(seconds: 5)
     }
 

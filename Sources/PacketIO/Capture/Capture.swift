@@ -91,6 +91,24 @@ public struct Capture: ~Copyable {
         }
     }
 
+    /// Becomes one of several captures among which the kernel shares out the frames. What came before, for all of them, is thrown away.
+    /// - Parameters:
+    ///   - group: the number that the first one got; nil = this is the first.
+    ///   - filter: which of them gets a frame, in the order in which they join.
+    /// - Returns: the group's number.
+    /// - Throws: `CaptureError`.
+    public func share(group: Int32? = nil, _ filter: ShardFilter) throws(CaptureError) -> Int32 {
+        let made = filter.program.withUnsafeBufferPointer {
+            clinux_join_fanout(pcap_fileno(handle), group ?? -1, $0.baseAddress, Int32($0.count))
+        }
+        guard made >= 0 else {
+            throw CaptureError(
+                .failed, "the kernel does not share out the frames of \(name) among shards (PACKET_FANOUT): \(String(cString: strerror(errno)))")
+        }
+        while frames.dispatch(limit: 1_024, { _ in }) > 0 {}
+        return made
+    }
+
     private static func activate(_ handle: OpaquePointer, interface: String, filter: String, memory: Int) throws(CaptureError) {
         pcap_set_snaplen(handle, snapshotLength)
         pcap_set_immediate_mode(handle, 1)

@@ -6,6 +6,10 @@ public enum LoopMessage: Sendable {
     case command(EngineCommand)
     /// Another configuration. Called on the packet thread with why it cannot be, nil = it is taken: must not block.
     case reconfigure(EngineConfiguration, @Sendable (String?) -> Void)
+    /// Whether another configuration could be taken: called on the packet thread with why not.
+    case judge(EngineConfiguration, @Sendable (String?) -> Void)
+    /// A frame that came to the leading shard and concerns all of them.
+    case frame([UInt8], Side)
     /// Called on the packet thread: must not block.
     case report(@Sendable (LoopReport) -> Void)
     /// Announce our addresses by ARP.
@@ -18,8 +22,17 @@ public enum LoopMessage: Sendable {
 public final class Mailbox: Sendable {
     private let messages = Mutex<[LoopMessage]>([])
     private let signal = WakeDescriptor()
+    private let isRung = Atomic<Bool>(false)
 
     public init() {}
+
+    /// From the thread of another shard: something is free that this one may wait for.
+    func ring() {
+        if !isRung.exchange(true, ordering: .sequentiallyConsistent) { signal.wake() }
+    }
+
+    /// Whether another shard has rung since the last call.
+    func takeRing() -> Bool { isRung.exchange(false, ordering: .sequentiallyConsistent) }
 
     /// From any thread.
     public func post(_ message: LoopMessage) {

@@ -15,11 +15,28 @@ public protocol PacketEngine: ~Copyable {
     mutating func drainRecords(_ body: (borrowing RequestRecord) -> Void)
     /// Hands out what happened to the servers since the last call, oldest first.
     mutating func drainEvents(_ body: (borrowing EngineEvent) -> Void)
+    /// Why another configuration cannot be taken; nil = it can.
+    func fault(of other: EngineConfiguration) -> String?
+    /// Another shard has freed something, or has something for the leader.
+    mutating func wake(at now: Instant, into egress: inout Egress)
+    /// The shards that must be woken since the last call: a bit for each.
+    mutating func takeWakes() -> UInt64
+    /// What the other shards must be told since the last call, in order.
+    mutating func takeAnnouncements() -> [EngineCommand]
     func snapshot(at now: Instant) -> Snapshot
     /// After `stop`: whether no front-end connection is left.
     var isDrained: Bool { get }
 }
 
+/// An engine that is no shard of several.
+extension PacketEngine where Self: ~Copyable {
+    public func fault(of other: EngineConfiguration) -> String? { nil }
+    public mutating func wake(at now: Instant, into egress: inout Egress) {}
+    public mutating func takeWakes() -> UInt64 { 0 }
+    public mutating func takeAnnouncements() -> [EngineCommand] { [] }
+}
+
 extension L73Dispatcher: PacketEngine {}
 extension L43Dispatcher: PacketEngine {}
+extension ShardedDispatcher: PacketEngine {}
 extension Dispatcher: PacketEngine {}

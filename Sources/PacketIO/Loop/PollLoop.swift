@@ -23,6 +23,9 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private let mailbox: Mailbox
     private let records: RecordRelay
     private let events: EventRelay
+    /// The mailboxes of all shards, this one's among them, in order; empty = there is one only.
+    private let shards: [Mailbox]
+    private let shard: Int
     /// nil unless a run is recorded.
     private let recorder: CaptureRecorder?
 
@@ -33,8 +36,11 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     public init(
         engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
-        mailbox: Mailbox, records: RecordRelay, events: EventRelay = EventRelay(), recorder: CaptureRecorder? = nil
+        mailbox: Mailbox, records: RecordRelay, events: EventRelay = EventRelay(), recorder: CaptureRecorder? = nil,
+        shard: Int = 0, of shards: [Mailbox] = []
     ) {
+        self.shard = shard
+        self.shards = shards.count > 1 ? shards : []
         self.engine = engine
         self.sink = sink
         egress = Egress(leavesChecksums: Sink.finishesChecksums, gathers: Sink.gathersPayloads)
@@ -94,6 +100,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private mutating func take(_ frames: CapturedFrames, _ side: Side) {
         now = MonotonicClock.now()
         let count = frames.dispatch(limit: Self.batch) { frame in
+            if !shards.isEmpty, shard == 0, frame.concernsAllShards { relay(frame, side) }
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
                 answer(frame, side)
             } else if NeighbourMessage.isNeighbourDiscovery(frame) {
@@ -129,6 +136,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         flush()
         if sink.nextDeadline <= now { sink.advance(to: now) }
         handOver()
+        if !shards.isEmpty { tellShards() }
     }
 
     /// What the engine says of requests and servers goes to those who log it.
@@ -138,7 +146,43 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         engine.drainEvents { events.push($0) }
     }
 
+    // MARK: Shards
+
+    /// Wakes the shards that wait for what this one has freed, and tells them what it has found.
+    private mutating func tellShards() {
+        var wakes = engine.takeWakes() & ~(1 << UInt64(shard))
+        while wakes != 0 {
+            shards[wakes.trailingZeroBitCount].ring()
+            wakes &= wakes - 1
+        }
+        for command in engine.takeAnnouncements() {
+            for (index, mailbox) in shards.enumerated() where index != shard { mailbox.post(.command(command)) }
+        }
+    }
+
+    /// A frame that came to the leader goes to the others too: there are few of them.
+    private func relay(_ frame: RawSpan, _ side: Side) {
+        let bytes = frame.withUnsafeBytes { Array($0) }
+        for (index, mailbox) in shards.enumerated() where index != shard { mailbox.post(.frame(bytes, side)) }
+    }
+
+    /// What the leader has relayed: it answers, this one only learns from it.
+    private mutating func takeRelayed(_ frame: RawSpan, _ side: Side) {
+        if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
+            if case .arp(let packet) = Frame.parse(frame) { sink.receive(packet, asksUs: false, on: side, at: now) }
+        } else if NeighbourMessage.isNeighbourDiscovery(frame) {
+            if let message = solicited.read(frame, on: side) { sink.receive(message, asksUs: false, on: side, at: now) }
+        } else {
+            engine.receive(frame, on: side, at: now, into: &egress)
+            if egress.wantsFlush { flush() }
+        }
+    }
+
     private mutating func readMailbox() {
+        if !shards.isEmpty, mailbox.takeRing() {
+            engine.wake(at: now, into: &egress)
+            flush()
+        }
         for message in mailbox.takeAll() {
             switch message {
             case .command(let command): apply(command)
@@ -146,12 +190,16 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
                 let fault = engine.reconfigure(other, at: now, into: &egress)
                 flush()
                 receive(fault)
+            case .judge(let other, let receive): receive(engine.fault(of: other))
+            case .frame(let bytes, let side): takeRelayed(bytes.span.bytes, side)
             case .report(let receive): receive(report())
             case .announce: announce()
             case .quit: isRunning = false
             }
         }
+        flush()
         handOver()
+        if !shards.isEmpty { tellShards() }
     }
 
     /// A reset of everything may need several egresses: it goes on until one did not fill.
@@ -223,6 +271,12 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 }
 
 extension RawSpan {
+    /// Whether it says something that every shard must know: who has an address, and what a router says of a segment.
+    var concernsAllShards: Bool {
+        guard byteCount >= Frame.ethernetHeaderLength else { return false }
+        return etherType == 0x0806 || NeighbourMessage.isNeighbourDiscovery(self) || FrameShard.isForAll(self)
+    }
+
     /// Bytes 12 and 13 of an Ethernet frame; the caller has measured it.
     @inline(__always) var etherType: UInt16 { UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: 12, as: UInt16.self)) }
 }

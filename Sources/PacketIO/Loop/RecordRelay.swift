@@ -2,8 +2,8 @@ public import DispatcherCore
 import Glibc
 import Synchronization
 
-/// Finished requests on their way from the packet thread to the log thread: one writer, one reader, no lock. A full ring loses the
-/// newest and counts it.
+/// Finished requests on their way from the packet threads to the log thread: one reader, and no lock where there is one writer. A full ring
+/// loses the newest and counts it.
 public final class RecordRelay: @unchecked Sendable {
     private let slots: UnsafeMutablePointer<RequestRecord>
     private let mask: Int
@@ -13,9 +13,15 @@ public final class RecordRelay: @unchecked Sendable {
     private let lost = Atomic<UInt64>(0)
     private let readerSleeps = Atomic<Bool>(false)
     private let signal = WakeDescriptor()
+    /// Several writers take turns.
+    private let isShared: Bool
+    private let turns = Mutex(())
 
-    /// - Parameter capacity: records; rounded up to a power of two.
-    public init(capacity: Int = 16_384) {
+    /// - Parameters:
+    ///   - capacity: records; rounded up to a power of two.
+    ///   - writers: packet threads.
+    public init(capacity: Int = 16_384, writers: Int = 1) {
+        isShared = writers > 1
         var size = 1
         while size < max(capacity, 2) { size *= 2 }
         mask = size - 1
@@ -31,8 +37,17 @@ public final class RecordRelay: @unchecked Sendable {
     /// Records lost so far.
     public var lostCount: UInt64 { lost.load(ordering: .relaxed) }
 
-    /// By the writer only.
+    /// By a writer only.
     public func push(_ record: borrowing RequestRecord) {
+        if isShared {
+            let record = copy record
+            turns.withLock { _ in write(record) }
+        } else {
+            write(record)
+        }
+    }
+
+    private func write(_ record: borrowing RequestRecord) {
         let at = head.load(ordering: .relaxed)
         guard at &- tail.load(ordering: .acquiring) <= mask else {
             lost.add(1, ordering: .relaxed)
@@ -42,7 +57,7 @@ public final class RecordRelay: @unchecked Sendable {
         head.store(at &+ 1, ordering: .releasing)
     }
 
-    /// By the writer, after a batch: wakes a sleeping reader.
+    /// By a writer, after a batch: wakes a sleeping reader.
     public func publish() {
         guard readerSleeps.load(ordering: .relaxed), head.load(ordering: .relaxed) != tail.load(ordering: .relaxed) else { return }
         if readerSleeps.exchange(false, ordering: .acquiringAndReleasing) { signal.wake() }

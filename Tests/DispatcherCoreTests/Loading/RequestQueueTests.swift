@@ -34,12 +34,11 @@ struct RequestQueueTests {
 
     @Test("half of a server's limit may be streamed, at least one", arguments: [(1, 1), (2, 1), (3, 1), (8, 4)])
     func half(limit: Int, most: Int) {
-        var load = ServerLoad(
-            endpoint: Endpoint(address: IPAddress(v4: 1), port: 80), source: IPAddress(v4: 2), segmentSize: 1_460, toldMSS: 1_460, pool: 0,
-            index: 0, limit: limit, minimum: 1, maximum: 8, tunnelLimit: 0)
-        load.streamed = most - 1
-        #expect(load.mayStream)
-        load.streamed = most
-        #expect(!load.mayStream)
+        let server = SharedServer(
+            limit: limit, tunnels: 0, control: LoadControl(.fixed, initial: limit, minimum: 1, maximum: 8))
+        for _ in 0..<most { #expect(server.mayStream && server.takeStream()) }
+        #expect(!server.mayStream && !server.takeStream())
+        server.streamed.wrappingSubtract(1, ordering: .relaxed)
+        #expect(server.takeStream() == true)
     }
 }

@@ -35,7 +35,8 @@ final class WideRun {
         serverOptions.sackPermitted = random.chance(0.7)
         serverOptions.retransmissionLimit = 40
         world = World(
-            seed: seed, servers: 2, client: clientSide, server: serverSide, serverOptions: serverOptions, families: .random(seed: seed)
+            seed: seed, servers: 2, client: clientSide, server: serverSide, serverOptions: serverOptions, families: .random(seed: seed),
+            shards: Self.shards(seed: seed)
         ) { configuration in
             Self.configure(&configuration, isHarsh: isHarsh, &random)
             Self.configureLoading(&configuration, isHarsh: isHarsh, seed: seed)
@@ -55,6 +56,9 @@ final class WideRun {
         if isHarsh { planFailures(&random) }
         planOrders(seed: seed)
     }
+
+    /// In a third of the runs several engines share the work.
+    private static func shards(seed: UInt64) -> Int { [1, 1, 1, 1, 2, 3][Int(seed % 6)] }
 
     private static func impairments(_ random: inout SimulationRandom, delay: ClosedRange<Int>) -> Impairments {
         var result = Impairments.clean(.microseconds(Int64(random.within(delay))))

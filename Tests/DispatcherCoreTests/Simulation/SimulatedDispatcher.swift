@@ -12,7 +12,7 @@ final class SimulatedDispatcher {
 
     let simulation: Simulation
     private(set) var configuration: EngineConfiguration
-    private var engine: Dispatcher
+    private var engine: ShardedDispatcher
     private var egress: Egress
     private var ports: [IPAddress: Port] = [:]
     private var wakeToken = 0
@@ -41,10 +41,11 @@ final class SimulatedDispatcher {
     static let clientSideHardware = HardwareAddress(bits: 0x02_00_00_00_01_00)
     static let serverSideHardware = HardwareAddress(bits: 0x02_00_00_00_02_00)
 
-    init(_ simulation: Simulation, configuration: EngineConfiguration) {
+    /// - Parameter shards: how many engines share the work.
+    init(_ simulation: Simulation, configuration: EngineConfiguration, shards: Int = 1) {
         self.simulation = simulation
         self.configuration = configuration
-        engine = Dispatcher(configuration: configuration, seed: simulation.seed)
+        engine = ShardedDispatcher(configuration: configuration, seed: simulation.seed, count: shards)
         checker = InvariantChecker(simulation, configuration: configuration)
         // Payloads lie elsewhere until they are sent, or are copied: in every other run.
         egress = Egress(gathers: simulation.seed & 1 == 1)

@@ -72,11 +72,12 @@ final class World {
     /// - Parameters:
     ///   - servers: back-end servers, each simulated; 0 = the test adds raw ones.
     ///   - families: the IP versions of clients and servers.
+    ///   - shards: how many engines share the work; `SLUICE_SHARDS` in the environment says so for all.
     ///   - configure: changes to the configuration before the engine starts.
     init(
         seed: UInt64 = SimulationSeed.one, servers: Int = 1, rawServers: Int = 0, client: Impairments = .clean(),
         server: Impairments = .clean(),
-        serverOptions: TestTCPOptions = TestTCPOptions(), families: Families = .v4,
+        serverOptions: TestTCPOptions = TestTCPOptions(), families: Families = .v4, shards: Int = 1,
         configure: (inout EngineConfiguration) -> Void = { _ in }
     ) {
         simulation = Simulation(seed: seed)
@@ -93,7 +94,8 @@ final class World {
                 servers: (0..<servers + rawServers).map { ServerConfiguration(endpoint: Self.serverEndpoint($0, families.servers)) })
         ]
         configure(&configuration)
-        dispatcher = SimulatedDispatcher(simulation, configuration: configuration)
+        dispatcher = SimulatedDispatcher(
+            simulation, configuration: configuration, shards: SimulationSeed.number("SLUICE_SHARDS").map(Int.init) ?? shards)
         for index in 0..<servers {
             let host = addHost(
                 "server\(index + 1)", Self.serverEndpoint(index, families.servers).address, side: .server, impairments: server)

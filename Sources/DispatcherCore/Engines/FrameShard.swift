@@ -1,0 +1,86 @@
+/// Which shard a captured frame is for (tcp.md, "Shards"). The kernel decides by the same rule where captures are shared out among threads
+/// (`ShardFilter` in PacketIO).
+///
+/// TCP from a server goes by the port of ours that it is sent to, TCP from a client by its address and port, everything else to the leader.
+public struct FrameShard: Sendable {
+    public var count: Int
+    /// Whether both sides share one interface: then the port range alone tells the sides apart.
+    public var sidesShareInterface: Bool
+    public var ports: ClosedRange<Int>
+    public var sources: [IPAddress]
+
+    public init(_ configuration: EngineConfiguration, count: Int) {
+        self.count = count
+        sidesShareInterface = configuration.sidesShareInterface
+        ports = configuration.ports.first...configuration.ports.last
+        sources = configuration.sourceAddresses
+    }
+
+    /// What a client's address and port are multiplied with: 2^32 over the golden ratio, so that neighbours are spread.
+    public static let multiplier: UInt32 = 2_654_435_761
+
+    /// - Parameters:
+    ///   - bits: the sum of the 32-bit words of its address.
+    public static func ofClient(bits: UInt32, port: UInt16, count: Int) -> Int {
+        Int(((bits &+ UInt32(port)) &* multiplier) >> 16) % count
+    }
+
+    public func index(of frame: RawSpan, on side: Side) -> Int {
+        guard count > 1, let ends = Self.ends(of: frame) else { return 0 }
+        let fromServer = side == .server || sidesShareInterface
+        if fromServer, !sidesShareInterface || ports.contains(Int(ends.destinationPort)) && sources.contains(ends.destination) {
+            return Int(ends.destinationPort) % count
+        }
+        let (high, low) = (ends.source.high, ends.source.low)
+        let words = ends.source.isIPv4
+            ? UInt32(truncatingIfNeeded: low)
+            : UInt32(truncatingIfNeeded: high >> 32) &+ UInt32(truncatingIfNeeded: high) &+ UInt32(truncatingIfNeeded: low >> 32)
+                &+ UInt32(truncatingIfNeeded: low)
+        return Self.ofClient(bits: words, port: ends.sourcePort, count: count)
+    }
+
+    private struct Ends {
+        var source: IPAddress
+        var destination: IPAddress
+        var sourcePort: UInt16
+        var destinationPort: UInt16
+    }
+
+    /// Addresses and ports of a frame that is TCP by its header; what is wrong with it is found where it arrives.
+    private static func ends(of frame: RawSpan) -> Ends? {
+        let ip = Frame.ethernetHeaderLength
+        guard frame.byteCount >= ip + 24 else { return nil }
+        switch frame.uint16(12) {
+        case 0x0800:
+            let tcp = ip + Int(frame.byte(ip) & 15) * 4
+            // A fragment that is not the first has no ports.
+            guard frame.byte(ip + 9) == 6, frame.uint16(ip + 6) & 0x1FFF == 0, frame.byteCount >= tcp + 4 else { return nil }
+            return Ends(
+                source: IPAddress(v4: frame.uint32(ip + 12)), destination: IPAddress(v4: frame.uint32(ip + 16)),
+                sourcePort: frame.uint16(tcp), destinationPort: frame.uint16(tcp + 2))
+        case 0x86DD:
+            let tcp = ip + 40
+            // Behind an extension header we look for nothing: such packets are dropped where they arrive.
+            guard frame.byte(ip + 6) == 6, frame.byteCount >= tcp + 4 else { return nil }
+            return Ends(
+                source: IPAddress(high: frame.uint64(ip + 8), low: frame.uint64(ip + 16)), destination: IPAddress(high: frame.uint64(ip + 24), low: frame.uint64(ip + 32)), sourcePort: frame.uint16(tcp),
+                destinationPort: frame.uint16(tcp + 2))
+        default: return nil
+        }
+    }
+
+    /// Whether every shard must see it: what a router says of a segment concerns the shard that sent it.
+    public static func isForAll(_ frame: RawSpan) -> Bool {
+        let ip = Frame.ethernetHeaderLength
+        guard frame.byteCount >= ip + 24 else { return false }
+        switch frame.uint16(12) {
+        case 0x0800:
+            let icmp = ip + Int(frame.byte(ip) & 15) * 4
+            guard frame.byte(ip + 9) == 1, frame.byteCount > icmp else { return false }
+            return [3, 4, 11, 12].contains(frame.byte(icmp))
+        // Errors of ICMPv6 have types below 128 (RFC 4443 2.1).
+        case 0x86DD: return frame.byte(ip + 6) == 58 && frame.byteCount > ip + 40 && frame.byte(ip + 40) < 128
+        default: return false
+        }
+    }
+}

@@ -1,0 +1,169 @@
+"""Two packet threads: the kernel shares out the frames, and together they keep limit and order, answer for the addresses, and reload."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import websockets
+
+from backend import Backend, Exchange
+from conftest import started
+from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service, yaml
+from sluicelab.namespaces import HostThread
+from sluicelab.network import FILES_ADDRESS, server_address
+from test_loading import Crowd, ask
+
+WEB, FILES, SOCKETS = 80, 81, 82
+SHARDS = 2
+LIMIT = 3
+
+
+def configure(limit: int = LIMIT) -> Configuration:
+    servers = [f"{server_address(number)}:8000" for number in (1, 2)]
+    files = [f"{server_address(number)}:80" for number in (1, 2)]
+    names = {"web": WEB, "files": FILES, "sockets": SOCKETS}
+    return configuration(
+        [service(name, f"{FILES_ADDRESS}:{port}", name) for name, port in names.items()],
+        [
+            pool("web", servers, connections=limit, queue={"wait": "30s"}),
+            pool("files", files, connections=32),
+            pool("sockets", [f"{server_address(1)}:8001"], connections=32),
+        ],
+        shards=SHARDS,
+        log={"level": "info", "access": "none"},
+    )
+
+
+@pytest.fixture
+def dispatcher(lab: None, folder: Path, file_servers: list[str]) -> Iterator[Dispatcher]:
+    process = Dispatcher(folder, configure())
+    started.append(process)
+    yield process
+    assert process.running and process.stop() == 0, process.log_end()
+    started.remove(process)
+
+
+def threads(dispatcher: Dispatcher) -> list[str]:
+    """Names of the process' threads."""
+    return sorted(path.read_text().strip() for path in Path(f"/proc/{dispatcher.pid}/task").glob("*/comm"))
+
+
+class Slow:
+    """Answers that take a moment, on every server; how many there were at once, and from which ports they were asked."""
+
+    def __init__(self, backends: list[Backend]) -> None:
+        self.most = [0] * len(backends)
+        self.ports: set[int] = set()
+        self._now = [0] * len(backends)
+        for number, backend in enumerate(backends):
+            backend.on("/slow", lambda exchange, number=number: self._answer(exchange, number))  # type: ignore[misc]
+
+    async def _answer(self, exchange: Exchange, number: int) -> None:
+        self._now[number] += 1
+        self.most[number] = max(self.most[number], self._now[number])
+        self.ports.add(exchange.writer.get_extra_info("peername")[1])
+        try:
+            await exchange.pause(0.01)
+        finally:
+            self._now[number] -= 1
+        await exchange.ok(b"done")
+
+
+def limits(dispatcher: Dispatcher) -> list[int]:
+    return [row["limit"] for row in dispatcher.status["services"][0]["pools"][0]["servers"]]
+
+
+def test_k08_two_packet_threads_keep_one_limit(dispatcher: Dispatcher, backends: list[Backend]) -> None:
+    """Forty kernel clients at two servers with three permissible connections each: never more at once, none unused, both threads work."""
+    assert [name for name in threads(dispatcher) if name.startswith("sluice-shard")] == ["sluice-shard-0", "sluice-shard-1"]
+    slow = Slow(backends)
+    crowd = Crowd(WEB, 40, "/slow")
+    time.sleep(3)
+    statuses = crowd.end()
+    assert set(statuses) == {200} and len(statuses) > 200
+    assert slow.most == [LIMIT, LIMIT]
+    assert {port % SHARDS for port in slow.ports} == {0, 1}, "connections to the servers come from the ports of both"
+    rows = dispatcher.status["services"][0]["pools"][0]["servers"]
+    assert [row["active"] for row in rows] == [0, 0] and sum(row["requests"] for row in rows) >= len(statuses)
+    assert dispatcher.metrics.total("over_limit_total") == 0
+
+
+def test_files_are_whole(dispatcher: Dispatcher, files: dict[str, bytes]) -> None:
+    """From both sides of a router with a smaller MTU, over many connections: what routers say reaches the thread that it concerns."""
+    wanted = hashlib.sha256(files["8MiB"]).hexdigest()
+    for host in ("client1", "client2"):
+        script = f"for n in 1 2 3 4 5 6; do curl -s --max-time 20 http://{FILES_ADDRESS}:{FILES}/8MiB | sha256sum; done"
+        said = subprocess.run(["ip", "netns", "exec", f"sluice-{host}", "sh", "-c", script], capture_output=True, text=True, timeout=60)
+        assert [line.split()[0] for line in said.stdout.splitlines()] == [wanted] * 6, host
+
+
+def test_the_addresses_answer(dispatcher: Dispatcher) -> None:
+    """One answer to each ping, and to each question for the address."""
+    said = subprocess.run(
+        ["ip", "netns", "exec", "sluice-client1", "ping", "-c", "3", "-i", "0.2", FILES_ADDRESS], capture_output=True, text=True, timeout=20
+    )
+    assert "3 packets transmitted, 3 received" in said.stdout and "DUP" not in said.stdout
+    subprocess.run(["ip", "netns", "exec", "sluice-client1", "ip", "neigh", "flush", "all"], timeout=20, check=True)
+    assert ask(FILES, "/1B").status == 200
+
+
+def test_websockets_cross(dispatcher: Dispatcher, echo_server: None) -> None:
+    async def talk() -> None:
+        sockets = [
+            await websockets.connect(f"ws://{FILES_ADDRESS}:{SOCKETS}/", compression=None) for _ in range(12)  # type: ignore[attr-defined]
+        ]
+        for number, one in enumerate(sockets):
+            await one.send(f"hello {number}")
+        for number, one in enumerate(sockets):
+            assert await one.recv() == f"hello {number}"
+        tunnels = [row for found in dispatcher.status["services"] for row in found["pools"][0]["servers"]]
+        assert sum(row["tunnels"] for row in tunnels) == 12
+        for one in sockets:
+            await one.close()
+
+    HostThread("client1", lambda: asyncio.run(talk())).result(20)
+
+
+def test_a_reload_reaches_both(dispatcher: Dispatcher, backends: list[Backend]) -> None:
+    slow = Slow(backends)
+    crowd = Crowd(WEB, 40, "/slow")
+    time.sleep(0.5)
+    dispatcher.config_file.write_text(yaml(configure(limit=1)))
+    dispatcher.signal(signal.SIGHUP)
+    dispatcher.until_true(lambda: limits(dispatcher) == [1, 1], lambda: f"limits {limits(dispatcher)}", 5)
+    time.sleep(0.5)
+    slow.most = [0, 0]
+    time.sleep(1)
+    assert slow.most == [1, 1]
+    other = configure(limit=1)
+    other["shards"] = 3
+    dispatcher.config_file.write_text(yaml(other))
+    dispatcher.signal(signal.SIGHUP)
+    dispatcher.until_true(lambda: "only a restart changes shards" in dispatcher.log.read_text(), lambda: "no word of the refusal", 5)
+    assert set(crowd.end()) == {200}
+
+
+def test_what_is_at_work_ends_well(lab: None, folder: Path, backends: list[Backend]) -> None:
+    """SIGTERM while both threads have requests: they are answered, then the process ends."""
+    process = Dispatcher(folder, configure())
+    started.append(process)
+    try:
+        Slow(backends)
+        crowd = Crowd(WEB, 6, "/slow")
+        time.sleep(0.5)
+        process.signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        with contextlib.suppress(Exception):
+            crowd.end()
+        assert crowd.statuses and set(crowd.statuses) == {200}
+    finally:
+        process.stop()
+        started.remove(process)

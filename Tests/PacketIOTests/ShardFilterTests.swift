@@ -1,0 +1,123 @@
+import CLinux
+import Testing
+
+@testable import DispatcherCore
+@testable import PacketIO
+
+/// The kernel's program and the engines' rule must say the same of every frame: here the program is interpreted as the kernel would
+/// (linux/filter.h); the lab has the kernel itself do it.
+@Suite("Sharing frames out among shards")
+struct ShardFilterTests {
+    private static func configuration(shares: Bool) -> EngineConfiguration {
+        var configuration = EngineConfiguration()
+        configuration.sidesShareInterface = shares
+        configuration.sourceAddresses = [
+            IPAddress(v4: 0x0A4D_02C8), IPAddress(high: 0xFD77_0002_0000_0000, low: 0x200),
+        ]
+        return configuration
+    }
+
+    @Test(
+        "program and rule agree on any frame", arguments: [false, true], [2, 3, 5])
+    func agree(shares: Bool, shards: Int) {
+        let rule = FrameShard(Self.configuration(shares: shares), count: shards)
+        var random = SeededRandom(seed: 0x5AA2D)
+        var seen = [Int](repeating: 0, count: shards)
+        for side in shares ? [Side.client] : Side.allCases {
+            let program = ShardFilter(shares ? nil : side, rule).program
+            #expect(program.count < 4_096 && program.allSatisfy { $0.code != 0 || $0.value != 0 })
+            for _ in 0..<20_000 {
+                let frame = Self.frame(&random, rule)
+                let index = rule.index(of: frame.span.bytes, on: side)
+                let said = Int(Self.run(program, frame) % UInt32(shards))
+                guard index == said else {
+                    Issue.record("\(index) by the rule, \(said) by the program, side \(side): \(frame)")
+                    return
+                }
+                seen[index] += 1
+            }
+        }
+        let least = seen.min() ?? 0
+        #expect(least > 2_000, "\(seen): each shard has its part")
+    }
+
+    @Test("clients with one address and following ports are spread evenly", arguments: [2, 4, 7])
+    func even(shards: Int) {
+        var counts = [Int](repeating: 0, count: shards)
+        for port in UInt16(32_768)..<60_999 { counts[FrameShard.ofClient(bits: 0x0A4D_010B, port: port, count: shards)] += 1 }
+        let mean = Double(counts.reduce(0, +)) / Double(shards)
+        #expect(counts.allSatisfy { abs(Double($0) - mean) < 0.02 * mean }, "\(counts)")
+    }
+
+    /// TCP mostly, with options before it at times, from and to addresses that the rule knows and others; cut short at times.
+    private static func frame(_ random: inout SeededRandom, _ rule: FrameShard) -> [UInt8] {
+        func below(_ limit: Int) -> Int { Int(random.next() % UInt64(limit)) }
+        var frame = (0..<120).map { _ in UInt8(truncatingIfNeeded: below(256)) }
+        func put(_ value: UInt64, _ count: Int, at offset: Int) {
+            for place in 0..<count { frame[offset + place] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - place))) }
+        }
+        let isOurs = below(2) == 0
+        let port = below(3) == 0 ? below(65_536) : below(2) == 0 ? rule.ports.lowerBound - 1 + below(3) : rule.ports.upperBound - 1 + below(2)
+        switch below(10) {
+        case 0: put([0x0806, 0x8100, 0x86DD, 0x0800][below(4)], 2, at: 12)
+        case 1...5:
+            put(0x0800, 2, at: 12)
+            let words = 5 + below(4)
+            frame[14] = UInt8(0x40 + words)
+            frame[23] = below(8) == 0 ? [1, 17, 50][below(3)] : 6
+            put(below(8) == 0 ? UInt64(below(65_536)) : 0x4000, 2, at: 20)
+            if isOurs { put(rule.sources[0].low & 0xFFFF_FFFF, 4, at: 30) }
+            put(UInt64(port), 2, at: 14 + 4 * words + 2)
+        default:
+            put(0x86DD, 2, at: 12)
+            frame[20] = below(8) == 0 ? [58, 17, 44][below(3)] : 6
+            if isOurs {
+                put(rule.sources[1].high, 8, at: 38)
+                put(rule.sources[1].low, 8, at: 46)
+            }
+            put(UInt64(port), 2, at: 14 + 42)
+        }
+        return frame
+    }
+
+    /// - Returns: what the program returns; 0 where it reads beyond the frame, as in the kernel.
+    private static func run(_ program: [clinux_instruction], _ frame: [UInt8]) -> UInt32 {
+        var (a, x): (UInt32, UInt32) = (0, 0)
+        var cells = [UInt32](repeating: 0, count: 16)
+        var place = 0
+        /// Ancillary loads, and those behind the network header.
+        func load(_ size: Int, _ offset: UInt32, _ index: UInt32) -> UInt32? {
+            if offset == UInt32(bitPattern: -0x1000) { return UInt32(frame[12]) << 8 | UInt32(frame[13]) }
+            let from = 14 + Int(Int32(bitPattern: offset)) + 0x10_0000 + Int(index)
+            guard from >= 0, from + size <= frame.count else { return nil }
+            return frame[from..<from + size].reduce(0) { $0 << 8 | UInt32($1) }
+        }
+        while true {
+            let step = program[place]
+            place += 1
+            switch step.code {
+            case 0x20, 0x28, 0x30, 0x40, 0x48, 0x50:
+                let size = [0x00: 4, 0x08: 2, 0x10: 1][Int(step.code & 0x18)] ?? 0
+                guard let value = load(size, step.value, step.code & 0x40 != 0 ? x : 0) else { return 0 }
+                a = value
+            case 0xB1:
+                guard let value = load(1, step.value, 0) else { return 0 }
+                x = (value & 15) * 4
+            case 0x02: cells[Int(step.value)] = a
+            case 0x61: x = cells[Int(step.value)]
+            case 0x0C: a = a &+ x
+            case 0x24: a = a &* step.value
+            case 0x74: a >>= step.value
+            case 0x15: place += Int(a == step.value ? step.jump_true : step.jump_false)
+            case 0x45: place += Int(a & step.value != 0 ? step.jump_true : step.jump_false)
+            case 0x35: place += Int(a >= step.value ? step.jump_true : step.jump_false)
+            case 0x25: place += Int(a > step.value ? step.jump_true : step.jump_false)
+            case 0x06: return step.value
+            case 0x16: return a
+            default:
+                Issue.record("the interpreter does not know \(step.code)")
+                return 0
+            }
+        }
+    }
+}
