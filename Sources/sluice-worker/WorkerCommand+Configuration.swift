@@ -5,7 +5,7 @@ import PushService
 
 extension WorkerCommand {
     /// What the options say; throws what is wrong with them.
-    func configuration() throws -> WorkerConfiguration {
+    func workerConfiguration() throws -> WorkerConfiguration {
         let roles = try checkedRoles()
         var configuration = WorkerConfiguration(dataDirectory: try checkedData(for: roles), publicURL: try checkedPublicURL(for: roles))
         configuration.roles = roles

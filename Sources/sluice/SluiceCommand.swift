@@ -1,11 +1,13 @@
 import ArgumentParser
 import Foundation
+import PushProtocol
 
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice",
         abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: store, trace, radio, swarm.",
+        version: Version.text,
         subcommands: [
             KeysCommand.self, ListenCommand.self, PushCommand.self, StoreCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self,
             SwarmCommand.self,

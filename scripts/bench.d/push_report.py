@@ -103,6 +103,24 @@ def _messages(run: dict[str, Any]) -> str:
     return text + "\n" + report_html.table(["of the samples", "thread", "binary", "function"], functions)
 
 
+def _between(run: dict[str, Any]) -> str:
+    found = run["cases"].get("between")
+    if not found:
+        return ""
+    cells = [
+        [
+            f"{step['rate']:,.0f}",
+            f"{step['answers'].get('200', 0):,} of {step['messages']:,}",
+            *(_milliseconds(step["delivery"], name) for name in ("p50", "p99", "p999")),
+            f"{step['workers_us_each']:,.0f}",
+        ]
+        for step in found["steps"]
+    ]
+    text = "<h2>Between two workers</h2>\n<p>Posted at one worker, devices at another of the same directory; milliseconds from when\n"
+    text += "a message was due; us each: processor time of both workers for each message.</p>\n"
+    return text + report_html.table(["a second", "accepted", "ack p50", "ack p99", "ack p99.9", "us each"], cells)
+
+
 def page(run: dict[str, Any]) -> str:
     facts = {**run["machine"], **run["settings"], "time": run["time"], "seconds": run["seconds"]}
     listed = "".join(f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in facts.items())
@@ -116,6 +134,7 @@ td, th {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc }
 they are answered.</p>
 {report_html.figures(run)}
 {_messages(run)}
+{_between(run)}
 <h2>The run</h2>
 <ul>{listed}</ul>
 </html>
