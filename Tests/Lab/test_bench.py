@@ -286,8 +286,7 @@ def test_an_open_loop_counts_what_is_late(bench: measure.Bench) -> None:
     assert (turn["processor_share_attack"] or 0) > 0
 
 
-@pytest.mark.parametrize("load", ["idle", "tunnels"])
-@pytest.mark.parametrize("name", ["sluice", "haproxy", "nginx"])
+@pytest.mark.parametrize(("name", "load"), [("sluice", "idle"), ("sluice", "tunnels"), ("haproxy", "tunnels"), ("nginx", "tunnels")])
 def test_idle_connections_stand_and_are_counted(bench: measure.Bench, name: str, load: str) -> None:
     result = measure.run_case(Case(load, load, load=load, connections=200), [name], bench)
     turn = result["rounds"][0][name]
