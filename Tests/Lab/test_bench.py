@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sluicelab.bench import contenders, judge, loads, measure, report, tables
-from sluicelab.bench.cases import CASES, GOODPUT, PROCESSOR, RATE, Case, Wanted
+from sluicelab.bench.cases import CASES, GOODPUT, PROCESSOR, PROCESSOR_MB, RATE, Case, Wanted
 from sluicelab.bench.contenders import CONTENDERS, NFT_TABLE
 from sluicelab.network import server_address
 from sluicelab.paths import SCRIPTS
@@ -303,3 +305,11 @@ def test_an_unknown_idle_command_is_told() -> None:
 
 def test_addresses_are_those_of_the_servers() -> None:
     assert CONTENDERS["direct"].addresses == (server_address(1), server_address(2))
+
+
+def test_a_download_is_compared_byte_by_byte(bench: measure.Bench, files: dict[str, bytes]) -> None:
+    case = Case("download", "download", path="/8MiB", load="download")
+    digest = hashlib.sha256(files["8MiB"]).hexdigest()
+    turn = measure.take_turn(CONTENDERS["sluice"], case, replace(bench, digest=digest))
+    assert turn["failures"] == 0 and (turn["megabytes_per_second"] or 0) > 0 and (turn[PROCESSOR_MB] or 0) > 0
+    assert measure.take_turn(CONTENDERS["haproxy"], case, replace(bench, digest="0" * 64))["failures"] == 1

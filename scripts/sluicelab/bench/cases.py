@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RATE, GOODPUT, PROCESSOR = "requests_per_second", "megabytes_per_second", "processor_us_per_request"
+PROCESSOR_MB = "processor_us_per_megabyte"
 NAMES = {
     RATE: "requests/s",
     GOODPUT: "MB/s",
     PROCESSOR: "CPU per request",
+    PROCESSOR_MB: "CPU per MB",
     "bytes_each": "bytes for each",
     "within_alone": "answered within 100 ms, alone, %",
     "within_attack": "answered within 100 ms, under attack, %",
@@ -77,7 +79,7 @@ class Case:
             return ()
         if self.load == "half":
             return ("latency_ms_p50", "latency_ms_p99", PROCESSOR)
-        return (GOODPUT, PROCESSOR) if self.load == "download" else (RATE, PROCESSOR)
+        return (GOODPUT, PROCESSOR_MB) if self.load == "download" else (RATE, PROCESSOR)
 
 
 IDLE = 7000  # a process may have 20,000 descriptors here, and HAProxy wants 2.5 for each connection

@@ -15,7 +15,7 @@ from .. import traffic
 from ..impairment import LossyCable
 from ..processes import Process, machine_busy_seconds, processor_seconds
 from . import loads, memory
-from .cases import FLOOD_SYNS_PER_SECOND, Case
+from .cases import FLOOD_SYNS_PER_SECOND, PROCESSOR, PROCESSOR_MB, Case
 from .contenders import CONTENDERS, Contender, Running, roomy
 from .judge import Round, Turn, summarise
 from .loads import Load
@@ -116,23 +116,34 @@ def take_turn(contender: Contender, case: Case, bench: Bench, rate: float = 0) -
         used, (busy, machine) = processor_seconds(pid) if pid else 0.0, machine_busy_seconds()
         load = put(contender, case, bench, rate)
         used, (busy_after, machine_after) = (processor_seconds(pid) if pid else 0.0) - used, machine_busy_seconds()
-    each = 1e6 / max(load.requests, 1)
+    seconds, machine_seconds = max(load.seconds, 1e-9), busy_after - busy
     turn: Turn = {
         "requests": load.requests,
         "failures": load.failures,
-        "requests_per_second": load.requests / max(load.seconds, 1e-9),
-        "megabytes_per_second": load.megabytes / max(load.seconds, 1e-9),
-        "latency_ms_p50": load.latency_ms_p50,
-        "latency_ms_p99": load.latency_ms_p99,
-        # Its own user and system time, its children's included. What the kernel does for no process is nobody's.
-        "processor_us_per_request": used * each if pid else None,
-        "machine_us_per_request": (busy_after - busy) * each,  # of all processors, clients and servers included
-        "machine_busy": (busy_after - busy) / max(machine_after - machine, 1e-9),  # share of all processors
+        "megabytes_per_second": load.megabytes / seconds,
+        "machine_busy": machine_seconds / max(machine_after - machine, 1e-9),  # share of all processors
     }
+    # Its own user and system time, its children's included. What the kernel does for no process is nobody's.
+    own = used if pid else None
+    if case.load == "download":
+        turn[PROCESSOR_MB] = _each(own, load.megabytes)
+    else:
+        turn |= {
+            "requests_per_second": load.requests / seconds,
+            "latency_ms_p50": load.latency_ms_p50,
+            "latency_ms_p99": load.latency_ms_p99,
+            PROCESSOR: _each(own, load.requests),
+            "machine_us_per_request": _each(machine_seconds, load.requests),  # of all processors, clients and servers included
+        }
     log = contender.access_log(folder)
     if log is not None:
         turn["log_lines_missing"] = max(0, load.requests - lines(log))
     return turn
+
+
+def _each(seconds: float | None, count: float) -> float | None:
+    """In us."""
+    return None if seconds is None else 1e6 * seconds / max(count, 1)
 
 
 def lines(path: Path) -> int:
@@ -170,6 +181,8 @@ def memory_turn(contender: Contender, case: Case, bench: Bench) -> Turn:
     servers = [f"{server.rsplit(':', 1)[0]}:{memory.TUNNEL_PORT}" for server in bench.servers] if tunnels else bench.servers
     with serving(roomy(contender), bench.folder / case.name / contender.name, servers) as process:
         assert isinstance(process, Process), f"{contender.name} is no process"
+        # What requests need, whoever makes them, is not what connections cost: it is there before.
+        loads.own(contender.addresses, replace(case, connections=64), bench.traffic, WARM_UP_SECONDS)
         return memory.grow(process, contender.addresses[0], case.connections, tunnels, bench.traffic)
 
 
@@ -195,7 +208,8 @@ def one_line(turn: Turn) -> str:
 LINE = (
     ("requests_per_second", "{:>10,.1f} requests/s"),
     ("megabytes_per_second", "{:>8,.1f} MB/s"),
-    ("processor_us_per_request", "{:>6.1f} us each"),
+    (PROCESSOR, "{:>6.1f} us each"),
+    (PROCESSOR_MB, "{:>7.1f} us/MB"),
     ("bytes_each", "{:>10,.0f} bytes each"),
     ("within_alone", "{:>7.2f} % within 100 ms alone"),
     ("within_attack", "{:>7.2f} % under attack"),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..processes import Process
+from ..processes import Process, resident_bytes
 from ..traffic import Running
 from .judge import Turn
 
@@ -54,10 +54,10 @@ def grow(process: Process, address: str, connections: int, tunnels: bool, folder
     try:
         opened.append(clients(folder, address, first, tunnels))
         time.sleep(SETTLE_SECONDS)
-        before = process.resident_bytes
+        before = resident_bytes(process.pid)
         opened.append(clients(folder, address, connections - first, tunnels))
         time.sleep(SETTLE_SECONDS)
-        after = process.resident_bytes
+        after = resident_bytes(process.pid)
     finally:
         ends = [running.ended() for running in opened]
     return {

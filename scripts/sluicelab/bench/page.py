@@ -9,7 +9,7 @@ from typing import Any
 
 from . import report_html
 from .bars import Bar, chart
-from .cases import NAMES, PROCESSOR, RATE
+from .cases import NAMES, PROCESSOR, PROCESSOR_MB, RATE
 from .contenders import TITLES
 
 Case = dict[str, Any]
@@ -26,7 +26,7 @@ class Column:
     def cell(self, turn: dict[str, float | None]) -> str:
         value = turn.get(self.figure)
         if value is None:
-            return KERNELS if self.figure == PROCESSOR else "-"
+            return KERNELS if self.figure in (PROCESSOR, PROCESSOR_MB) else "-"
         return self.form.format(value * self.factor)
 
 
@@ -35,6 +35,7 @@ COLUMNS = (
     Column("requests/s", RATE, "{:,.1f}"),
     Column("MB/s", "megabytes_per_second", "{:,.1f}"),
     Column("CPU us/request", PROCESSOR, "{:.1f}"),
+    Column("CPU us/MB", PROCESSOR_MB, "{:,.0f}"),
     Column("machine us/request", "machine_us_per_request", "{:.1f}"),
     Column("machine busy", "machine_busy", "{:.0%}"),
     Column("p50 ms", "latency_ms_p50", "{:.2f}"),
@@ -121,7 +122,7 @@ def ratio_charts(case: Case) -> str:
 def round_charts(case: Case) -> str:
     """Every round by itself, for who wants to see how noisy it was."""
     parts = []
-    for figure in (RATE, "megabytes_per_second", PROCESSOR):
+    for figure in (RATE, "megabytes_per_second", PROCESSOR, PROCESSOR_MB):
         if figure not in case["compared"]:
             continue
         for name in case["contenders"]:
