@@ -9,7 +9,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,11 @@ from sluicelab.bench.contenders import CONTENDERS
 from sluicelab.nginx import make_big_file, make_files, start_nginx
 from sluicelab.paths import PROJECT
 
+# The benchmarks of other things, by the word that names them.
+OTHERS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
+    "load": ("the benchmark of controlled loading", load.main),
+    "push": ("that of the push workers", push.main),
+}
 BUSY = 0.2  # share of the processors that others use before the run, from which on it is said
 
 
@@ -41,7 +46,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="The dispatcher beside its peers, in the lab: every case in interleaved rounds, under 25 minutes in all.",
-        epilog="scripts/bench load --help: the benchmark of controlled loading; scripts/bench push --help: that of the push workers",
+        epilog="; ".join(f"scripts/bench {name} --help: {what}" for name, (what, _) in OTHERS.items()),
     )
     parser.add_argument("--quick", action="store_true", help="under 4 minutes: the main cases, fewer contenders, 5 rounds of 1 s")
     parser.add_argument("--rounds", type=int, help=f"rounds of each case (default {FULL.rounds})")
@@ -141,10 +146,8 @@ def _leave(number: int, _: object) -> None:
 
 
 def main() -> int:
-    if sys.argv[1:2] == ["load"]:
-        return load.main(sys.argv[2:])
-    if sys.argv[1:2] == ["push"]:
-        return push.main(sys.argv[2:])
+    if sys.argv[1:] and sys.argv[1] in OTHERS:
+        return OTHERS[sys.argv[1]][1](sys.argv[2:])
     chosen = arguments(sys.argv[1:])
     if chosen.list:
         show_list()
