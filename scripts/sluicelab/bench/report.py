@@ -80,8 +80,9 @@ def merged(runs: Sequence[Run]) -> Run:
 
 
 def document(run: Run) -> str:
-    """JSON, with what has no parts on one line."""
-    text = json.dumps(run, indent=1)
+    """JSON, with what has no parts on one line, and no more digits than mean something."""
+    short = json.loads(json.dumps(run), parse_float=lambda digits: float(f"{float(digits):.6g}"))
+    text = json.dumps(short, indent=1)
     return re.sub(r"\{[^{}\[\]]*\}", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
