@@ -168,6 +168,7 @@ def test_cases_and_contenders_fit_together() -> None:
 
 def a_run() -> dict[str, Any]:
     main = judge.summarise(CASES["small"], NAMES, HISTORY, {"rounds": 3})
+    main["profile"] = [{"share": 0.25, "thread": "packets", "binary": "sluice-dispatcher", "function": "receive<A>()"}]
     memory: judge.Turn = {"connections": 7000, "bytes_each": 400.4, "resident_before": 1 << 20, "resident_after": 5 << 20, "failures": 0}
     idle = judge.summarise(CASES["idle"], ["sluice"], [{"sluice": memory}], {"rounds": 1})
     half: judge.Turn = {"latency_ms_p50": 0.5, "latency_ms_p99": 2.5, PROCESSOR: 9.0, "failures": 0}
@@ -191,6 +192,7 @@ def test_the_page_has_every_figure(tmp_path: Path) -> None:
     assert "requests/s, sluice / haproxy &gt;= 1.35: 2.00, reached" in page
     assert "CPU per request, sluice / haproxy &lt;= 0.75: 0.25, reached" in page
     assert "<td>the kernel&#x27;s</td>" in page or "<td>the kernel's</td>" in page
+    assert "<td>receive&lt;A&gt;()</td><td>sluice-dispatcher</td><td>packets</td><td>25.0%</td>" in page
     assert "<td>400</td>" in page and "<td>300</td><td>1,000</td>" in page, "memory for each; what sluice adds to direct"
 
 

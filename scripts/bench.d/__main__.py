@@ -56,6 +56,7 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--contender", action="append", choices=CONTENDERS, help="only this contender, if the case knows it; may be repeated"
     )
+    parser.add_argument("--profile", action="store_true", help="after each main case a turn of the dispatcher under perf, for the report")
     parser.add_argument("--list", action="store_true", help="name the cases and contenders, and end")
     parser.add_argument("--table", nargs="+", type=Path, metavar="FILE", help="print the Markdown tables of these reports (JSON), and end")
     parser.add_argument("--part", choices=tables.PARTS, help="of --table: only this one")
@@ -111,7 +112,7 @@ def run(chosen: argparse.Namespace) -> dict[str, Any]:
         downloads = any(case.load == "download" for case, _ in planned)
         digest = make_big_file(folder / "files" / "big", chosen.size) if downloads else ""
         progress = measure.Progress(sum(len(names) * min(chosen.rounds, case.rounds or chosen.rounds) for case, names in planned))
-        bench = measure.Bench(folder, servers, chosen.rounds, chosen.seconds, digest, measure.tell, progress)
+        bench = measure.Bench(folder, servers, chosen.rounds, chosen.seconds, digest, measure.tell, progress, chosen.profile)
         results = []
         for case, names in planned:
             length = f"of {chosen.seconds} s" if case.load != "download" else f"of {chosen.size} MiB"

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from .. import traffic
 from ..impairment import LossyCable
 from ..processes import Process, machine_busy_seconds, processor_seconds
+from ..push import profile as perf
 from . import loads, memory
 from .cases import FLOOD_SYNS_PER_SECOND, PROCESSOR, PROCESSOR_MB, Case
 from .contenders import CONTENDERS, Contender, Running, roomy
@@ -22,6 +23,7 @@ from .loads import Load
 
 WARM_UP_SECONDS = 0.5
 PEAK_SECONDS = 1.5
+LEAST_SHARE = 0.005  # of a profile's samples that a function must have to be named
 OPEN_LOOPS = ("half", "flood")
 
 
@@ -57,6 +59,7 @@ class Bench:
     digest: str  # of the big file
     tell: Callable[[str], None]
     progress: Progress
+    profiled: bool = False  # whether the dispatcher has one more turn in which perf looks on
 
     def rounds_of(self, case: Case) -> int:
         return min(self.rounds, case.rounds or self.rounds)
@@ -234,7 +237,23 @@ def run_case(case: Case, names: Sequence[str], bench: Bench) -> dict[str, Any]:
                 turns[name] = turn_of(CONTENDERS[name], case, bench, rate)
                 bench.tell(f"  {bench.progress.next()} round {number + 1}  {name:<16} {one_line(turns[name])}")
             history.append({name: turns[name] for name in names})
-    return summarise(case, names, history, settings)
+        profile = profile_turn(case, bench) if bench.profiled and "sluice" in names and case.load in ("wrk", "fresh") else []
+    return {**summarise(case, names, history, settings), "profile": profile}
+
+
+def profile_turn(case: Case, bench: Bench) -> list[dict[str, Any]]:
+    """What the dispatcher spends its time with, by function; perf costs time itself, so this turn is in no figure."""
+    if not perf.is_available():
+        bench.tell("  no profile: perf is not installed (Debian: linux-perf)")
+        return []
+    contender, folder = CONTENDERS["sluice"], bench.folder / case.name / "profile"
+    with serving(contender, folder, bench.servers) as process:
+        assert process.pid is not None
+        warm_up(contender, case, bench)
+        recording = perf.Profile(process.pid, bench.seconds, folder / "perf.data")
+        put(contender, case, bench, 0)
+        parts = recording.parts()
+    return [asdict(part) for part in parts if part.share >= LEAST_SHARE]
 
 
 def turn_of(contender: Contender, case: Case, bench: Bench, rate: float) -> Turn:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..push.profile import Part, by_binary
 from . import report_html
 from .bars import Bar, chart
 from .cases import NAMES, PROCESSOR, PROCESSOR_MB, RATE
@@ -138,6 +139,17 @@ def _cells(values: Sequence[float | None]) -> str:
     return "".join(f"<td>{value:,.1f}</td>" for value in values if value is not None)
 
 
+def profile(case: Case) -> str:
+    """What the dispatcher spent its time with, if perf looked on."""
+    parts = [Part(**part) for part in case.get("profile", [])]
+    if not parts:
+        return ""
+    binaries = [[html.escape(part.binary), f"{part.share:.1%}"] for part in by_binary(parts)]
+    functions = [[html.escape(part.function), html.escape(part.binary), html.escape(part.thread), f"{part.share:.1%}"] for part in parts]
+    tables = report_html.table(["binary", "of the samples"], binaries) + report_html.table(["function", "binary", "thread", ""], functions)
+    return f"<details><summary>what sluice spends its time with</summary>{tables}</details>"
+
+
 def section(case: Case) -> str:
     wishes = "".join(f"<li>{html.escape(wish(want))}</li>" for want in case["wanted"])
     verdict = f"<p><b>{html.escape(case['verdict']['text'])}</b></p>" if case["wanted"] else ""
@@ -152,6 +164,7 @@ def section(case: Case) -> str:
             failed,
             ratio_charts(case),
             round_charts(case),
+            profile(case),
         ]
     )
 
