@@ -14,7 +14,7 @@ from pathlib import Path
 
 import push_report
 from load_runs import machine_busy
-from measure import now, tell
+from sluicelab.bench.measure import now, tell
 from sluicelab.paths import PROJECT
 from sluicelab.push.cases import CASES, FULL, SHORT, Bench
 from sluicelab.robustness.figures import Figures

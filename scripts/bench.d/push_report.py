@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
-import report_html
+from sluicelab.bench import report, report_html
 from sluicelab.push.profile import FUNCTIONS, Part, by_binary, by_thread
 
 SYNCS = 50
@@ -33,7 +32,7 @@ def sync_ms(folder: Path) -> float:
 
 def machine(folder: Path) -> dict[str, Any]:
     found = report.machine()
-    for peer in ("haproxy", "nginx", "wrk"):
+    for peer in ("haproxy", "nginx", "nft", "wrk"):
         del found[peer]
     return {**found, "openssl": report.first_line("openssl", "version"), "fdatasync_ms": sync_ms(folder)}
 
