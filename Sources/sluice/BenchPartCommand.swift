@@ -8,8 +8,9 @@ struct BenchPartCommand: AsyncParsableCommand {
         commandName: "part", abstract: "One process of a benchmark: follows commands on standard input.", shouldDisplay: false)
 
     func run() async throws {
-        // The coordinator ends this process, by the end of its input.
+        // The coordinator ends this process by the end of its input, and if need be by SIGTERM, which it ignores itself.
         signal(SIGINT, SIG_IGN)
+        signal(SIGTERM, SIG_DFL)
         _ = SwarmRun.raiseDescriptorLimit()
         let lock = NSLock()
         let runner = PartRunner { event in
@@ -19,7 +20,7 @@ struct BenchPartCommand: AsyncParsableCommand {
         await runner.run(Self.commands())
     }
 
-    /// Line by line, until the end of the input.
+    /// Line by line. The end of the input is the end of the process, whatever it is doing: its connections end with it.
     private static func commands() -> AsyncStream<PartCommand> {
         let (stream, continuation) = AsyncStream.makeStream(of: PartCommand.self)
         Thread.detachNewThread {
@@ -30,7 +31,7 @@ struct BenchPartCommand: AsyncParsableCommand {
                 }
                 continuation.yield(command)
             }
-            continuation.finish()
+            Foundation.exit(0)
         }
         return stream
     }

@@ -13,7 +13,7 @@ public final class PartRunner: Sendable {
         self.emit = emit
     }
 
-    /// Follows `commands` until they end. The connections end with the process.
+    /// Follows `commands` one after the other until they end. Connections stay until the process ends.
     public func run(_ commands: AsyncStream<PartCommand>) async {
         let ticker = Task { [emit] in
             while !Task.isCancelled {
@@ -29,7 +29,6 @@ public final class PartRunner: Sendable {
             }
         }
         ticker.cancel()
-        await finish()
     }
 
     private func follow(_ command: PartCommand) async throws -> PartEvent {
@@ -126,11 +125,5 @@ public final class PartRunner: Sendable {
             if let seen { (progress.due, progress.answered) = (seen.due, seen.answered) }
         }
         return progress
-    }
-
-    private func finish() async {
-        if let fleet = state.fleet { _ = try? await fleet.eventLoop.submit { fleet.swarm.value.end() }.get() }
-        if let clients = state.clients { try? await eventLoops.next().submit { clients.load.value.end() }.get() }
-        try? await eventLoops.shutdownGracefully()
     }
 }

@@ -18,7 +18,7 @@ public enum BenchEnd: Error, Sendable, CustomStringConvertible {
 ///
 /// They end by themselves when this process is gone, because their standard input ends then.
 final class Parts {
-    /// How long a process may take to end by itself, and then after SIGTERM, in seconds.
+    /// How long a process may take to end by itself, after SIGTERM, and after SIGKILL, in seconds.
     private static let patience = 10.0
     private static let tick = 0.25
 
@@ -107,12 +107,19 @@ final class Parts {
     /// Ends every process, by its number if need be.
     func end() {
         for process in processes { process.close() }
-        for number in [SIGTERM, SIGKILL] {
-            let deadline = ContinuousClock.now + .seconds(Self.patience)
-            while processes.contains(where: \.isRunning), ContinuousClock.now < deadline { Thread.sleep(forTimeInterval: 0.02) }
-            for process in processes { process.kill(number) }
-        }
+        for number in [SIGTERM, SIGKILL] where !haveEnded { for process in processes { process.kill(number) } }
+        _ = haveEnded
         ticker.cancel()
         for source in sources { source.cancel() }
+    }
+
+    /// Waits for all of them, for some time.
+    private var haveEnded: Bool {
+        let deadline = ContinuousClock.now + .seconds(Self.patience)
+        while processes.contains(where: \.isRunning) {
+            guard ContinuousClock.now < deadline else { return false }
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+        return true
     }
 }

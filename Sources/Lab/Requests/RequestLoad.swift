@@ -14,7 +14,6 @@ final class RequestLoad {
     private var start = NIODeadline.now()
     private var idle: [RequestConnection] = []
     private var next = 0
-    private var isEnding = false
     private var lost = 0
     private var lostBefore = 0
     private var firstLoss: String?
@@ -85,7 +84,6 @@ final class RequestLoad {
 
     /// A connection has ended; another takes its place.
     func ended(_ connection: RequestConnection, asServerSaid: Bool) {
-        guard !isEnding else { return }
         idle.removeAll { $0 === connection }
         gone += 1
         if !asServerSaid { lose("a connection broke") }
@@ -101,11 +99,7 @@ final class RequestLoad {
         tally?.answer(number, status: status, at: elapsed)
     }
 
-    // MARK: The end
-
-    func end() {
-        isEnding = true
-    }
+    // MARK: What it has seen
 
     /// Of the load that runs: due, written and answered so far.
     var progress: (due: Int, posted: Int, answered: Int) { (tally?.due ?? 0, tally?.posted ?? 0, tally?.answered ?? 0) }
