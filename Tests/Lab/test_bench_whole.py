@@ -231,7 +231,7 @@ def test_the_dispatcher_takes_the_configuration(devices: int, tmp_path: Path) ->
 def test_the_whole_system_is_measured(tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     figures = Figures(lambda _: None)
-    one = whole.Whole(tmp_path, SMALL, figures, lambda _: None)
+    one = whole.Whole(tmp_path, SMALL, 2, figures, lambda _: None)
     one.run()
     reached = {figure.what: figure.reached for figure in figures.all}
     assert reached["whole: devices registered, through the dispatcher"]

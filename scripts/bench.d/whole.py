@@ -42,6 +42,10 @@ def arguments(words: list[str]) -> argparse.Namespace:
     chosen.devices = chosen.devices or (SHORT_DEVICES if chosen.short else FULL_DEVICES)
     if not 2 <= chosen.devices <= MOST_DEVICES:
         parser.error(f"--devices {chosen.devices}: must be in 2...{MOST_DEVICES}")
+    needed = whole.workers_for(chosen.devices)
+    chosen.workers = needed if chosen.workers is None else chosen.workers
+    if not needed <= chosen.workers <= whole.SERVERS:
+        parser.error(f"--workers {chosen.workers}: must be in {needed}...{whole.SERVERS} for {chosen.devices:,} devices")
     if chosen.connect_rate is not None and chosen.connect_rate < 0:
         parser.error(f"--connect-rate {chosen.connect_rate:g}: must be at least 0")
     return chosen
@@ -67,11 +71,11 @@ def main(words: list[str]) -> int:
         tell(f"the processors are {busy:.0%} busy with something else: what is measured will be the worse for it")
     network.hold("scripts/bench whole")
     network.down()
-    network.up(servers=whole.workers_for(chosen.devices))
+    network.up(servers=chosen.workers)
     folder = Path(tempfile.mkdtemp(prefix="sluice-bench-", dir="/var/tmp"))
     folder.chmod(0o755)
     begun, figures = time.monotonic(), Figures(tell)
-    one = whole.Whole(folder, size(chosen), figures, tell)
+    one = whole.Whole(folder, size(chosen), chosen.workers, figures, tell)
     machine = push_report.machine(folder)
     failure = ""
     try:
@@ -91,7 +95,7 @@ def main(words: list[str]) -> int:
         "time": now() + " UTC",
         "seconds": round(time.monotonic() - begun),
         "machine": {**machine, "busy_before": round(busy, 2)},
-        "settings": {"short": chosen.short, "workers": whole.workers_for(chosen.devices), **asdict(one.size)},
+        "settings": {"short": chosen.short, "workers": chosen.workers, **asdict(one.size)},
         "found": one.found,
         "figures": figures.document(),
         "failure": failure,

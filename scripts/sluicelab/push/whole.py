@@ -173,11 +173,11 @@ class Size:
 
 
 def full(devices: int) -> Size:
-    return Size(devices, (1000, 12_000), 9, 8, 2, 6, 1500, min(devices, 100_000), 4, 8)
+    return Size(devices, (1000, 12_000), 9, 8, 2, 6, 1500, min(devices, 100_000), 2, 45)
 
 
 def short(devices: int) -> Size:
-    return Size(devices, (1000, 8000), 7, 5, 1, 3, 1500, min(devices, devices * 2 // 3), 3, 4)
+    return Size(devices, (1000, 8000), 7, 5, 1, 3, 1500, devices * 2 // 3, 3, 6)
 
 
 @dataclass
@@ -186,14 +186,15 @@ class Whole:
 
     folder: Path
     size: Size
+    workers: int
     figures: Figures
     tell: Callable[[str], None] = print
     found: dict[str, Any] = field(default_factory=dict)
     _marks: dict[str, Any] = field(default_factory=dict)
 
     def run(self) -> None:
-        """The lab must be up, with `workers_for(devices)` servers."""
-        workers, processes = workers_for(self.size.devices), processes_for(self.size.devices)
+        """The lab must be up, with as many servers as there are workers."""
+        workers, processes = self.workers, processes_for(self.size.devices)
         sources = addresses(ADDRESSES_PER_PROCESS * processes)
         target = Target(f"http://{PUSH_ADDRESS}", f"http://{PUSH_ADDRESS}", "client1", sources)
         self.tell(
@@ -212,7 +213,7 @@ class Whole:
         finally:
             system.stop()
         self.found["devices"] = report
-        self._judge(report, workers)
+        self._judge(report)
 
     def _plan(self, processes: int) -> Plan:
         size = self.size
@@ -287,13 +288,20 @@ class Whole:
             self.found.setdefault("drops", []).append({"when": when, "frames": lost})
 
     def _sample_end(self, system: System) -> None:
+        """All counters of the dispatcher: they say why connections ended, if any did."""
         metrics = system.dispatcher.metrics
         self.found["capture_drops"] = metrics.total("capture_drops_total")
-        self.found["refused"] = {reason: count for (reason,), count in metrics.by("refused_total", "reason").items() if count}
+        counters: dict[str, float] = {}
+        for sample in metrics.samples:
+            if sample.name.endswith("_total") and sample.value:
+                kinds = [value for name, value in sample.labels.items() if name not in ("service", "pool", "server")]
+                name = " ".join([sample.name.removeprefix("sluice_"), *kinds])
+                counters[name] = counters.get(name, 0) + sample.value
+        self.found["counters"] = counters
 
     # MARK: The judgement
 
-    def _judge(self, report: dict[str, Any], workers: int) -> None:
+    def _judge(self, report: dict[str, Any]) -> None:
         figures, devices = self.figures, self.size.devices
         connecting, totals = report["connecting"], report.get("totals") or {}
         figures.at_least("whole: devices registered, through the dispatcher", self.found.get("tunnels", 0), devices)
