@@ -34,6 +34,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--devices", type=int, help=f"default {FULL_DEVICES:,}; with --short {SHORT_DEVICES:,}; at most {MOST_DEVICES:,}")
     parser.add_argument("--short", action="store_true", help="under 4 minutes: fewer devices and rates, each for less long")
+    parser.add_argument("--workers", type=int, help="more of them than the devices need, up to 16: what it costs to have several")
     parser.add_argument(
         "--connect-rate", type=float, help="devices that begin to connect each second (default 1500); 0: as fast as it goes"
     )
