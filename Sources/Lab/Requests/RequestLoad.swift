@@ -7,8 +7,6 @@ import NIOPosix
 /// A request that is due while every connection waits for an answer is written as soon as one is free; its latency counts from when it was
 /// due all the same.
 final class RequestLoad {
-    private static let tick = TimeAmount.milliseconds(1)
-
     private let eventLoop: any EventLoop
     private var tally: RequestTally?
     private var start = NIODeadline.now()
@@ -36,15 +34,17 @@ final class RequestLoad {
         lostBefore = lost
         let last = start + .nanoseconds(Int64(plan.seconds * 1e9)) + patience
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleRepeatedTask(initialDelay: max(.zero, start - .now()), delay: Self.tick) { task in
-            let load = bound.value
-            load.reopen()
-            load.ask()
-            guard load.tally?.isComplete ?? true || NIODeadline.now() > last else { return }
-            task.cancel()
-            promise.succeed()
-        }
+        eventLoop.scheduleTask(deadline: start) { bound.value.goOn(until: last, done: promise) }
         return promise.futureResult
+    }
+
+    /// Asks for what is due, and comes back when there is more to do.
+    private func goOn(until last: NIODeadline, done: EventLoopPromise<Void>) {
+        reopen()
+        ask()
+        guard let tally, !tally.isComplete, NIODeadline.now() <= last else { return done.succeed() }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: .nanoseconds(tally.rest(before: next, after: elapsed))) { bound.value.goOn(until: last, done: done) }
     }
 
     private var elapsed: Int64 { (NIODeadline.now() - start).nanoseconds }

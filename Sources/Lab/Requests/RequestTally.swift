@@ -22,6 +22,9 @@ struct RequestTally {
         due = plan.due(after: elapsed)
     }
 
+    /// See `SwarmPlan.rest`.
+    func rest(before next: Int, after elapsed: Int64) -> Int64 { plan.rest(before: next, after: elapsed) }
+
     /// Request `number` is written `time` nanoseconds after the start.
     mutating func post(_ number: Int, at time: Int64) {
         posted += 1

@@ -3,8 +3,6 @@ import PushProtocol
 
 /// The state of a running swarm, all on one event loop: its devices, and one load after the other.
 final class Swarm {
-    /// How often it is seen to what has become due.
-    private static let tick = TimeAmount.milliseconds(1)
     /// The `id` of a message is its number within its load, and above these bits the number of the load.
     private static let numberBits = 32
 
@@ -61,14 +59,17 @@ final class Swarm {
         next = isWatching ? plan.messages : 0
         let last = start + .nanoseconds(Int64(plan.seconds * 1e9)) + patience
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleRepeatedTask(initialDelay: max(.zero, start - .now()), delay: Self.tick) { task in
-            let swarm = bound.value
-            swarm.post()
-            guard swarm.tally?.isComplete ?? true || NIODeadline.now() > last else { return }
-            task.cancel()
-            promise.succeed()
-        }
+        eventLoop.scheduleTask(deadline: start) { bound.value.goOn(until: last, done: promise) }
         return promise.futureResult
+    }
+
+    /// Posts what is due, and comes back when there is more to do.
+    private func goOn(until last: NIODeadline, done: EventLoopPromise<Void>) {
+        post()
+        guard let current = loads.last, !current.tally.isComplete, NIODeadline.now() <= last else { return done.succeed() }
+        let rest = current.tally.plan.rest(before: next, after: current.elapsed)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: .nanoseconds(rest)) { bound.value.goOn(until: last, done: done) }
     }
 
     /// What the load that began last has seen so far.
