@@ -267,6 +267,8 @@ def test_the_whole_system_is_measured(tmp_path: Path) -> None:
     assert [step["rate"] for step in found["steps"]] == [step["rate"] for step in found["devices"]["steps"]]
     assert all(step["accepted"] == 50 * 1.2 or step["rate"] != 50 for step in found["steps"])
     assert found["memory_after"][0] > 0 and found["capture_drops"] == 0
+    accepted = sum(step["accepted"] for step in found["steps"]) + 2
+    assert found["counters"]["workers"]["messages_accepted_total"] >= accepted and found["counters"]["dispatcher"]
     page_of(one, figures)
 
 

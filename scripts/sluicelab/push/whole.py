@@ -7,16 +7,19 @@ import os
 import sqlite3
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..dispatcher import Configuration, Dispatcher, configuration, pool, service
+from ..namespaces import inside
 from ..network import PUSH_ADDRESS, SOURCE_ADDRESS, server_address
 from ..paths import binary
 from ..processes import Process
 from ..robustness.figures import Figures
+from ..scrape import Metrics
 from .bench_devices import Event, Plan, Target
 from .bench_devices import run as run_devices
 
@@ -26,6 +29,7 @@ ADDRESSES_PER_PROCESS = 2  # ports of closed connections are not free at once
 FIRST_ADDRESS = 128  # of 10.77.1.0/24; nobody else's in the lab while this runs
 SERVERS = 16  # that the lab has at most
 POSTS_AT_WORKER = 64
+WORKER_ADMIN = "127.0.0.1:9910"  # each is alone in its host
 WARM_UP_DEVICES = 100  # for each worker
 
 WANTED_RATE = 3000
@@ -137,6 +141,17 @@ class System:
             (found["stored"],) = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'message'").fetchone()
         return found
 
+    def worker_counters(self) -> dict[str, float]:
+        """Of all workers together."""
+        found: dict[str, float] = {}
+        for number in range(1, len(self.workers) + 1):
+            with inside(f"server{number}"):
+                with urllib.request.urlopen(f"http://{WORKER_ADMIN}/metrics", timeout=30) as answer:
+                    counters = _counters(Metrics.parse(answer.read().decode()), "sluice_worker_")
+            for name, value in counters.items():
+                found[name] = found.get(name, 0) + value
+        return found
+
     def memory(self) -> tuple[int, int]:
         """Of the workers, resident, and of the dispatcher, allocated."""
         return sum(worker.resident_bytes for worker in self.workers), anonymous_bytes(self.dispatcher.pid)
@@ -145,9 +160,21 @@ class System:
 def _worker(folder: Path, data: Path, number: int) -> Process:
     command: list[str | Path] = [binary("sluice-worker"), "--data", data, "--listen", server_address(number), "--ua-port", "8080"]
     command += ["--as-port", "8081", "--public-url", f"http://{PUSH_ADDRESS}", "--trusted-proxy", f"{SOURCE_ADDRESS}/32"]
+    command += ["--admin-listen", WORKER_ADMIN]
     worker = Process(f"server{number}", [*command, "--token-rate", "0"], folder / f"worker{number}.log")
     worker.until(lambda: "serving devices on port" in worker.log.read_text(errors="replace"), "a worker that serves", 30)
     return worker
+
+
+def _counters(metrics: Metrics, prefix: str) -> dict[str, float]:
+    """All counters that are not 0, by name and kind, whatever service, pool or server they are of."""
+    found: dict[str, float] = {}
+    for sample in metrics.samples:
+        if sample.name.endswith("_total") and sample.value:
+            kinds = [value for name, value in sample.labels.items() if name not in ("service", "pool", "server")]
+            name = " ".join([sample.name.removeprefix(prefix), *kinds])
+            found[name] = found.get(name, 0) + sample.value
+    return found
 
 
 def addresses(count: int) -> list[str]:
@@ -291,13 +318,7 @@ class Whole:
         """All counters of the dispatcher: they say why connections ended, if any did."""
         metrics = system.dispatcher.metrics
         self.found["capture_drops"] = metrics.total("capture_drops_total")
-        counters: dict[str, float] = {}
-        for sample in metrics.samples:
-            if sample.name.endswith("_total") and sample.value:
-                kinds = [value for name, value in sample.labels.items() if name not in ("service", "pool", "server")]
-                name = " ".join([sample.name.removeprefix("sluice_"), *kinds])
-                counters[name] = counters.get(name, 0) + sample.value
-        self.found["counters"] = counters
+        self.found["counters"] = {"dispatcher": _counters(metrics, "sluice_"), "workers": system.worker_counters()}
 
     # MARK: The judgement
 
