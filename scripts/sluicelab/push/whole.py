@@ -22,6 +22,7 @@ from ..robustness.figures import Figures
 from ..scrape import Metrics
 from .bench_devices import Event, Plan, Target
 from .bench_devices import run as run_devices
+from .syscalls import Counting
 
 DEVICES_PER_WORKER = 18_750  # of 20,000 descriptors
 DEVICES_PER_PROCESS = 18_000
@@ -29,6 +30,7 @@ ADDRESSES_PER_PROCESS = 2  # ports of closed connections are not free at once
 FIRST_ADDRESS = 128  # of 10.77.1.0/24; nobody else's in the lab while this runs
 SERVERS = 16  # that the lab has at most
 POSTS_AT_WORKER = 64
+LEAD_SECONDS = 2  # `sluice bench devices` says that a rate begins, and this long after the first message is due
 WORKER_ADMIN = "127.0.0.1:9910"  # each is alone in its host
 WARM_UP_DEVICES = 100  # for each worker
 
@@ -286,6 +288,10 @@ class Whole:
             self.found["tunnels"] = system.dispatcher.metrics.total("tunnels")
         self._mark_drops(system, "while devices connected")
         self._marks["begins"] = system.use()
+        if "steps" not in self.found and not event.get("is_shared"):
+            # Of the first rate; the messages come after some time, and the warm-up's are not counted.
+            pids = [worker.pid for worker in system.workers]
+            self._marks["counting"] = Counting(pids, LEAD_SECONDS + self.size.warm_up, self.size.seconds - 1)
         if event.get("is_shared"):
             self.found["rows_before"] = system.rows()
 
@@ -299,6 +305,9 @@ class Whole:
             self.found["rows_after"] = system.rows()
             self.found["shared_use"] = found
             return
+        if counting := self._marks.pop("counting", None):
+            messages = step["rate"] * (self.size.seconds - 1)
+            self.found["calls_each"] = {name: count / messages for name, count in counting.counts().items()}
         self.found.setdefault("steps", []).append(found)
         latency = step["delivery"] or {"p50": float("inf"), "p99": float("inf")}
         self.tell(
@@ -347,6 +356,8 @@ class Whole:
         figures.note("whole: frames that the captures lost", self.found["capture_drops"])
         for drops in self.found.get("drops", []):
             figures.note(f"whole: of these, {drops['when']}", drops["frames"])
+        for name, count in self.found.get("calls_each", {}).items():
+            figures.note(f"whole: calls of the workers for each message at the first rate, {name}", round(count, 2))
         if report.get("shared"):
             self._judge_shared(report["shared"])
 
