@@ -16,6 +16,7 @@ from typing import Any
 
 import load
 import push
+import whole
 from load_runs import machine_busy
 from sluicelab import network
 from sluicelab.bench import measure, report, tables
@@ -28,6 +29,7 @@ from sluicelab.paths import PROJECT
 OTHERS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "load": ("the benchmark of controlled loading", load.main),
     "push": ("that of the push workers", push.main),
+    "whole": ("that of the whole system with its devices", whole.main),
 }
 BUSY = 0.2  # share of the processors that others use before the run, from which on it is said
 
