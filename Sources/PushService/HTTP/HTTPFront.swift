@@ -23,7 +23,13 @@ struct HTTPFront {
     /// - Throws: `WorkerError` with the address and what to do.
     func bind(on eventLoops: MultiThreadedEventLoopGroup) async throws -> any Channel {
         do {
+            let (front, context) = (front, context)
             return try await ServerBootstrap(group: eventLoops)
+                .serverChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptGate(front: front, context: context))
+                    }
+                }
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
@@ -40,9 +46,6 @@ struct HTTPFront {
     }
 
     private func configure(_ channel: any Channel) throws {
-        let (connections, front) = (context.connections, front)
-        connections.opened(front)
-        channel.closeFuture.whenComplete { _ in connections.closed(front) }
         if let tls = context.tls, front == .tls {
             try channel.pipeline.syncOperations.addHandlers([
                 NIOSSLServerHandler(context: tls.context), RecordJoiner(),
