@@ -33,6 +33,8 @@ struct HTTPFront {
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                // A request followed by close_notify is answered. Without TLS nothing is read before the answer, the end neither.
+                .childChannelOption(.allowRemoteHalfClosure, value: front == .tls)
                 .childChannelOption(.recvAllocator, value: Self.receiveBuffer)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try configure(channel) }
@@ -58,7 +60,7 @@ struct HTTPFront {
         limits.maxHeaderListSize = 16 * 1024
         limits.maxHeaderFieldCount = 100
         let encoder = HTTPResponseEncoder()
-        let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
+        let decoder = ByteToMessageHandler(HTTPRequestReader(limits: limits))
         let pipelining = HTTPServerPipelineHandler()
         let idle = IdleStateHandler(allTimeout: context.configuration.idleConnection)
         // The decoder leaves last: what it has read past the handshake then goes to the WebSocket.
