@@ -45,7 +45,8 @@ struct Exchange {
         return Array((text + "\r\n").utf8) + [UInt8](repeating: 0x78, count: body)
     }
 
-    var servers: Int { max(2, (held + 59_999) / 60_000) }
+    /// A server has as many tunnels as it has ports for.
+    var servers: Int { kind == .tunnel ? max(2, (held + 59_999) / 60_000) : 2 }
 
     static let service = Endpoint(address: .init(v4: 0x0A4D_0164), port: 80)
     static let ours = IPAddress(v4: 0x0A4D_02C8)

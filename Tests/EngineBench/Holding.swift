@@ -13,7 +13,8 @@ struct Holding {
 
     init(_ kind: Kind, _ count: Int) {
         self.count = count
-        exchange = Exchange(kind: kind == .tunnels ? .tunnel : .request, held: count, limit: count + 1_000)
+        // From nine tenths of its limit on a service closes what is idle.
+        exchange = Exchange(kind: kind == .tunnels ? .tunnel : .request, held: count, limit: count * 10 / 9 + 1_000)
     }
 
     /// What the process's resident memory grows by for each connection, of one engine.
@@ -35,7 +36,7 @@ struct Holding {
         while recording.peers.connected < count {
             recording.hold(count, opened: &opened)
             recording.rewind()
-            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for") }
+            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)") }
         }
     }
 
@@ -49,7 +50,7 @@ struct Holding {
             recording.hold(count, opened: &opened)
             player.playTimed(recording.tape)
             recording.rewind()
-            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for") }
+            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)") }
         }
         frames = recording.frames
         return Report.object([("connections", "\(count)"), ("frames", "\(frames)"), ("longest_step_ns", "\(player.longest)")])

@@ -52,6 +52,8 @@ struct Peers: ~Copyable {
     private(set) var busy = 0
     /// Segments that were not what comes next, and refusals: there must be none.
     private(set) var surprises = 0
+    /// What the first of them was.
+    private(set) var surprise = ""
 
     static let clientHardware = HardwareAddress(bits: 0x02_00_00_00_0B_01)
     static let serverHardware = HardwareAddress(bits: 0x02_00_00_00_0C_01)
@@ -129,10 +131,15 @@ struct Peers: ~Copyable {
 
     mutating func receive(_ packet: Egress.Packet, _ bytes: UnsafeMutableRawBufferPointer, on tape: inout Tape) {
         guard let segment = WireSegment(packet, bytes) else {
-            surprises += 1
+            note("no TCP segment")
             return
         }
         if packet.side == .client { receiveAtClient(segment, on: &tape) } else { receiveAtServer(segment, on: &tape) }
+    }
+
+    private mutating func note(_ what: @autoclosure () -> String) {
+        if surprises == 0 { surprise = what() }
+        surprises += 1
     }
 
     private mutating func receiveAtClient(_ segment: WireSegment, on tape: inout Tape) {
@@ -140,12 +147,12 @@ struct Peers: ~Copyable {
         let place = Int(number) % places
         let client = clients + place
         guard client.pointee.connection == number, client.pointee.state != .unused, !segment.has(WireSegment.rst) else {
-            surprises += 1
+            note("a segment to nobody, or a reset: \(segment)")
             return
         }
         if client.pointee.state == .opening {
             guard segment.has(WireSegment.syn) else {
-                surprises += 1
+                note("no SYN: \(segment)")
                 return
             }
             client.pointee.receiveNext = segment.sequence &+ 1
@@ -160,7 +167,7 @@ struct Peers: ~Copyable {
         }
         guard segment.payload.count > 0 || segment.has(WireSegment.fin) else { return }
         guard segment.sequence == client.pointee.receiveNext else {
-            surprises += 1
+            note("not what the client waits for, \(client.pointee): \(segment)")
             return
         }
         client.pointee.receiveNext &+= UInt32(segment.payload.count)
@@ -218,7 +225,7 @@ struct Peers: ~Copyable {
         let index = Int(segment.destination &- Exchange.firstServer)
         let server = servers + (index << 16 | Int(segment.sourcePort))
         if segment.has(WireSegment.rst) {
-            surprises += 1
+            note("a reset to a server: \(segment)")
             return
         }
         if segment.has(WireSegment.syn) {
@@ -235,7 +242,7 @@ struct Peers: ~Copyable {
         server.pointee.edge = segment.acknowledgement &+ UInt32(segment.window) << UInt32(server.pointee.scale)
         if segment.payload.count > 0 || segment.has(WireSegment.fin) {
             guard segment.sequence == server.pointee.receiveNext else {
-                surprises += 1
+                note("not what the server waits for, \(server.pointee): \(segment)")
                 return
             }
             server.pointee.receiveNext &+= UInt32(segment.payload.count) &+ (segment.has(WireSegment.fin) ? 1 : 0)

@@ -7,7 +7,7 @@ struct Player: ~Copyable {
     private var egress: Egress
     /// Packets that it sent.
     private(set) var sent = 0
-    /// The longest that one frame or one timer's turn took; nanoseconds.
+    /// The longest that one frame, or the end of a turn, took of this thread's time; nanoseconds.
     private(set) var longest: Int64 = 0
 
     init(_ exchange: Exchange) {
@@ -29,15 +29,23 @@ struct Player: ~Copyable {
 
     /// The same, and each step timed.
     mutating func playTimed(_ tape: borrowing Tape) {
+        var begun = sluice_thread_nanoseconds()
+        func step() {
+            let now = sluice_thread_nanoseconds()
+            longest = max(longest, now - begun)
+            begun = now
+        }
         for index in 0..<tape.played {
             let entry = tape.entry(index)
-            let begun = sluice_nanoseconds()
             if entry.length > 0 {
                 engine.receive(tape.frame(entry).bytes, on: entry.side, at: entry.at, into: &egress)
                 if egress.wantsFlush { flush() }
+                step()
             }
-            if entry.endsTurn { finishTurn(at: entry.at) }
-            longest = max(longest, sluice_nanoseconds() - begun)
+            if entry.endsTurn {
+                finishTurn(at: entry.at)
+                step()
+            }
         }
     }
 

@@ -33,7 +33,7 @@ func run(_ words: [String]) throws -> String {
         return Report.replay(found.name, count, session)
     case "pace" where words.count == 3:
         guard let held = Int(words[1]), let count = Int(words[2]), held >= 128, count > 0 else { break }
-        var session = Session(Exchange(kind: .tunnel, held: held, limit: held + 1_000))
+        var session = Session(Exchange(kind: .tunnel, held: held, limit: held * 10 / 9 + 1_000))
         try session.warmUp()
         try session.talk(count, isMeasured: true)
         return Report.replay("tunnels-\(held)", count, session)

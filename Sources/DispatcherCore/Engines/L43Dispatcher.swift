@@ -49,8 +49,8 @@ public struct L43Dispatcher: ~Copyable {
 
     var connections: Slab<ForwardedConnection>
     /// By client and listener, and by server and its peer.
-    var clientTable = FlowTable()
-    var serverTable = FlowTable()
+    var clientTable: FlowTable
+    var serverTable: FlowTable
     /// Links the queues of the pools, and `closed`: a connection is in one of them at most.
     var links: SlotLinks
     /// Connections that have ended, those that ended first in front.
@@ -97,7 +97,9 @@ public struct L43Dispatcher: ~Copyable {
         var random = SeededRandom(seed: seed)
         let hashKey = SipKey(random.next(), random.next())
         let links = SlotLinks(capacity: capacity)
-        let clientTable = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
+        let flowsOfClients = FlowTable(capacity: capacity)
+        let flowsOfServers = FlowTable(capacity: capacity)
+        let limitedClients = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
 
         self.configuration = configuration
         self.hashKey = hashKey
@@ -114,8 +116,10 @@ public struct L43Dispatcher: ~Copyable {
         serverCapacity = capacityOfServers
         servers = table
         connections = Slab(capacity: capacity)
+        clientTable = flowsOfClients
+        serverTable = flowsOfServers
         self.links = links
-        clients = clientTable
+        clients = limitedClients
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: capacity + capacityOfServers)
         counters = EngineCounters()
@@ -165,7 +169,7 @@ public struct L43Dispatcher: ~Copyable {
     deinit {
         for pool in 0..<poolCount { pools[pool].free() }
         pools.deinitialize(count: poolCount)
-        servers.deinitialize(count: serverCount)
+        for server in 0..<serverCount { servers[server].free() }
         listeners.deallocate()
         sources.deallocate()
         services.deallocate()

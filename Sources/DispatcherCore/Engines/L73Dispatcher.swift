@@ -45,6 +45,7 @@ public struct L73Dispatcher: ~Copyable {
     let services: UnsafeMutablePointer<ServiceState>
     /// By service: plain values, so that the packet path counts no references.
     let limits: UnsafeMutablePointer<ServiceLimits>
+    var routes: RouteTable
     /// A table of `configuration.ports.servers` places, of which the first `serverCount` have been used.
     let servers: UnsafeMutablePointer<ServerLoad>
     var serverCount: Int
@@ -175,6 +176,7 @@ public struct L73Dispatcher: ~Copyable {
         let idles = SlotLinks(capacity: frontCapacity)
         let table = ClientTable(capacity: Self.clientCapacity(configuration), key: hashKey)
         let serverCount = lists.reduce(0) { $0 + $1.count }
+        let routes = RouteTable(configuration.services)
 
         self.hashKey = hashKey
         cookie = SYNCookie(key: SipKey(random.next(), random.next()))
@@ -188,6 +190,7 @@ public struct L73Dispatcher: ~Copyable {
         self.listeners = listeners
         self.services = services
         limits = Self.table(configuration.services.map(\.limits))
+        self.routes = routes
         self.statuses = statuses
         self.serverCount = serverCount
         self.serverCapacity = serverCapacity
@@ -204,10 +207,10 @@ public struct L73Dispatcher: ~Copyable {
         slotLinks = links
         fronts = Slab(capacity: frontCapacity)
         self.backs = backs
-        frontTable = FlowTable()
+        frontTable = FlowTable(capacity: frontCapacity)
         idleLinks = idles
         clients = table
-        tunnelTable = FlowTable()
+        tunnelTable = FlowTable(capacity: tunnelCapacity)
         timeWait = TimeWait(capacity: frontCapacity, length: configuration.tcp.timeWait, key: hashKey)
         paths = PathTable(key: hashKey)
         timers = TimerWheel(capacity: frontCapacity + ports.slots + tunnelCapacity + serverCapacity + 1)

@@ -20,5 +20,8 @@ struct call_counts sluice_measured(void (*body)(void *), void *context);
 /// Nanoseconds of CLOCK_MONOTONIC.
 int64_t sluice_nanoseconds(void);
 
+/// Nanoseconds of processor time of this thread: what other programs take meanwhile is not in it.
+int64_t sluice_thread_nanoseconds(void);
+
 /// Bytes of this process that are resident.
 int64_t sluice_resident_bytes(void);
