@@ -15,6 +15,9 @@ struct Exchange {
     /// Bytes of a message in a tunnel, each way.
     var message = 48
 
+    /// Whether there are routes with conditions, of which the last is the one that is taken.
+    var routed = false
+
     /// Clients that talk at the same time.
     var concurrency = 64
     /// Connections that are held open; only `concurrency` of them talk at a time. 0 = no more than talk.
@@ -41,7 +44,8 @@ struct Exchange {
                     + "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n").utf8)
         }
         var text = "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 30 Nov 2026 08:00:00 GMT\r\nContent-Type: text/plain\r\n"
-        text += "Content-Length: \(body)\r\nLast-Modified: Sun, 29 Nov 2026 08:00:00 GMT\r\nETag: \"6927-\(body)\"\r\nAccept-Ranges: bytes\r\n"
+        text +=
+            "Content-Length: \(body)\r\nLast-Modified: Sun, 29 Nov 2026 08:00:00 GMT\r\nETag: \"6927-\(body)\"\r\nAccept-Ranges: bytes\r\n"
         return Array((text + "\r\n").utf8) + [UInt8](repeating: 0x78, count: body)
     }
 
@@ -53,6 +57,19 @@ struct Exchange {
     static let firstServer: UInt32 = 0x0A4D_0300
     static let firstClient: UInt32 = 0x6440_0000
 
+    private static let routes: [RouteConfiguration] = {
+        var routes = ["/images/", "/videos/", "/status"].map { RouteConfiguration(pathPrefix: Array($0.utf8), pool: 0) }
+        for host in ["www.example.org", "files.example.org"] {
+            routes.append(RouteConfiguration(pool: 0))
+            routes[routes.count - 1].host = Array(host.utf8)
+        }
+        routes.append(RouteConfiguration(pool: 0))
+        routes[5].methods = [Array("PUT".utf8), Array("POST".utf8)]
+        routes.append(RouteConfiguration(pool: 0))
+        (routes[6].headerName, routes[6].headerValue) = (Array("x-version".utf8), Array("2".utf8))
+        return routes + [RouteConfiguration(pathPrefix: Array("/messages".utf8), pool: 0)]
+    }()
+
     var configuration: EngineConfiguration {
         var result = EngineConfiguration()
         result.sourceAddresses = [Self.ours]
@@ -61,6 +78,7 @@ struct Exchange {
             result.ports = PortPlan(first: 1_024, last: 65_535, layers: 2, servers: max(16, servers), connections: 8)
         }
         var service = ServiceConfiguration(name: "web", listen: [Self.service], routes: [RouteConfiguration(pool: 0)])
+        if routed { service.routes = Self.routes }
         service.mode = mode
         service.limits.connections = limit
         // Nothing but what is measured: hours may pass on the clock of a run.

@@ -36,7 +36,10 @@ struct Holding {
         while recording.peers.connected < count {
             recording.hold(count, opened: &opened)
             recording.rewind()
-            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)") }
+            if recording.peers.surprises > 0 {
+                throw BenchError(
+                    "\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)")
+            }
         }
     }
 
@@ -50,7 +53,10 @@ struct Holding {
             recording.hold(count, opened: &opened)
             player.playTimed(recording.tape)
             recording.rewind()
-            if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)") }
+            if recording.peers.surprises > 0 {
+                throw BenchError(
+                    "\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)")
+            }
         }
         frames = recording.frames
         return Report.object([("connections", "\(count)"), ("frames", "\(frames)"), ("longest_step_ns", "\(player.longest)")])

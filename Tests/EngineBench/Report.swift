@@ -1,16 +1,24 @@
+import CallCounts
+
 /// What a run has found, as one JSON object.
 enum Report {
     static func replay(_ name: String, _ exchanges: Int, _ session: borrowing Session) -> String {
         let sorted = session.pace.sorted()
-        return object([
-            ("case", "\"\(name)\""), ("exchanges", "\(exchanges)"), ("frames", "\(session.framesMeasured)"),
-            ("packets", "\(session.packetsMeasured)"), ("nanoseconds", "\(session.time)"),
-            ("best_ns_per_frame", decimal(sorted.first ?? 0)), ("median_ns_per_frame", decimal(sorted.isEmpty ? 0 : sorted[sorted.count / 2])),
-            ("allocations", "\(session.counts.allocations)"), ("allocated_bytes", "\(session.counts.bytes)"),
-            ("frees", "\(session.counts.frees)"), ("objects", "\(session.counts.objects)"),
-            ("retains", "\(session.counts.retains)"), ("releases", "\(session.counts.releases)"),
-            ("accesses", "\(session.counts.accesses)"),
-        ])
+        return object(
+            [
+                ("case", "\"\(name)\""), ("exchanges", "\(exchanges)"), ("frames", "\(session.framesMeasured)"),
+                ("packets", "\(session.packetsMeasured)"), ("nanoseconds", "\(session.time)"),
+                ("best_ns_per_frame", decimal(sorted.first ?? 0)),
+                ("median_ns_per_frame", decimal(sorted.isEmpty ? 0 : sorted[sorted.count / 2])),
+            ] + counts(session.counts))
+    }
+
+    static func counts(_ found: call_counts) -> [(String, String)] {
+        [
+            ("allocations", "\(found.allocations)"), ("allocated_bytes", "\(found.bytes)"), ("frees", "\(found.frees)"),
+            ("objects", "\(found.objects)"), ("retains", "\(found.retains)"), ("releases", "\(found.releases)"),
+            ("accesses", "\(found.accesses)"),
+        ]
     }
 
     static func object(_ fields: [(String, String)]) -> String {

@@ -75,8 +75,12 @@ struct Session: ~Copyable {
     }
 
     private func check() throws(BenchError) {
-        if recording.peers.surprises > 0 { throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)") }
-        if !player.agrees(with: recording.engine, at: recording.now) { throw BenchError("the engine that was played to did something else") }
+        if recording.peers.surprises > 0 {
+            throw BenchError("\(recording.peers.surprises) segments came that nobody waited for; the first: \(recording.peers.surprise)")
+        }
+        if !player.agrees(with: recording.engine, at: recording.now) {
+            throw BenchError("the engine that was played to did something else")
+        }
     }
 }
 

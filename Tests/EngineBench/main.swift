@@ -1,3 +1,4 @@
+import CallCounts
 import DispatcherCore
 import Glibc
 
@@ -8,6 +9,7 @@ let usage = """
     EngineBench hold idle|tunnels COUNT  memory of so many connections
     EngineBench grow idle|tunnels COUNT  the longest single step while so many connections are opened
     EngineBench pace COUNT EXCHANGES     messages in so many tunnels
+    EngineBench self-test                what is counted of an engine that is made and given back
     EngineBench cases
     """
 
@@ -16,6 +18,7 @@ let cases: [(name: String, exchange: Exchange)] = [
     ("connection", Exchange(closes: true)),
     ("64k", Exchange(body: 65_536)),
     ("64k-merged", Exchange(body: 65_536, segment: 30 * 1_460)),
+    ("routes", Exchange(routed: true)),
     ("tunnel", Exchange(kind: .tunnel, held: 1_024)),
     ("forward", Exchange(mode: .l43)),
     ("forward-connection", Exchange(mode: .l43, closes: true)),
@@ -25,6 +28,9 @@ func run(_ words: [String]) throws -> String {
     switch words.first {
     case "cases" where words.count == 1:
         return cases.map(\.name).joined(separator: "\n")
+    case "self-test" where words.count == 1:
+        return Report.object(
+            Report.counts(sluice_measured({ _ in withExtendedLifetime(Recording.engine(Exchange(routed: true)).nextDeadline) {} }, nil)))
     case "replay" where words.count == 3:
         guard let found = cases.first(where: { $0.name == words[1] }), let count = Int(words[2]), count > 0 else { break }
         var session = Session(found.exchange)

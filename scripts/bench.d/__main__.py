@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import engine
 import load
 import measure
 import push
@@ -23,7 +24,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description="Benchmarks of the dispatcher beside its peers, in the lab.",
-        epilog="scripts/bench load --help: the benchmark of controlled loading; scripts/bench push --help: that of the push workers",
+        epilog="scripts/bench load --help: the benchmark of controlled loading; scripts/bench push --help: that of the push workers; "
+        "scripts/bench engine --help: that of the engine by itself",
     )
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each case (default 7)")
     parser.add_argument("--seconds", type=int, default=5, help="length of a turn (default 5)")
@@ -44,6 +46,8 @@ def main() -> int:
         return load.main(sys.argv[2:])
     if sys.argv[1:2] == ["push"]:
         return push.main(sys.argv[2:])
+    if sys.argv[1:2] == ["engine"]:
+        return engine.main(sys.argv[2:])
     chosen = arguments()
     if chosen.list:
         for case in CASES.values():

@@ -107,7 +107,7 @@ extension L43Dispatcher {
 
     /// When no server of the pool takes anything any more, SYNs that wait are refused at once.
     private mutating func refuseWithoutServer(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        guard pools[pool].queueLength > 0, !pools[pool].takesNew(servers) else { return }
+        guard pools[pool].queueLength > 0, !pools[pool].servers.someTakesNew(servers) else { return }
         while !egress.isNearlyFull, let index = pools[pool].someQueued {
             counters.refused(.noServer)
             resetClient(connections.pointer(index), into: &egress)

@@ -146,7 +146,7 @@ extension L43Dispatcher {
             return (.clientConnectionRate, .refusedClientLimit)
         }
         if services[place.service].connections >= limits.connections { return (.connectionLimit, .refusedTableFull) }
-        if !pools[place.pool].takesNew(servers) { return (.noServer, .refusedNoServer) }
+        if !pools[place.pool].servers.someTakesNew(servers) { return (.noServer, .refusedNoServer) }
         return pools[place.pool].refuses ? (.queueThreshold, .refusedQueueFull) : nil
     }
 }

@@ -199,12 +199,6 @@ struct ForwardedPool {
         return nil
     }
 
-    /// Whether any server takes something new, or is only resting.
-    @inline(__always) func takesNew(_ table: UnsafeMutablePointer<ForwardedServer>) -> Bool {
-        for server in servers where table[server].condition.state == .up { return true }
-        return false
-    }
-
     func slowPart(_ server: UnsafeMutablePointer<ForwardedServer>, at now: Instant) -> Double { chooser.slowPart(server, at: now) }
 
     /// The lane in which a SYN waits.
@@ -252,4 +246,12 @@ struct ForwardedPool {
 
     /// For how long, in all, something has waited.
     @inline(__always) func waited(at now: Instant) -> Interval { busySince == .distantFuture ? busyTime : busyTime + (now - busySince) }
+}
+
+extension ServerList {
+    /// Whether any of these servers takes something new, or is only resting.
+    func someTakesNew(_ table: UnsafeMutablePointer<ForwardedServer>) -> Bool {
+        for server in self where table[server].condition.state == .up { return true }
+        return false
+    }
 }

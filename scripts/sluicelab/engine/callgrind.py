@@ -1,40 +1,32 @@
-"""What callgrind has written: instructions by function, and who called whom how often."""
+"""What callgrind has written: instructions by function, and what they cost together."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 _NAME = re.compile(r"\((\d+)\)(?: (.*))?")
 _COST = re.compile(r"^(?:[+-]?\d+|\*) (\d+)$")
+_SPECIALIZED = re.compile(r"^(?:(?:function signature|generic) specialization .*? of |specialized )+")
 
 
 @dataclass
 class Profile:
-    """Instructions that each function executed itself, and calls by (caller, callee), as the linker names functions."""
+    """Instructions that each function executed itself, as the linker names functions."""
 
     own: dict[str, int] = field(default_factory=dict)
-    calls: dict[tuple[str, str], int] = field(default_factory=dict)
-    inclusive: dict[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def total(self) -> int:
         return sum(self.own.values())
 
-    def called(self, function: str) -> int:
-        """How often a function was called."""
-        return sum(count for (_, callee), count in self.calls.items() if callee == function)
-
-    def callers(self, function: str) -> list[tuple[str, int, int]]:
-        """Who called it: name, calls, instructions below it; those that cost most first."""
-        found = [(caller, count, self.inclusive[caller, callee]) for (caller, callee), count in self.calls.items() if callee == function]
-        return sorted(found, key=lambda row: -row[2])
-
     def top(self, count: int) -> list[tuple[str, int]]:
-        """The functions with the most instructions of their own."""
-        return sorted(self.own.items(), key=lambda row: -row[1])[:count]
+        """The functions with the most instructions of their own, as a person writes their names."""
+        rows = sorted(self.own.items(), key=lambda row: -row[1])[:count]
+        return list(zip(plain([name for name, _ in rows]), [cost for _, cost in rows], strict=True))
 
 
 def _name(text: str, names: dict[str, str]) -> str:
@@ -48,37 +40,35 @@ def _name(text: str, names: dict[str, str]) -> str:
     return names[number]
 
 
-def read(path: Path) -> Profile:
-    """The profile in a file that `valgrind --tool=callgrind` has written."""
+def parse(text: str) -> Profile:
+    """The profile in what `valgrind --tool=callgrind` has written."""
     profile, names = Profile(), dict[str, str]()
-    function = callee = ""
+    function = ""
     is_call = False
-    for line in path.read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         if line.startswith("fn="):
             function = _name(line[3:], names)
         elif line.startswith("cfn="):
-            callee = _name(line[4:], names)
+            _name(line[4:], names)
         elif line.startswith("calls="):
-            is_call = True
-            key = (function, callee)
-            profile.calls[key] = profile.calls.get(key, 0) + int(line[6:].split()[0])
+            is_call = True  # the line that follows is the cost below the call, which the functions there have themselves
         elif match := _COST.match(line):
-            cost = int(match.group(1))
-            if is_call:
-                profile.inclusive[function, callee] = profile.inclusive.get((function, callee), 0) + cost
-            else:
-                profile.own[function] = profile.own.get(function, 0) + cost
+            if not is_call:
+                profile.own[function] = profile.own.get(function, 0) + int(match.group(1))
             is_call = False
     return profile
 
 
+def read(path: Path) -> Profile:
+    return parse(path.read_text(errors="replace"))
+
+
 def plain(names: list[str]) -> list[str]:
-    """Names of Swift functions as they are written, without their modules' and private names; others stay as they are."""
-    try:
-        run = subprocess.run(["swift", "demangle", "--simplified", "--compact"], input="\n".join(names), capture_output=True, text=True)
-    except OSError:
+    """Swift's names as a person writes them, if there is a Swift to ask."""
+    if shutil.which("swift") is None:
         return names
-    found = run.stdout.splitlines()
-    if run.returncode != 0 or len(found) != len(names):
-        return names
-    return [re.sub(r"^(?:(?:function signature|generic) specialization [^$]*? of |specialized )+", "", name) for name in found]
+    done = subprocess.run(
+        ["swift", "demangle", "--simplified", "--compact"], input="\n".join(names), capture_output=True, text=True, timeout=60
+    )
+    found = done.stdout.splitlines()
+    return [_SPECIALIZED.sub("", name) for name in found] if len(found) == len(names) else names
