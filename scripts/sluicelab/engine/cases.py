@@ -20,15 +20,15 @@ MOST_STEP_MS = 1.0
 class Size:
     """How much is done."""
 
-    frames: int  # played in each case
+    packets: int  # played in each case
     held: tuple[int, ...]  # connections that are held
     messages: int  # in tunnels, of which a few talk at a time
     few: int  # tunnels that the cost among many is compared with
     rounds: int  # of few and many in turn
 
 
-FULL = Size(frames=1_000_000, held=(100_000, 1_000_000), messages=200_000, few=1_000, rounds=3)
-SHORT = Size(frames=100_000, held=(100_000,), messages=50_000, few=1_000, rounds=1)
+FULL = Size(packets=1_000_000, held=(100_000, 1_000_000), messages=200_000, few=1_000, rounds=3)
+SHORT = Size(packets=100_000, held=(100_000,), messages=50_000, few=1_000, rounds=1)
 
 
 @dataclass
@@ -63,12 +63,10 @@ class Bench:
             self.tell(f"new budgets: {budget.FILE}")
 
     def packets(self) -> None:
-        """A million frames of each case: allocations, references counted, and frames a second of one processor."""
+        """A million packets of each case: allocations, references counted, and frames a second of one processor."""
         rows = self.found["packets"] = {}
         for case in runs.CASES.values():
-            probe = runs.replay(case.name, runs.EXCHANGES)
-            exchanges = round(self.size.frames / probe["frames"] * probe["exchanges"])
-            found = rows[case.name] = runs.replay(case.name, exchanges)
+            found = rows[case.name] = runs.replay_packets(case, self.size.packets)
             self.figures.at_most(f"allocations, {case.title}, in {found['frames']:,} frames", found["allocations"], 0)
             references = found["retains"] + found["releases"]
             self.figures.at_most(f"references counted, {case.title}, in {found['frames']:,} frames", references, 0)

@@ -25,6 +25,7 @@ class Case:
     name: str
     title: str
     what: str  # one exchange
+    merged: int = 1  # packets of the wire in a frame
 
 
 CASES = {
@@ -33,7 +34,7 @@ CASES = {
         Case("small", "l7/3, 12 bytes, keep-alive", "request"),
         Case("connection", "l7/3, 12 bytes, a connection for each request", "request"),
         Case("64k", "l7/3, 64 KiB in segments of 1,460 bytes", "request"),
-        Case("64k-merged", "l7/3, 64 KiB in segments that a card has merged", "request"),
+        Case("64k-merged", "l7/3, 64 KiB in segments that a card has merged", "request", merged=16),
         Case("routes", "l7/3, 12 bytes, the last of eight routes with conditions", "request"),
         Case("tunnel", "l7/3, WebSocket tunnels, 48 bytes there and back", "message"),
         Case("forward", "l4/3, 12 bytes, keep-alive", "request"),
@@ -57,6 +58,12 @@ def _found(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def replay(case: str, exchanges: int) -> dict[str, Any]:
     return run("replay", case, str(exchanges))
+
+
+def replay_packets(case: Case, packets: int) -> dict[str, Any]:
+    """At least so many packets of the wire, as frames."""
+    probe = replay(case.name, EXCHANGES)
+    return replay(case.name, 1 + packets // case.merged * probe["exchanges"] // probe["frames"])
 
 
 def is_countable() -> bool:
