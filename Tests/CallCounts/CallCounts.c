@@ -116,21 +116,11 @@ __attribute__((noinline)) struct call_counts sluice_measured(void (*body)(void *
     return found;
 }
 
-static int64_t read_clock(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
-
-int64_t sluice_nanoseconds(void)
-{
-    return read_clock(CLOCK_MONOTONIC);
-}
-
 int64_t sluice_thread_nanoseconds(void)
 {
-    return read_clock(CLOCK_THREAD_CPUTIME_ID);
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 int64_t sluice_resident_bytes(void)

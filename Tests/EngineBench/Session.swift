@@ -6,7 +6,7 @@ struct Session: ~Copyable {
     private(set) var recording: Recording
     private(set) var player: Player
     private(set) var counts = call_counts()
-    /// Frames and packets of what was measured, and the time that it took; nanoseconds.
+    /// Frames and packets of what was measured, and the processor time that it took; nanoseconds.
     private(set) var framesMeasured = 0
     private(set) var packetsMeasured = 0
     private(set) var time: Int64 = 0
@@ -42,9 +42,9 @@ struct Session: ~Copyable {
             let before = (frames: recording.frames, sent: player.sent)
             if recording.peers.exchange.held > 0 { recording.converse(until: last) } else { recording.talk(until: last) }
             if isMeasured {
-                let begun = sluice_nanoseconds()
+                let begun = sluice_thread_nanoseconds()
                 measure()
-                let took = sluice_nanoseconds() - begun
+                let took = sluice_thread_nanoseconds() - begun
                 time += took
                 pace.append(Double(took) / Double(recording.frames - before.frames))
                 framesMeasured += recording.frames - before.frames

@@ -17,9 +17,6 @@ struct call_counts {
 /// The function's name is what `callgrind --toggle-collect` is given: what runs inside is counted, and nothing else.
 struct call_counts sluice_measured(void (*body)(void *), void *context);
 
-/// Nanoseconds of CLOCK_MONOTONIC.
-int64_t sluice_nanoseconds(void);
-
 /// Nanoseconds of processor time of this thread: what other programs take meanwhile is not in it.
 int64_t sluice_thread_nanoseconds(void);
 
