@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import engine
 import load
 import push
 import whole
@@ -28,6 +29,7 @@ from sluicelab.paths import PROJECT
 # The benchmarks of other things, by the word that names them.
 OTHERS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "load": ("the benchmark of controlled loading", load.main),
+    "engine": ("that of the engine by itself", engine.main),
     "push": ("that of the push workers", push.main),
     "whole": ("that of the whole system with its devices", whole.main),
 }
