@@ -108,7 +108,8 @@ extension WorkerCommand {
             return ""
         }
         guard let parts = URLComponents(string: publicUrl), ["http", "https"].contains(parts.scheme?.lowercased()), let host = parts.host,
-            !host.isEmpty, publicUrl.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), parts.query == nil, parts.fragment == nil, parts.user == nil
+            !host.isEmpty, publicUrl.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), parts.query == nil, parts.fragment == nil,
+            parts.user == nil
         else { throw ValidationError("--public-url \(publicUrl): must be like https://push.example.org, without query and user") }
         return String(publicUrl.reversed().drop { $0 == "/" }.reversed())
     }

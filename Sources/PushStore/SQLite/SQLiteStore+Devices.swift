@@ -154,10 +154,6 @@ extension SQLiteStore {
         for application in applications { try tidyAfterUnregistration(of: application, db) }
     }
 
-    static func number(of token: Data, _ db: Database) throws -> Int64? {
-        try Int64.fetchOne(db.cachedStatement(sql: "SELECT number FROM application WHERE token = ?"), arguments: [token])
-    }
-
     /// Removes an application without registrations, with its messages; of one that has some, the messages that nobody waits for.
     static func tidyAfterUnregistration(of application: Int64, _ db: Database) throws {
         let isRegistered =
