@@ -114,6 +114,10 @@ let package = Package(
             dependencies: ["PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio")],
             swiftSettings: ours),
         .testTarget(name: "LabTests", dependencies: ["Lab"], swiftSettings: ours),
+        // What the engine costs without input and output: `scripts/bench engine` and Tests/Lab/test_engine_budget.py run it.
+        .target(name: "CallCounts", path: "Tests/CallCounts"),
+        .executableTarget(
+            name: "EngineBench", dependencies: ["DispatcherCore", "CallCounts"], path: "Tests/EngineBench", swiftSettings: ours),
         .testTarget(name: "RadioModelTests", dependencies: ["RadioModel"], swiftSettings: ours),
         .target(name: "TestProcess", path: "Tests/TestProcess"),
         .testTarget(name: "TidyTests", dependencies: ["TestProcess"], swiftSettings: ours),

@@ -69,10 +69,12 @@ step_table() {
 
 packages_build=(libpcap-dev libssl-dev libsqlite3-dev pkg-config)
 packages_lab=(iproute2 nftables ethtool curl wrk nginx-light openssl python3)
-packages_test=(python3-pytest python3-websockets tcpdump tshark systemd)
+packages_test=(python3-pytest python3-websockets tcpdump tshark systemd e2fsprogs)
 packages_test+=(python3-cryptography python3-jsonschema python3-yaml openssl chromium) # for the tests of the push service
+packages_test+=(valgrind) # for the engine's budgets
 packages_bench=(haproxy ethtool gcc libc6-dev libpcap-dev)
 packages_profile=(linux-perf util-linux)
+packages_engine=(valgrind) # its callgrind counts instructions
 packages_apache=(apache2-bin) # the program and its modules, without a service of its own
 packages_soak=(gcc libc6-dev python3-websockets python3-cryptography)
 

@@ -38,7 +38,7 @@ public protocol MessageStore: Sendable {
     /// `limit` of them.
     func register(_ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>)
     /// Removes a registration with the device's pending messages of it; false: there was none.
-    func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>)
+    func unregister(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<Bool>)
     /// What the device has registered.
     func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>)
     /// The application that an AppToken names, while a device has it registered.

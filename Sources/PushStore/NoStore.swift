@@ -24,7 +24,9 @@ public struct NoStore: MessageStore {
     public func register(
         _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
     ) { then(.failure(.closed)) }
-    public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) { then(.failure(.closed)) }
+    public func unregister(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<Bool>) {
+        then(.failure(.closed))
+    }
     public func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) { then(.failure(.closed)) }
     public func application(_ token: AppToken, then: @escaping Completion<Application?>) { then(.failure(.closed)) }
     public func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) { then(.failure(.closed)) }

@@ -97,6 +97,8 @@ public struct StoredMessage: Hashable, Sendable {
     public let isTransient: Bool
     /// When it was accepted; 0: by a version that did not note it.
     public let accepted: Int64
+    /// When its time is over, by the store's clock; milliseconds.
+    public let expires: Int64
 }
 
 /// A message that was removed because its time was over.

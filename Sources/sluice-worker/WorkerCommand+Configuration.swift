@@ -5,7 +5,7 @@ import PushService
 
 extension WorkerCommand {
     /// What the options say; throws what is wrong with them.
-    func configuration() throws -> WorkerConfiguration {
+    func workerConfiguration() throws -> WorkerConfiguration {
         let roles = try checkedRoles()
         var configuration = WorkerConfiguration(dataDirectory: try checkedData(for: roles), publicURL: try checkedPublicURL(for: roles))
         configuration.roles = roles
@@ -107,8 +107,9 @@ extension WorkerCommand {
             }
             return ""
         }
-        guard let parts = URLComponents(string: publicUrl), ["http", "https"].contains(parts.scheme), let host = parts.host, !host.isEmpty,
-            parts.query == nil, parts.fragment == nil, parts.user == nil
+        guard let parts = URLComponents(string: publicUrl), ["http", "https"].contains(parts.scheme?.lowercased()), let host = parts.host,
+            !host.isEmpty, publicUrl.utf8.allSatisfy({ (0x21...0x7e).contains($0) }), parts.query == nil, parts.fragment == nil,
+            parts.user == nil
         else { throw ValidationError("--public-url \(publicUrl): must be like https://push.example.org, without query and user") }
         return String(publicUrl.reversed().drop { $0 == "/" }.reversed())
     }

@@ -1,9 +1,15 @@
 import ArgumentParser
 import NIOCore
+import PushProtocol
 import PushService
 
 /// The command line of a worker. docs/worker.md has the same options, by a test; a configuration file has them by the same names.
-struct WorkerCommand: ParsableArguments {
+struct WorkerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sluice-worker",
+        abstract: "A push service's worker: devices register over WebSocket, application servers post signed messages.",
+        version: Version.text)
+
     @Option(
         help: ArgumentHelp("Configuration file (YAML): the options below by their names; those given here count more.", valueName: "file"))
     var config: String?
@@ -108,7 +114,7 @@ struct WorkerCommand: ParsableArguments {
     var drainRate = "1000/s"
 
     mutating func validate() throws {
-        _ = try configuration()
+        _ = try workerConfiguration()
         guard WorkerProcess.logLevels.contains(logLevel) else {
             throw ValidationError("--log-level \(logLevel): must be one of \(WorkerProcess.logLevels.joined(separator: ", "))")
         }
@@ -117,6 +123,6 @@ struct WorkerCommand: ParsableArguments {
     /// Serves until the process is told to stop.
     func run() async throws {
         if check { return }
-        try await WorkerProcess.run(configuration(), logLevel: logLevel)
+        try await WorkerProcess.run(workerConfiguration(), logLevel: logLevel)
     }
 }

@@ -1,15 +1,17 @@
 import ArgumentParser
 import Foundation
+import PushProtocol
 
 /// The tool: what a person runs beside dispatcher and workers.
 struct SluiceCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "sluice",
-        abstract: "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; its operator: store, trace, radio, swarm.",
+        abstract:
+            "A dispatcher's operator: ctl, top. A push service's user: keys, listen, push; operator: store, trace, radio. Loads: swarm, bench.",
+        version: Version.text,
         subcommands: [
             KeysCommand.self, ListenCommand.self, PushCommand.self, StoreCommand.self, TraceCommand.self, CtlCommand.self, TopCommand.self,
-            SwarmCommand.self,
-            RadioCommand.self,
+            SwarmCommand.self, BenchCommand.self, RadioCommand.self,
         ])
 
     /// Runs the command that the process was started with.

@@ -21,6 +21,7 @@ SMALL = Size(
     message_seconds=0.8,
     warm_up=0.2,
     profile_seconds=1,
+    between_rates=(20, 100),
     fan_out_devices=50,
     fan_outs=2,
     fan_out_every=0.5,
@@ -68,6 +69,19 @@ def test_messages_are_accepted_delivered_and_acknowledged(bench: Bench) -> None:
         assert step["held"] and step["delivery"]["p99"] < WANTED_P99_MS
     counts = found["counts"]
     assert counts["notifiesAccepted"] == counts["notificationsSent"] == counts["acknowledged"] == 300
+
+
+def test_messages_pass_between_two_workers(bench: Bench) -> None:
+    bench.between()
+    assert not bench.figures.missed
+    found = bench.found["between"]
+    assert [step["messages"] for step in found["steps"]] == [20, 100]
+    for step in found["steps"]:
+        assert step["delivered"] == step["answers"]["200"] == step["messages"] and step["workers_us_each"] > 0
+    # Each did its own part only.
+    holder, taker = found["counts"]
+    assert "notifiesAccepted" not in holder and holder["notificationsSent"] == holder["acknowledged"] == 120
+    assert taker["notifiesAccepted"] == 120 and "notificationsSent" not in taker and "devicesRegistered" not in taker
 
 
 def test_a_message_for_all_is_complete_when_the_last_device_has_it(bench: Bench) -> None:

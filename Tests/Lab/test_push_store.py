@@ -128,6 +128,56 @@ def small_disk(folder: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", disk], check=True)
 
 
+class LoopDisk:
+    """An ext4 file system in a file that takes no room where nothing was written. When there is no room left beneath it, writing fails as on
+    a broken disk, and the kernel makes it read-only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.beneath, self.path = folder / "beneath", folder / "disk"
+        self.image = self.beneath / "image"
+        for made in (self.beneath, self.path):
+            made.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=700", "sluice-loop-disk", self.beneath], check=True)
+        with self.image.open("wb") as file:
+            file.truncate(512 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", self.image], check=True)
+        self.mount()
+
+    def mount(self) -> None:
+        subprocess.run(["mount", "-o", "loop,errors=remount-ro", self.image, self.path], check=True)
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", self.path], check=True)
+
+    def break_down(self) -> None:
+        fill(self.beneath / "ballast")
+
+    def repair(self) -> None:
+        """As an operator would: not while it is mounted."""
+        (self.beneath / "ballast").unlink()
+        self.unmount()
+        repaired = subprocess.run(["e2fsck", "-fy", self.image], capture_output=True, text=True, check=False)
+        assert repaired.returncode < 4, repaired.stdout
+        self.mount()
+
+    @property
+    def is_read_only(self) -> bool:
+        line = next(line for line in Path("/proc/mounts").read_text().splitlines() if f" {self.path} " in line)
+        options = line.split()[3].split(",")
+        return "ro" in options or "emergency_ro" in options
+
+    def end(self) -> None:
+        for mounted in (self.path, self.beneath):
+            subprocess.run(["umount", "--lazy", mounted], check=False)
+
+
+@pytest.fixture
+def loop_disk(folder: Path) -> Iterator[LoopDisk]:
+    disk = LoopDisk(folder)
+    yield disk
+    disk.end()
+
+
 @pytest.fixture
 def key(workspace: Path) -> Key:
     return Key.make(workspace / "store-key")
@@ -183,6 +233,43 @@ def test_full_disk(small_disk: Path, folder: Path, key: Key) -> None:
     finally:
         codes = [worker.stop() for worker in workers]
     assert codes == [0, 0]
+
+
+@pytest.mark.deadline(120)
+def test_broken_disk(loop_disk: LoopDisk, folder: Path, key: Key) -> None:
+    """503 while writing fails, and nothing that was answered 200 is lost: not what was written shortly before, not what came between errors."""
+    data = loop_disk.path / "data"
+    worker = Worker(data, folder / "worker.log")
+    try:
+        token, path = register(worker, key)
+        sender = Sender(key, path)
+        accepted = [str(number) for number in range(200)]
+        assert all(sender.post(worker, name)[0] == 200 for name in accepted)
+        loop_disk.break_down()
+        refused = 0
+        for number in range(1000, 6000):
+            status, retry = sender.post(worker, str(number))
+            if status == 200:
+                accepted.append(str(number))
+                continue
+            assert (status, retry) == (503, "1")
+            refused += 1
+            if refused > 200 and loop_disk.is_read_only:
+                break
+        assert refused > 200 and loop_disk.is_read_only and worker.process.poll() is None
+        assert "the store does not work" in worker.log.read_text()
+        assert worker.token(), "what needs no store goes on"
+        worker.kill()
+        loop_disk.repair()
+        worker = Worker(data, folder / "repaired.log")
+        assert sender.post(worker, "repaired")[0] == 200
+        got = receive(worker, token, len(accepted) + 100)
+        # At most what was under way at the kill was stored without an answer.
+        assert set(got) >= {*accepted, "repaired"} and len(got) <= len(accepted) + 2
+        assert store("check", data).returncode == 0
+    finally:
+        code = worker.stop()
+    assert code == 0
 
 
 @pytest.mark.deadline(120)

@@ -18,6 +18,16 @@ struct SwarmPlanTests {
         for number in [0, 1, 7, 333, 1999] { #expect(plan.due(after: plan.dueTime(of: number)) == number + 1) }
     }
 
+    @Test("a generator rests until the next message is due, not for less than a millisecond or for too long")
+    func rest() {
+        let plan = SwarmPlan(devices: 10, rate: 100, seconds: 1)
+        #expect(plan.rest(before: 1, after: 4_000_000) == 6_000_000)
+        #expect(plan.rest(before: 1, after: 9_900_000) == 1_000_000)
+        #expect(plan.rest(before: 1, after: 50_000_000) == 1_000_000)
+        #expect(plan.rest(before: 50, after: 0) == 20_000_000)
+        #expect(plan.rest(before: 100, after: 995_000_000) == 20_000_000)
+    }
+
     @Test("an idle swarm has no messages")
     func idle() {
         let plan = SwarmPlan(devices: 10, seconds: 5)

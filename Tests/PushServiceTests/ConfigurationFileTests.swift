@@ -1,5 +1,6 @@
 import Foundation
 import Lab
+import PushProtocol
 import Testing
 
 /// These run the built worker with `--check`.
@@ -127,6 +128,12 @@ struct ConfigurationFileTests {
         #expect(result.errors.contains(arguments[0]), "\(result.errors)")
     }
 
+    @Test("the programs say their version", arguments: ["sluice-worker", "sluice", "sluice-dispatcher"])
+    func version(program: String) throws {
+        let result = try Executable(program, ["--version"]).result()
+        #expect(result.code == 0 && result.output == "\(Version.text)\n" && result.errors.isEmpty)
+    }
+
     @Test("docs/worker.md has every option, as --help says it")
     func documented() throws {
         let help = try Executable("sluice-worker", ["--help"]).result().output
@@ -139,7 +146,9 @@ struct ConfigurationFileTests {
                 options[options.count - 1] += " " + line.trimmingCharacters(in: .whitespaces)
             }
         }
-        let words = options.filter { !$0.hasPrefix("-h") }.map { $0.split(separator: " ").joined(separator: " ") }
+        let words = options.filter { !$0.hasPrefix("-h") && !$0.hasPrefix("--version") }.map {
+            $0.split(separator: " ").joined(separator: " ")
+        }
         #expect(words.count > 15)
         let documented = try Document.rows("docs/worker.md", beginning: "`--").map { cells in
             cells[0].replacing("`", with: "") + " " + cells[1]

@@ -69,6 +69,37 @@ struct DeliveryTests {
         }
     }
 
+    @Test("What has expired makes room in the window at once, though it was never acknowledged")
+    func expiredInWindow() async throws {
+        try await WorkerHarness.with { harness in
+            let (device, _) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            for index in 0..<32 { try await harness.push("\(index)", to: url, ttl: 2) }
+            for index in 0..<32 { #expect(try await device.notification().message == "\(index)") }
+            try await harness.push("33rd", to: url)
+            // Long before anything is sent again.
+            #expect(try await device.notification().message == "33rd")
+            #expect(harness.worker.counters[.notificationsSentAgain] == 0)
+        }
+    }
+
+    @Test("What the device acknowledges on another connection makes room in the window")
+    func acknowledgedElsewhere() async throws {
+        try await WorkerHarness.with(configure: { $0.reread = .milliseconds(100) }) { harness in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            for index in 0..<33 { try await harness.push("\(index)", to: url) }
+            for index in 0..<32 { #expect(try await device.notification().message == "\(index)") }
+            let other = try await harness.connect()
+            let answer = try await other.ask(#"{"messageType":"getAllMessages","data":{"uatoken":"\#(token)"}}"#)
+            let all = try #require(answer["messages"]?.array)
+            #expect(all.count == 33)
+            for message in all.prefix(32) { other.acknowledge(try #require(message.object?["messageId"]?.text)) }
+            #expect(try await device.notification().message == "32")
+            #expect(harness.worker.counters[.notificationsSentAgain] == 0)
+        }
+    }
+
     @Test("What is not acknowledged is sent again, at doubling intervals, with the same messageId, until it is acknowledged")
     func redelivery() async throws {
         try await WorkerHarness.with(configure: { $0.redelivery = .milliseconds(150) }) { harness in

@@ -180,6 +180,7 @@ struct DeviceCommandTests {
                 let refused = try await device.ask(registration(3))
                 #expect(refused["statusCode"] == 429 && refused["reason"] == "Too many applications are registered")
             }
+            #expect(try await device.ask(registration(1))["statusCode"] == 200, "though one more was refused before")
             await device.close()
             let (again, _) = try await harness.device(token: token)
             #expect(try await again.ask(registration(2))["statusCode"] == 200)

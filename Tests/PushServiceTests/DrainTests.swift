@@ -80,8 +80,10 @@ struct DrainTests {
             let gauge = harness.worker.context.requestsUnderWay
             let port = try #require(harness.worker.userAgentPort)
             for text in [
-                "GET /status HTTP/1.1\r\n\r\n", "POST /token HTTP/1.1\r\nContent-Length: 99999\r\n\r\n", "what\r\n\r\n",
-                "GET /status HTTP/1.1\r\n\r\nGET /status HTTP/1.1\r\n\r\n", "POST /token HTTP/1.1\r\nContent-Length: 5\r\n\r\nab",
+                "GET /status HTTP/1.1\r\nHost: x\r\n\r\n", "POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 99999\r\n\r\n",
+                "what\r\n\r\n", "GET /status HTTP/1.1\r\n\r\n", "FOO /token HTTP/1.1\r\n\r\n", "FOO",
+                "GET /status HTTP/1.1\r\nHost: x\r\n\r\nGET /status HTTP/1.1\r\nHost: x\r\n\r\n",
+                "POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
             ] {
                 let connection = try RawConnection(port: port)
                 connection.send(text)
@@ -89,7 +91,7 @@ struct DrainTests {
             await (try harness.device()).device.close()
             try await eventually { harness.worker.context.connections[.userAgents].open == 0 }
             #expect(gauge.value == 0)
-            #expect(harness.worker.context.connections[.userAgents].all == 7)
+            #expect(harness.worker.context.connections[.userAgents].all == 10)
         }
     }
 

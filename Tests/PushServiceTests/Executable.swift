@@ -14,7 +14,8 @@ final class Executable {
     private var status: CInt?
 
     /// Starts `name`, which lies beside the test bundle, or has an absolute path.
-    init(_ name: String, _ arguments: [String], in directory: String? = nil) throws {
+    /// - Parameter descriptors: how many it may have open; nil: as many as this process.
+    init(_ name: String, _ arguments: [String], in directory: String? = nil, descriptors: Int? = nil) throws {
         let path = name.hasPrefix("/") ? name : try Self.productsFolder().appendingPathComponent(name).path
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw LabError("\(path) is missing; build it with: swift build --product \(name)")
@@ -31,6 +32,7 @@ final class Executable {
         posix_spawn_file_actions_adddup2(&actions, ends.1.write, STDERR_FILENO)
         var command = [path] + arguments
         if let directory { command = ["/bin/sh", "-c", "cd \"$0\" && exec \"$@\"", directory] + command }
+        if let descriptors { command = ["/bin/sh", "-c", "ulimit -n \(descriptors) && exec \"$0\" \"$@\""] + command }
         let words = command.map { strdup($0) } + [nil]
         let environment = ProcessInfo.processInfo.environment.map { strdup("\($0)=\($1)") } + [nil]
         var identifier = pid_t()
@@ -137,11 +139,11 @@ struct WorkerExecutable {
     let tlsPort: Int?
     let adminPort: Int?
 
-    init(directory: TemporaryDirectory, _ more: [String] = []) throws {
+    init(directory: TemporaryDirectory, _ more: [String] = [], descriptors: Int? = nil) throws {
         let arguments = [
             "--data", directory.path, "--listen", "127.0.0.1", "--ua-port", "0", "--as-port", "0", "--public-url", "http://push.test",
         ]
-        process = try Executable("sluice-worker", arguments + more)
+        process = try Executable("sluice-worker", arguments + more, descriptors: descriptors)
         // The log names the bound ports.
         guard let line = process.errorLine(), let devices = Self.port(after: "devices on port ", in: line),
             let servers = Self.port(after: "application servers on port ", in: line)

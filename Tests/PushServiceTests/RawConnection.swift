@@ -46,6 +46,9 @@ final class RawConnection {
 
     /// Reads to the end of the stream.
     func readToEnd() -> String {
-        read(until: "\u{0}never\u{0}")
+        var bytes: [UInt8] = []
+        var some = [UInt8](repeating: 0, count: 65_536)
+        while case let count = recv(descriptor, &some, some.count, 0), count > 0 { bytes += some[..<count] }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

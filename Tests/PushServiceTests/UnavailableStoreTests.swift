@@ -52,7 +52,7 @@ private final class UnreliableStore: MessageStore {
     func register(
         _ application: ApplicationPair, for device: DeviceID, limit: Int, then: @escaping Completion<RegistrationOutcome>
     ) { pass(then) { store.register(application, for: device, limit: limit, then: then) } }
-    func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
+    func unregister(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<Bool>) {
         pass(then) { store.unregister(application, for: device, then: then) }
     }
     func applications(of device: DeviceID, then: @escaping Completion<[AppToken]>) {

@@ -327,6 +327,13 @@ struct WakeUpTests {
                 "packet must be udp or tcp"
             ),
             ("operators:\n  - { mcc: 214, mnc: 07, networks: [10.0.0.0/8], wakeup: [http://a], extra: 1 }", "an operator has no key extra"),
+            (
+                """
+                operators:
+                  - { mcc: 214, mnc: 07, networks: [10.0.0.0/8], wakeup: [http://a], name: one }
+                  - { mcc: 214, mnc: 07, networks: [10.9.0.0/16, 10.0.0.0/8], wakeup: [http://b] }
+                """, "line 3: the networks of 214-07 are one's too"
+            ),
         ])
     func badTable(yaml: String, error: String) {
         #expect { try OperatorTable(yaml: yaml) } throws: { "\($0)".contains(error) }

@@ -61,6 +61,17 @@ struct WebSocketHandshakeTests {
         }
     }
 
+    @Test("White space at the ends of values is no part of them")
+    func whiteSpace() async throws {
+        try await WorkerHarness.with { harness in
+            let padded = (Self.good + Self.key).replacing("\r\n", with: " \t \r\n").replacing("HTTP/1.1 \t ", with: "HTTP/1.1")
+            let answer = try answer(to: padded + "Content-Length: 0 \r\nSec-WebSocket-Protocol: push-notification\t\r\n\r\n", harness)
+            #expect(answer.hasPrefix("HTTP/1.1 101 "))
+            #expect(answer.contains("Sec-WebSocket-Accept: \(Self.accept)\r\n"))
+            #expect(answer.contains("Sec-WebSocket-Protocol: push-notification\r\n"))
+        }
+    }
+
     @Test("The upgrade may be a later request of a connection, and frames may come with it")
     func laterRequest() async throws {
         try await WorkerHarness.with { harness in

@@ -60,6 +60,40 @@ struct WorkerProcessTests {
         #expect(again.process.wait() == 0)
     }
 
+    @Test("Out of descriptors: devices wait, POST and the operator are answered, and it goes on by itself")
+    func outOfDescriptors() async throws {
+        let worker = try WorkerExecutable(
+            directory: try TemporaryDirectory(), ["--admin-listen", "127.0.0.1:0", "--token-rate", "0"], descriptors: 120)
+        let device = try await PushDevice.connect(to: worker.userAgents)
+        try await device.register(token: try await PushDevice.requestToken(from: worker.userAgents))
+        let url = try ServerURL(try await device.registerApplication("w"))
+        var waiting = try (0..<150).map { _ in try RawConnection(port: worker.userAgentPort) }
+        #expect(worker.process.errorLine()?.contains("no connection of devices is accepted: few descriptors are left") == true)
+
+        for text in ["one", "two"] {
+            let sender = try await PushSender.connect(to: url, server: worker.applicationServers, key: TestKeys.one)
+            #expect(try await sender.send(text, id: "i").status == 200)
+            await sender.close()
+            let notification = try await device.notification()
+            #expect(notification.message == text)
+            device.acknowledge(notification.messageID)
+        }
+        let admin = try await HTTPClientConnection.connect(to: ServerURL("http://127.0.0.1:\(try #require(worker.adminPort))"))
+        let page = try await admin.request(.GET, path: "/metrics").text
+        #expect(page.contains("sluice_worker_accepting_stopped_total 1\n"))
+        #expect(try await admin.request(.GET, path: "/status").text == "OK")
+        await admin.close()
+
+        waiting = []
+        #expect(worker.process.errorLine()?.contains("connections of devices are accepted again") == true)
+        let other = try await PushDevice.connect(to: worker.userAgents)
+        try await other.register(token: try await PushDevice.requestToken(from: worker.userAgents))
+        try await device.expectQuiet()
+        worker.process.terminate()
+        #expect(worker.process.wait() == 0)
+        #expect(waiting.isEmpty)
+    }
+
     @Test("A worker that is killed holds up no other: writes go on, and its devices' messages wait")
     func oneOfTwoKilled() async throws {
         let directory = try TemporaryDirectory()

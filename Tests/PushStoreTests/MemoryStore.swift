@@ -223,9 +223,11 @@ final class MemoryStore: MessageStore {
         }
     }
 
-    func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
+    func unregister(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<Bool>) {
         run(then) { state in
-            guard let number = state.applications[application]?.number, state.registrations[device]?.removeValue(forKey: number) != nil
+            guard let found = state.applications[application.appToken], found.pair == application else { return false }
+            let number = found.number
+            guard state.registrations[device]?.removeValue(forKey: number) != nil
             else { return false }
             if state.registrations[device]?.isEmpty == true { state.registrations[device] = nil }
             Self.removeIfUnregistered(number, &state)
@@ -304,7 +306,7 @@ final class MemoryStore: MessageStore {
             return messages.sorted { $0.key < $1.key }.prefix(query.limit).map {
                 StoredMessage(
                     sequence: $0.key, appToken: $0.value.token, body: $0.value.body, isTransient: $0.value.isTransient,
-                    accepted: $0.value.accepted)
+                    accepted: $0.value.accepted, expires: $0.value.expires)
             }
         }
     }

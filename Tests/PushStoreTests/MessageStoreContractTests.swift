@@ -44,6 +44,21 @@ struct MessageStoreContractTests {
         #expect(expected == expected.sorted())
     }
 
+    @Test("Only the pair that was registered is unregistered, though another adds up to the same AppToken", arguments: StoreEngine.allCases)
+    func otherPair(engine: StoreEngine) async throws {
+        let subject = try engine.make()
+        defer { subject.close() }
+        let store = subject.store
+        let one = ApplicationPair(watoken: "ab", pbkbase64: "cd")
+        let other = ApplicationPair(watoken: "abc", pbkbase64: "d")
+        #expect(one.appToken == other.appToken)
+        try await store.register(one, for: device)
+        #expect(try await store.register(other, for: device) == .appTokenInUse)
+        #expect(try await store.unregister(other, for: device) == false)
+        #expect(try await store.applications(of: device) == [one.appToken])
+        #expect(try await store.unregister(one, for: device))
+    }
+
     @Test(
         "Registering again changes nothing; unregistering removes what is pending; registering afresh begins afresh",
         arguments: StoreEngine.allCases)
@@ -56,8 +71,8 @@ struct MessageStoreContractTests {
         #expect(try await store.register(news, for: device) == .registered)
         #expect(try await store.pendingSequences(device).count == 1)
         #expect(try await store.applications(of: device) == [news.appToken])
-        #expect(try await store.unregister(news.appToken, for: device))
-        #expect(try await store.unregister(news.appToken, for: device) == false)
+        #expect(try await store.unregister(news, for: device))
+        #expect(try await store.unregister(news, for: device) == false)
         #expect(try await store.applications(of: device).isEmpty)
         #expect(try await store.application(news.appToken) == nil)
         try await store.register(news, for: device)
@@ -86,7 +101,7 @@ struct MessageStoreContractTests {
         let store = subject.store
         try await store.register(news, for: device)
         let application = try #require(try await store.application(news.appToken))
-        _ = try await store.unregister(news.appToken, for: device)
+        _ = try await store.unregister(news, for: device)
         let message = NewMessage(application: application.number, body: NotificationBody(bytes: []), accepted: 0, ttl: 60)
         #expect(try await store.accept(message) == nil)
         try await store.register(news, for: device)
@@ -195,7 +210,7 @@ struct MessageStoreContractTests {
         #expect(try await store.application(fourth.appToken) == nil, "nothing is left of it")
         #expect(try await store.register(.named("2"), for: device, limit: 3) == .registered)
         #expect(try await store.register(fourth, for: DeviceID(), limit: 3) == .registered)
-        #expect(try await store.unregister(ApplicationPair.named("0").appToken, for: device))
+        #expect(try await store.unregister(ApplicationPair.named("0"), for: device))
         #expect(try await store.register(fourth, for: device, limit: 3) == .registered)
         #expect(try await store.applications(of: device).count == 3)
     }

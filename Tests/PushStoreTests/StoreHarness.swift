@@ -55,7 +55,7 @@ extension MessageStore {
     func register(_ application: ApplicationPair, for device: DeviceID, limit: Int = 10_000) async throws -> RegistrationOutcome {
         try await wait { register(application, for: device, limit: limit, then: $0) }
     }
-    func unregister(_ application: AppToken, for device: DeviceID) async throws -> Bool {
+    func unregister(_ application: ApplicationPair, for device: DeviceID) async throws -> Bool {
         try await wait { unregister(application, for: device, then: $0) }
     }
     func applications(of device: DeviceID) async throws -> [AppToken] {

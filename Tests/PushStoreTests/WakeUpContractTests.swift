@@ -99,7 +99,7 @@ struct WakeUpContractTests {
 
         try await store.post("unregistered", to: news.appToken)
         _ = try await store.requestWakeUps(of: application, now: 0)
-        _ = try await store.unregister(news.appToken, for: device)
+        _ = try await store.unregister(news, for: device)
         #expect(try await store.takeWakeUps(now: 0) == WakeUps(due: [], needless: 1, next: nil))
     }
 

@@ -16,8 +16,8 @@ import load_report
 import load_runs
 from load_contenders import CONTENDERS, EVERYONE, OPTIONAL
 from load_plan import FULL, SHORT, Bench, Progress
-from measure import now, tell
 from sluicelab import network
+from sluicelab.bench.measure import now, tell
 from sluicelab.loading import verdicts
 from sluicelab.loading.farm import ApacheFarm, Farm, Thrashers
 from sluicelab.loading.law import Law

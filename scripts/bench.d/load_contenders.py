@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from contenders import OWN_ADDRESS
+from sluicelab.bench.contenders import OWN_ADDRESS
 from sluicelab.dispatcher import Dispatcher, configuration, service
 from sluicelab.loading.law import Curve
 from sluicelab.network import FILES_ADDRESS

@@ -8,10 +8,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
-import report_html
-from load_charts import COLOURS, Line, chart, legend
 from load_contenders import CONTENDERS
+from sluicelab.bench import report, report_html
+from sluicelab.bench.lines import COLOURS, Line, chart, legend
 
 Colours = dict[str, str]
 

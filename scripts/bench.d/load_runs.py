@@ -10,7 +10,7 @@ from signal import SIGTERM
 from typing import Any
 
 from load_contenders import Contender, Sluice, Tuning
-from measure import until_serving
+from sluicelab.bench.measure import until_serving
 from sluicelab.dispatcher import Dispatcher
 from sluicelab.loading import arrivals
 from sluicelab.loading.farm import Farm, Server

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import push_report
 from load_runs import machine_busy
-from measure import now, tell
+from sluicelab.bench.measure import now, tell
 from sluicelab.paths import PROJECT
 from sluicelab.push.cases import CASES, FULL, SHORT, Bench
 from sluicelab.robustness.figures import Figures
@@ -25,7 +25,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
         prog="scripts/bench push",
         description="One push worker on one processor, its devices and application servers on another, on loopback. "
         "idle: memory for each of 19,000 idle devices. messages: signed and durable, open-loop, from POST to acknowledgement. "
-        "fan-out: a message to 10,000 devices. start: on a store with 1,000,000 registrations.",
+        "between: posted at one worker, devices at another of the same directory. fan-out: a message to 10,000 devices. "
+        "start: on a store with 1,000,000 registrations.",
     )
     parser.add_argument("--short", action="store_true", help="a minute instead of three: one rate of messages, fewer fan-outs and starts")
     parser.add_argument("--case", action="append", choices=CASES, help="only this case; may be repeated")

@@ -9,8 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import report
-import report_html
+from sluicelab.bench import report, report_html
 from sluicelab.push.profile import FUNCTIONS, Part, by_binary, by_thread
 
 SYNCS = 50
@@ -33,7 +32,7 @@ def sync_ms(folder: Path) -> float:
 
 def machine(folder: Path) -> dict[str, Any]:
     found = report.machine()
-    for peer in ("haproxy", "nginx", "wrk"):
+    for peer in ("haproxy", "nginx", "nft", "wrk"):
         del found[peer]
     return {**found, "openssl": report.first_line("openssl", "version"), "fdatasync_ms": sync_ms(folder)}
 
@@ -103,6 +102,24 @@ def _messages(run: dict[str, Any]) -> str:
     return text + "\n" + report_html.table(["of the samples", "thread", "binary", "function"], functions)
 
 
+def _between(run: dict[str, Any]) -> str:
+    found = run["cases"].get("between")
+    if not found:
+        return ""
+    cells = [
+        [
+            f"{step['rate']:,.0f}",
+            f"{step['answers'].get('200', 0):,} of {step['messages']:,}",
+            *(_milliseconds(step["delivery"], name) for name in ("p50", "p99", "p999")),
+            f"{step['workers_us_each']:,.0f}",
+        ]
+        for step in found["steps"]
+    ]
+    text = "<h2>Between two workers</h2>\n<p>Posted at one worker, devices at another of the same directory; milliseconds from when\n"
+    text += "a message was due; us each: processor time of both workers for each message.</p>\n"
+    return text + report_html.table(["a second", "accepted", "ack p50", "ack p99", "ack p99.9", "us each"], cells)
+
+
 def page(run: dict[str, Any]) -> str:
     facts = {**run["machine"], **run["settings"], "time": run["time"], "seconds": run["seconds"]}
     listed = "".join(f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in facts.items())
@@ -116,6 +133,7 @@ td, th {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc }
 they are answered.</p>
 {report_html.figures(run)}
 {_messages(run)}
+{_between(run)}
 <h2>The run</h2>
 <ul>{listed}</ul>
 </html>

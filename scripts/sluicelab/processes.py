@@ -89,11 +89,10 @@ class Process:
         return int(self._status("VmRSS")[0]) * 1024
 
 
-def processor_seconds(pid: int) -> float:
-    """User and system time of that process, its threads, its ended children, and its living descendants."""
-    hertz = os.sysconf("SC_CLK_TCK")
+def _family(pid: int) -> dict[int, list[str]]:
+    """What /proc says of that process and its living descendants: the fields of `stat` behind the name, by process."""
     parents: dict[int, int] = {}
-    ticks: dict[int, int] = {}
+    stats: dict[int, list[str]] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -102,8 +101,7 @@ def processor_seconds(pid: int) -> float:
         except OSError:
             continue  # it has just ended
         process = int(entry.name)
-        parents[process] = int(fields[1])
-        ticks[process] = sum(int(value) for value in fields[11:15])  # utime, stime, cutime, cstime
+        parents[process], stats[process] = int(fields[1]), fields
 
     def belongs(process: int) -> bool:
         while process not in (0, 1):
@@ -112,7 +110,18 @@ def processor_seconds(pid: int) -> float:
             process = parents.get(process, 0)
         return False
 
-    return sum(count for process, count in ticks.items() if belongs(process)) / hertz
+    return {process: fields for process, fields in stats.items() if belongs(process)}
+
+
+def processor_seconds(pid: int) -> float:
+    """User and system time of that process, its threads, its ended children, and its living descendants."""
+    ticks = sum(int(value) for fields in _family(pid).values() for value in fields[11:15])  # utime, stime, cutime, cstime
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of that process and its living descendants; what they share is counted for each."""
+    return sum(int(fields[21]) for fields in _family(pid).values()) * os.sysconf("SC_PAGE_SIZE")
 
 
 def machine_busy_seconds() -> tuple[float, float]:

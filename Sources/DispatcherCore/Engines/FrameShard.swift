@@ -2,6 +2,7 @@
 /// (`ShardFilter` in PacketIO).
 ///
 /// TCP from a server goes by the port of ours that it is sent to, TCP from a client by its address and port, everything else to the leader.
+/// What a router says of a segment is for the shard that has sent it: the leader hands it on.
 public struct FrameShard: Sendable {
     public var count: Int
     /// Whether both sides share one interface: then the port range alone tells the sides apart.
@@ -26,17 +27,22 @@ public struct FrameShard: Sendable {
     }
 
     public func index(of frame: RawSpan, on side: Side) -> Int {
-        guard count > 1, let ends = Self.ends(of: frame) else { return 0 }
-        let fromServer = side == .server || sidesShareInterface
-        if fromServer, !sidesShareInterface || ports.contains(Int(ends.destinationPort)) && sources.contains(ends.destination) {
-            return Int(ends.destinationPort) % count
+        guard count > 1 else { return 0 }
+        if let ends = Self.ends(of: frame) {
+            return index(peer: ends.source, ends.sourcePort, ours: ends.destination, ends.destinationPort, on: side)
         }
-        let (high, low) = (ends.source.high, ends.source.low)
-        let words = ends.source.isIPv4
-            ? UInt32(truncatingIfNeeded: low)
-            : UInt32(truncatingIfNeeded: high >> 32) &+ UInt32(truncatingIfNeeded: high) &+ UInt32(truncatingIfNeeded: low >> 32)
-                &+ UInt32(truncatingIfNeeded: low)
-        return Self.ofClient(bits: words, port: ends.sourcePort, count: count)
+        // Of the segment that is quoted the source is ours.
+        guard let quoted = Self.quotedEnds(of: frame) else { return 0 }
+        return index(peer: quoted.destination, quoted.destinationPort, ours: quoted.source, quoted.sourcePort, on: side)
+    }
+
+    private func index(peer: IPAddress, _ peerPort: UInt16, ours: IPAddress, _ ourPort: UInt16, on side: Side) -> Int {
+        let fromServer = side == .server || sidesShareInterface
+        if fromServer, !sidesShareInterface || ports.contains(Int(ourPort)) && sources.contains(ours) { return Int(ourPort) % count }
+        func half(_ value: UInt64, _ shift: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value >> shift) }
+        let low = half(peer.low, 0)
+        let bits = peer.isIPv4 ? low : half(peer.high, 32) &+ half(peer.high, 0) &+ half(peer.low, 32) &+ low
+        return Self.ofClient(bits: bits, port: peerPort, count: count)
     }
 
     private struct Ends {
@@ -69,18 +75,39 @@ public struct FrameShard: Sendable {
         }
     }
 
-    /// Whether every shard must see it: what a router says of a segment concerns the shard that sent it.
-    public static func isForAll(_ frame: RawSpan) -> Bool {
+    /// Whether a frame may be an error of ICMP.
+    public static func isICMP(_ frame: RawSpan) -> Bool {
         let ip = Frame.ethernetHeaderLength
         guard frame.byteCount >= ip + 24 else { return false }
         switch frame.uint16(12) {
-        case 0x0800:
-            let icmp = ip + Int(frame.byte(ip) & 15) * 4
-            guard frame.byte(ip + 9) == 1, frame.byteCount > icmp else { return false }
-            return [3, 4, 11, 12].contains(frame.byte(icmp))
-        // Errors of ICMPv6 have types below 128 (RFC 4443 2.1).
-        case 0x86DD: return frame.byte(ip + 6) == 58 && frame.byteCount > ip + 40 && frame.byte(ip + 40) < 128
+        case 0x0800: return frame.byte(ip + 9) == 1
+        case 0x86DD: return frame.byte(ip + 6) == 58
         default: return false
         }
+    }
+
+    /// Addresses and ports of the TCP segment that an error of ICMP quotes.
+    private static func quotedEnds(of frame: RawSpan) -> Ends? {
+        guard isICMP(frame) else { return nil }
+        let ip = Frame.ethernetHeaderLength
+        if frame.uint16(12) == 0x0800 {
+            let icmp = ip + Int(frame.byte(ip) & 15) * 4
+            let quote = icmp + 8
+            guard frame.byteCount >= quote + 20, [3, 4, 11, 12].contains(frame.byte(icmp)) else { return nil }
+            let tcp = quote + Int(frame.byte(quote) & 15) * 4
+            guard frame.byte(quote) >> 4 == 4, frame.byte(quote + 9) == 6, frame.byteCount >= tcp + 4 else { return nil }
+            return Ends(
+                source: IPAddress(v4: frame.uint32(quote + 12)), destination: IPAddress(v4: frame.uint32(quote + 16)),
+                sourcePort: frame.uint16(tcp), destinationPort: frame.uint16(tcp + 2))
+        }
+        // Errors of ICMPv6 have types below 128 (RFC 4443 2.1).
+        let quote = ip + 48
+        guard frame.byteCount >= quote + 44, frame.byte(ip + 40) < 128, frame.byte(quote) >> 4 == 6, frame.byte(quote + 6) == 6 else {
+            return nil
+        }
+        return Ends(
+            source: IPAddress(high: frame.uint64(quote + 8), low: frame.uint64(quote + 16)),
+            destination: IPAddress(high: frame.uint64(quote + 24), low: frame.uint64(quote + 32)),
+            sourcePort: frame.uint16(quote + 40), destinationPort: frame.uint16(quote + 42))
     }
 }

@@ -3,7 +3,7 @@ extension L43Dispatcher {
         switch command {
         case .setLimit(let pool, let endpoint, let limit):
             guard let server = server(endpoint, ofPool: pool) else { return }
-            servers[server].control.controller.setLimit(limit)
+            servers[server].control.pointee.controller.setLimit(limit)
             enforceLimit(server, at: now)
             serveQueue(pool, at: now, into: &egress)
         case .order(let pool, let endpoint, let order):
@@ -17,7 +17,7 @@ extension L43Dispatcher {
             serveQueue(pool, at: now, into: &egress)
         case .setBand(let pool, let endpoint, let low, let high):
             guard let server = server(endpoint, ofPool: pool) else { return }
-            servers[server].control.controller.setBand(low: low, high: high)
+            servers[server].control.pointee.controller.setBand(low: low, high: high)
         case .setHealth: return
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
@@ -113,14 +113,14 @@ extension L43Dispatcher {
         row.isBackup = load.isBackup
         row.failures = load.failures
         row.ejections = load.condition.ejections
-        row.control = load.control.controller.state
-        row.reason = load.control.controller.reason
-        row.elasticity = load.control.controller.elasticity
-        row.held = load.control.controller.control.metric
-        row.bandLow = load.control.controller.band?.low
-        row.bandHigh = load.control.controller.band?.high
-        row.performance = load.control.last
-        row.isSettling = load.control.window.isSettling
+        row.control = load.control.pointee.controller.state
+        row.reason = load.control.pointee.controller.reason
+        row.elasticity = load.control.pointee.controller.elasticity
+        row.held = load.control.pointee.controller.control.metric
+        row.bandLow = load.control.pointee.controller.band?.low
+        row.bandHigh = load.control.pointee.controller.band?.high
+        row.performance = load.control.pointee.last
+        row.isSettling = load.control.pointee.window.isSettling
         return row
     }
 

@@ -39,7 +39,7 @@ extension L43Dispatcher {
         // The response time runs from the last of what the client says ([0051]).
         if hasNews {
             connection.pointee.asked = now
-            connection.pointee.askedEra = servers[Int(connection.pointee.server)].control.window.era
+            connection.pointee.askedEra = servers[Int(connection.pointee.server)].control.pointee.window.era
         }
         closeIfOver(connection, index, at: now, into: &egress)
         return .forwarded
@@ -81,10 +81,10 @@ extension L43Dispatcher {
         connection.pointee.up.acknowledge(segment.acknowledgement, window: Int(segment.window) << Int(connection.pointee.down.shift))
         connection.pointee.progress = now
         let news = connection.pointee.down.bytes &- before
-        servers[server].control.carried(Int(news))
-        servers[server].control.carried(packets: 1)
+        servers[server].control.pointee.carried(Int(news))
+        servers[server].control.pointee.carried(packets: 1)
         if news > 0, connection.pointee.asked != .distantFuture {
-            if servers[server].control.responded(after: now - connection.pointee.asked, era: connection.pointee.askedEra, at: now) {
+            if servers[server].control.pointee.responded(after: now - connection.pointee.asked, era: connection.pointee.askedEra, at: now) {
                 timers.arm(serverTimer(server), by: now)
             }
             servers[server].exchanges &+= 1

@@ -4,7 +4,7 @@ extension L43Dispatcher {
 
     /// When a server must be looked at again: its window ends, it may be tried again, its ejection is over, or it gets more.
     mutating func armServer(_ server: Int, at now: Instant) {
-        var deadline = servers[server].control.due(at: now)
+        var deadline = servers[server].control.pointee.due(at: now)
         if servers[server].isResting { deadline = min(deadline, servers[server].failedUntil) }
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + ServerChooser.slowStep) }
@@ -14,8 +14,8 @@ extension L43Dispatcher {
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
         let pool = servers[server].pool
         servers[server].endRest(at: now)
-        servers[server].control.stored(pools[pool].queueLength)
-        if servers[server].control.end(waited: pools[pool].waited(at: now), isWhole: servers[server].isWhole, at: now) {
+        servers[server].control.pointee.stored(pools[pool].queueLength)
+        if servers[server].control.pointee.end(waited: pools[pool].waited(at: now), isWhole: servers[server].isWhole, at: now) {
             enforceLimit(server, at: now)
         }
         if servers[server].slowSince != .distantPast {
@@ -37,11 +37,11 @@ extension L43Dispatcher {
     /// The controller's limit becomes the server's, or a part of it while it starts slowly. After a lower one what is beyond it runs out.
     mutating func enforceLimit(_ server: Int, at now: Instant) {
         let pool = servers[server].pool
-        let beginsAnew = servers[server].control.controller.control == .optimiseThroughput
+        let beginsAnew = servers[server].control.pointee.controller.control == .optimiseThroughput
         let part = beginsAnew ? 1 : pools[pool].slowPart(servers + server, at: now)
-        let isSlow = servers[server].slowSince != .distantPast && servers[server].limit < servers[server].control.controller.limit
+        let isSlow = servers[server].slowSince != .distantPast && servers[server].limit < servers[server].control.pointee.controller.limit
         guard let before = servers[server].takeLimit(part: part, waited: pools[pool].waited(at: now), at: now) else { return }
-        let reason = isSlow || part < 1 ? .restarted : servers[server].control.controller.reason
+        let reason = isSlow || part < 1 ? .restarted : servers[server].control.pointee.controller.reason
         note(server, .limit(from: before, to: servers[server].limit, reason: reason), at: now)
     }
 
@@ -74,7 +74,7 @@ extension L43Dispatcher {
     /// What a health check has found; the engine for requests makes them.
     mutating func take(_ finding: CheckFinding, at now: Instant, into egress: inout Egress) {
         guard let server = server(finding.server, ofPool: finding.pool) else { return }
-        if let report = finding.report { servers[server].control.report(report) }
+        if let report = finding.report { servers[server].control.pointee.report(report) }
         guard let isHealthy = finding.isHealthy, pools[finding.pool].settings.health != nil else { return }
         guard servers[server].condition.isHealthy != isHealthy else { return }
         changeState(of: server, because: .healthCheck, at: now) { $0.isHealthy = isHealthy }
@@ -107,7 +107,7 @@ extension L43Dispatcher {
 
     /// When no server of the pool takes anything any more, SYNs that wait are refused at once.
     private mutating func refuseWithoutServer(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        guard pools[pool].queueLength > 0, !pools[pool].takesNew(servers) else { return }
+        guard pools[pool].queueLength > 0, !pools[pool].servers.someTakesNew(servers) else { return }
         while !egress.isNearlyFull, let index = pools[pool].someQueued {
             counters.refused(.noServer)
             resetClient(connections.pointer(index), into: &egress)

@@ -15,7 +15,7 @@ extension L43Dispatcher {
             answerWithReset(segment, on: .client, at: now, into: &egress)
             return .dropped(.noAcknowledgement)
         }
-        guard settings(listener).l4.cookie else {
+        guard answersSYNs(listener) else {
             answerWithReset(segment, on: .client, at: now, into: &egress)
             return .dropped(.noConnection)
         }
@@ -37,7 +37,7 @@ extension L43Dispatcher {
         }
     }
 
-    func settings(_ listener: Int) -> PoolConfiguration { pools[listeners[listener].pool].settings }
+    private func answersSYNs(_ listener: Int) -> Bool { pools[listeners[listener].pool].settings.l4.cookie }
 
     /// The window of the segment that ends the handshake as a SYN would show it: a SYN's own is never scaled.
     private func shownUnscaled(_ field: UInt16, _ contents: SYNCookie.Contents) -> UInt16 {
@@ -47,7 +47,7 @@ extension L43Dispatcher {
     mutating func receiveSYN(
         _ segment: Segment, _ frame: RawSpan, listener: Int, at now: Instant, into egress: inout Egress
     ) -> FrameOutcome {
-        if settings(listener).l4.cookie { return answerSYN(segment, listener: listener, at: now, into: &egress) }
+        if answersSYNs(listener) { return answerSYN(segment, listener: listener, at: now, into: &egress) }
         return admit(
             segment, StoredSYN(segment, in: frame), segmentSize: segment.options.maximumSegmentSize, scale: segment.options.windowScale,
             cookie: nil, listener: listener, at: now, into: &egress)
@@ -146,7 +146,7 @@ extension L43Dispatcher {
             return (.clientConnectionRate, .refusedClientLimit)
         }
         if services[place.service].connections >= limits.connections { return (.connectionLimit, .refusedTableFull) }
-        if !pools[place.pool].takesNew(servers) { return (.noServer, .refusedNoServer) }
+        if !pools[place.pool].servers.someTakesNew(servers) { return (.noServer, .refusedNoServer) }
         return pools[place.pool].refuses ? (.queueThreshold, .refusedQueueFull) : nil
     }
 }

@@ -102,7 +102,7 @@ extension L43Dispatcher {
         connection.pointee.answerBy = now + pools[servers[server].pool].settings.connectTimeout
         connection.pointee.repeatAfter = Self.firstRepetition
         connection.pointee.repeatAt = connection.pointee.isAnswered ? now + Self.firstRepetition : .distantFuture
-        let rested = !servers[server].control.isMeasuring
+        let rested = !servers[server].control.pointee.isMeasuring
         connection.pointee.era = servers[server].begin(waited: pools[servers[server].pool].waited(at: now), at: now)
         if rested { armServer(server, at: now) }
         insertAtServers(index)

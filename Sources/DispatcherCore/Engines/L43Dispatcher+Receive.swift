@@ -158,7 +158,7 @@ extension L43Dispatcher {
                 slab[index].client.address.high, slab[index].client.address.low,
                 UInt64(slab[index].client.port) << 16 | UInt64(slab[index].listener))
         }
-        clientTable.insert(hash(index), index, rehash: hash)
+        clientTable.insert(hash(index), index)
     }
 
     mutating func removeAtClients(_ index: Int) {
@@ -176,7 +176,7 @@ extension L43Dispatcher {
         let slab = connections.pointer(index) - index
         let (key, servers) = (hashKey, servers)
         let hash = { (index: Int) in Self.serverHash(local: slab[index].local, server: servers[Int(slab[index].server)].endpoint, key) }
-        serverTable.insert(hash(index), index, rehash: hash)
+        serverTable.insert(hash(index), index)
     }
 
     mutating func removeAtServers(_ index: Int) {

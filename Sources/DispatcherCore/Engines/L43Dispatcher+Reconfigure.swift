@@ -167,6 +167,7 @@ extension L43Dispatcher {
             servers[server].index = place
             servers[server].comesBack(as: settings, control: pools[pool].settings.control)
         } else {
+            servers[server].free()
             servers[server] = Self.server(settings, index: place, pool: pool, configuration)
         }
         note(server, .state(from: .removed, to: .up, cause: .configuration), at: now)

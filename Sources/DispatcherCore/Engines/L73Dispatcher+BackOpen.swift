@@ -119,9 +119,7 @@ extension L73Dispatcher {
             if isTaken { continue }
             connection.local = Endpoint(address: servers[server].source, port: UInt16(port))
             guard let place = backs.insert(connection) else { return nil }
-            let slab = backs.pointer(0)
-            let key = hashKey
-            tunnelTable.insert(hash, place) { L73Dispatcher.tunnelHash(slab + $0, key) }
+            tunnelTable.insert(hash, place)
             return place
         }
         return nil

@@ -145,10 +145,10 @@ extension L73Dispatcher {
             let lead = Int(front.pointee.outputLead)
             let output = front.pointee.output.bytes(
                 lead, count: min(Int(front.pointee.outputCount) - lead, RequestRecord.lineCapacity))
-            while record.lineLength < output.count, output[record.lineLength] != 13 {
-                record.line[record.lineLength] = output[record.lineLength]
-                record.lineLength += 1
-            }
+            // The first control byte of a canonical head is the CR behind its first line.
+            record.lineLength = HTTPBytes.nextControl(output, from: 0)
+            var line = record.line.mutableSpan
+            line.withUnsafeMutableBytes { $0.copyMemory(from: UnsafeRawBufferPointer(rebasing: output[..<record.lineLength])) }
         }
         if kind != .tunnelClosed { statuses[service * 600 + min(Int(record.status), 599)] &+= 1 }
         if !records.append(record) { counters.recordsLost &+= 1 }

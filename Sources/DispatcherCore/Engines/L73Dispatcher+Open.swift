@@ -88,7 +88,7 @@ extension L73Dispatcher {
     /// pool's overload holds up no other.
     private func isAboveThreshold(_ service: Int) -> QueueConfiguration.RefuseWith? {
         var found: QueueConfiguration.RefuseWith?
-        for route in configuration.services[service].routes {
+        for route in routes[service] {
             guard pools[route.pool].refuses else { return nil }
             // Where one of them answers, the connection must come about.
             if found != .answer { found = pools[route.pool].settings.queue.refuseWith }
@@ -128,13 +128,10 @@ extension L73Dispatcher {
             answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
             return .dropped(.refusedTableFull)
         }
-        let hash = frontHash(segment.source, listener: listener)
-        let slab = fronts.pointer(0)
-        let key = hashKey
-        frontTable.insert(hash, index) { L73Dispatcher.hash(slab + $0, key) }
+        frontTable.insert(frontHash(segment.source, listener: listener), index)
         services[service].frontConnections += 1
         services[service].connectionsTotal += 1
-        if let pool = configuration.services[service].routes.last?.pool, pools[pool].settings.open == .onConnection {
+        if let pool = routes[service].last?.pool, pools[pool].settings.open == .onConnection {
             openInAdvance(pool: pool, at: now, into: &egress)
         }
         let front = fronts.pointer(index)

@@ -39,6 +39,7 @@ extension L73Dispatcher {
         precondition(other.services.count == configuration.services.count && other.pools.count >= poolCount)
         let before = configuration
         configuration = other
+        routes = RouteTable(other.services)
         takeClientLimits(before, at: now)
         growPools(to: other.pools.count)
         for server in plan.removed { remove(server, at: now, into: &egress) }

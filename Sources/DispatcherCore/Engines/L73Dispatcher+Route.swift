@@ -25,9 +25,11 @@ extension L73Dispatcher {
 
     /// The pool of the first route all of whose conditions hold; nil = there is none.
     func route(_ front: FrontRef, _ request: RequestHead) -> Int? {
+        let routes = routes[Int(front.pointee.service)]
+        if let first = routes.first, first.isForAll { return first.pool }
         let head = front.pointee.output.bytes(0, count: Int(front.pointee.outputCount))
         guard let line = Line(head) else { return nil }
-        for route in configuration.services[Int(front.pointee.service)].routes {
+        for route in routes {
             if route.upgradesToWebSocket, !request.upgradesToWebSocket { continue }
             if !route.pathPrefix.isEmpty {
                 guard line.path.count >= route.pathPrefix.count, line.path.prefix(route.pathPrefix.count).elementsEqual(route.pathPrefix)
@@ -35,19 +37,13 @@ extension L73Dispatcher {
             }
             if !route.methods.isEmpty, !route.methods.contains(where: { line.method.elementsEqual($0) }) { continue }
             if !route.host.isEmpty {
-                let matches = route.host.withUnsafeBytes { name in
-                    guard let host = HeadFields.value(of: .of("Host"), in: head, from: line.fields) else { return false }
-                    return HTTPBytes.equal(
-                        UnsafeRawBufferPointer(rebasing: host[0..<HostSyntax.endOfName(host, 0, host.count)]), name)
-                }
-                if !matches { continue }
+                guard let host = HeadFields.value(of: .of("Host"), in: head, from: line.fields) else { continue }
+                let name = UnsafeRawBufferPointer(rebasing: host[0..<HostSyntax.endOfName(host, 0, host.count)])
+                guard HTTPBytes.equal(name, route.host) else { continue }
             }
             if !route.headerName.isEmpty {
-                let matches = route.headerName.withUnsafeBytes { name in
-                    guard let value = HeadFields.value(of: name, in: head, from: line.fields) else { return false }
-                    return route.headerValue.isEmpty || value.elementsEqual(route.headerValue)
-                }
-                if !matches { continue }
+                guard let value = HeadFields.value(of: route.headerName, in: head, from: line.fields) else { continue }
+                guard route.headerValue.isEmpty || value.elementsEqual(route.headerValue) else { continue }
             }
             return route.pool
         }

@@ -13,7 +13,8 @@ extension L73Dispatcher {
         if deadline != .distantFuture { timers.arm(backTimer(place), by: deadline) }
     }
 
-    /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush; then `nextDeadline` is not later than `now`.
+    /// Lets time pass: every deadline up to `now` fires. Stops early when `egress` wants a flush, or when very
+    /// many timers had to be sorted; then `nextDeadline` is not later than `now`.
     public mutating func advance(to now: Instant, into egress: inout Egress) {
         buffers.settle(egress)
         start(at: now, into: &egress)

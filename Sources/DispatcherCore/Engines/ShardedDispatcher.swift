@@ -30,11 +30,7 @@ public struct ShardedDispatcher: ~Copyable {
     }
 
     public mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress) {
-        if count > 1, FrameShard.isForAll(frame) {
-            for index in 0..<count { shards[index].receive(frame, on: side, at: now, into: &egress) }
-        } else {
-            shards[rule.index(of: frame, on: side)].receive(frame, on: side, at: now, into: &egress)
-        }
+        shards[rule.index(of: frame, on: side)].receive(frame, on: side, at: now, into: &egress)
         collect(at: now, into: &egress)
     }
 

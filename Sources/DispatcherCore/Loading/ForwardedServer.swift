@@ -27,8 +27,8 @@ struct ForwardedServer: ChosenServer {
     private(set) var failedUntil = Instant.distantPast
     /// The port of ours to try next.
     var nextPort: Int
-    /// Measures it, and moves its limit.
-    var control: LoadControl
+    /// Measures it, and moves its limit. It lies elsewhere, so that what is left is plain and no reference is counted where it is read.
+    let control: UnsafeMutablePointer<LoadControl>
     private(set) var failures: UInt64 = 0
 
     /// How long a server that did not take a connection is left alone.
@@ -47,9 +47,15 @@ struct ForwardedServer: ChosenServer {
         isBackup = settings.isBackup
         let maximum = Self.maximum(settings)
         limit = min(max(settings.initialLimit, settings.minimumLimit), maximum)
-        control = LoadControl(
-            other, initial: limit, minimum: settings.minimumLimit, maximum: maximum)
+        control = .allocate(capacity: 1)
+        control.initialize(to: LoadControl(other, initial: limit, minimum: settings.minimumLimit, maximum: maximum))
         nextPort = firstPort
+    }
+
+    /// Frees what it has.
+    func free() {
+        control.deinitialize(count: 1)
+        control.deallocate()
     }
 
     /// It stays below what the server could hold, where that is known (claim 39).
@@ -64,9 +70,9 @@ struct ForwardedServer: ChosenServer {
         isBackup = settings.isBackup
         minimum = settings.minimumLimit
         credit = 0
-        control.change(
-            isSame ? control.controller.control : other, minimum: settings.minimumLimit, maximum: Self.maximum(settings))
-        if was.initialLimit != settings.initialLimit { control.controller.setLimit(settings.initialLimit) }
+        control.pointee.change(
+            isSame ? control.pointee.controller.control : other, minimum: settings.minimumLimit, maximum: Self.maximum(settings))
+        if was.initialLimit != settings.initialLimit { control.pointee.controller.setLimit(settings.initialLimit) }
     }
 
     /// It was removed, and is there again: the connections that it has still count.
@@ -74,7 +80,7 @@ struct ForwardedServer: ChosenServer {
         condition = ServerCondition()
         weight = settings.weight
         change(from: settings, to: settings, control: other, isSame: false)
-        control.controller.setLimit(settings.initialLimit)
+        control.pointee.controller.setLimit(settings.initialLimit)
     }
 
     /// Whether another connection is permissible ([0052]).
@@ -86,19 +92,19 @@ struct ForwardedServer: ChosenServer {
     /// - Returns: the one before; nil = it is the same.
     mutating func takeLimit(part: Double, waited: Interval, at now: Instant) -> Int? {
         let before = limit
-        let wanted = control.controller.limit
+        let wanted = control.pointee.controller.limit
         limit = part >= 1 ? wanted : max(min(1, wanted), Int(Double(wanted) * part))
-        control.enforced(limit, waited: waited, at: now)
+        control.pointee.enforced(limit, waited: waited, at: now)
         return limit == before ? nil : before
     }
 
     /// It takes connections again: a controller that looks for its limit begins at the least.
     mutating func restart() {
-        if control.controller.control == .optimiseThroughput { control.controller.restart(at: minimum) }
+        if control.pointee.controller.control == .optimiseThroughput { control.pointee.controller.restart(at: minimum) }
     }
 
     /// Whether the whole of the controller's limit is enforced.
-    var isWhole: Bool { limit == control.controller.limit }
+    var isWhole: Bool { limit == control.pointee.controller.limit }
 
     /// A SYN goes there.
     /// - Parameter waited: for how long, in all, SYNs have waited in the pool's queue.
@@ -106,16 +112,16 @@ struct ForwardedServer: ChosenServer {
     mutating func begin(waited: Interval, at now: Instant) -> UInt32 {
         active += 1
         connects &+= 1
-        return control.dispatched(limit: limit, waited: waited, at: now)
+        return control.pointee.dispatched(limit: limit, waited: waited, at: now)
     }
 
     /// One of its connections counts no longer.
     mutating func end(after time: Interval, era: UInt32, waited: Interval, failed: Bool, at now: Instant) {
         precondition(active > 0, "a connection ends that did not begin")
         active -= 1
-        control.departed(after: time, era: era, waited: waited, at: now)
+        control.pointee.departed(after: time, era: era, waited: waited, at: now)
         if failed {
-            control.failed()
+            control.pointee.failed()
             failures &+= 1
         }
     }
@@ -140,6 +146,8 @@ struct ForwardedServer: ChosenServer {
 /// The servers to which the connections of a pool are forwarded, and the SYNs that wait for one ([0052], [0053]).
 ///
 /// With a hashed balance a SYN waits for its own server: then there is a lane for each, a FIFO of its own, and one for what may go anywhere.
+///
+/// What each SYN asks for is inlined: a call would be given a copy of the whole, and count the references in `settings`.
 struct ForwardedPool {
     private var chooser: ServerChooser
     private(set) var settings: PoolConfiguration
@@ -191,17 +199,11 @@ struct ForwardedPool {
         return nil
     }
 
-    /// Whether any server takes something new, or is only resting.
-    func takesNew(_ table: UnsafeMutablePointer<ForwardedServer>) -> Bool {
-        for server in servers where table[server].condition.state == .up { return true }
-        return false
-    }
-
     func slowPart(_ server: UnsafeMutablePointer<ForwardedServer>, at now: Instant) -> Double { chooser.slowPart(server, at: now) }
 
     /// The lane in which a SYN waits.
     /// - Parameter hash: what a hashed balance goes by.
-    func lane(_ table: UnsafeMutablePointer<ForwardedServer>, hash: UInt64) -> Int {
+    @inline(__always) func lane(_ table: UnsafeMutablePointer<ForwardedServer>, hash: UInt64) -> Int {
         guard laneCount > 1 else { return 0 }
         return chooser.owner(table, hash: hash).map { table[$0].index } ?? servers.count
     }
@@ -243,5 +245,13 @@ struct ForwardedPool {
     }
 
     /// For how long, in all, something has waited.
-    func waited(at now: Instant) -> Interval { busySince == .distantFuture ? busyTime : busyTime + (now - busySince) }
+    @inline(__always) func waited(at now: Instant) -> Interval { busySince == .distantFuture ? busyTime : busyTime + (now - busySince) }
+}
+
+extension ServerList {
+    /// Whether any of these servers takes something new, or is only resting.
+    func someTakesNew(_ table: UnsafeMutablePointer<ForwardedServer>) -> Bool {
+        for server in self where table[server].condition.state == .up { return true }
+        return false
+    }
 }

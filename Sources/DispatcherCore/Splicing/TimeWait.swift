@@ -32,12 +32,12 @@ struct TimeWait: ~Copyable {
     private let capacity: Int
     private let length: Interval
     private let key: SipKey
-    private var table = FlowTable()
+    private var table: FlowTable
     /// Records from `head`, `used` of them, oldest first; dead ones included.
     private var head = 0
     private var used = 0
     /// For each second of the ring, how many records were added in it.
-    private var added = InlineArray<256, UInt32>(repeating: 0)
+    private let added: UnsafeMutablePointer<UInt32>
     private var oldestSecond: Int64 = 0
     private(set) var count = 0
 
@@ -50,11 +50,15 @@ struct TimeWait: ~Copyable {
         self.key = key
         records = .allocate(capacity: self.capacity)
         dead = .allocate(capacity: self.capacity)
+        added = .allocate(capacity: Self.secondsKept)
+        added.initialize(repeating: 0, count: Self.secondsKept)
+        table = FlowTable(capacity: self.capacity)
     }
 
     deinit {
         records.deallocate()
         dead.deallocate()
+        added.deallocate()
     }
 
     private func hash(_ record: Record) -> UInt64 {
@@ -75,12 +79,7 @@ struct TimeWait: ~Copyable {
         used += 1
         count += 1
         added[Int(Self.second(now) % Int64(Self.secondsKept))] += 1
-        let records = records
-        let key = key
-        table.insert(hash(record), place) { index in
-            key.hash13(
-                records[index].client.high, records[index].client.low, UInt64(records[index].port) << 16 | UInt64(records[index].listener))
-        }
+        table.insert(hash(record), place)
     }
 
     /// - Returns: the record's place; nil when the flow is not in TIME_WAIT.

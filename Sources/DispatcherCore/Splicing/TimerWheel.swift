@@ -1,27 +1,40 @@
+import Glibc
+
 /// Deadlines of connections: a hierarchical wheel of five levels with 64 slots each, about 1 ms a tick, 12 days around.
 ///
 /// Each id has at most one timer. Arming for later than it is armed already does nothing (the owner looks again when it fires), so that
 /// moving a deadline on, which every packet does, costs a comparison.
+///
+/// What lies in a slot is dealt out to the finer slots when its time comes, a limited number at a time: hundreds of thousands of connections
+/// that were opened within seconds have deadlines within one slot, and packets must not wait for all of them.
+///
+/// Its memory is zeros that the system provides where an id is first used: an id far from the others costs no more than one among them.
 struct TimerWheel: ~Copyable {
     /// Nanoseconds of a tick, as a shift: 2^20.
     private static let shift: Int64 = 20
     private static let levels = 5
     private static let none = UInt32.max
     /// The list of what has expired but was not handed out yet.
-    private static let expired: UInt16 = 320
+    private static let expired = 320
+    /// The list of what is being dealt out. Its head alone knows that it is in this list: the others still bear the mark of their slot.
+    private static let dealing = 321
+    /// How many are dealt out before whoever asks gets an answer.
+    static let mostDealt = 1_024
 
     private struct Node {
         var tick: UInt64
         var next: UInt32
         var previous: UInt32
-        /// Which list it is in; `UInt16.max` = not armed.
-        var list: UInt16
+        /// One more than the list that it is in; 0 = not armed.
+        var place: UInt16
+
+        var isArmed: Bool { place != 0 }
+        var list: Int { Int(place) - 1 }
     }
 
     private let nodes: UnsafeMutablePointer<Node>
     private let heads: UnsafeMutablePointer<UInt32>
     private let capacity: Int
-    private var touched = 0
     private var occupied = InlineArray<5, UInt64>(repeating: 0)
     /// The tick up to which everything was handed out.
     private var elapsed: UInt64 = 0
@@ -30,13 +43,14 @@ struct TimerWheel: ~Copyable {
 
     init(capacity: Int) {
         self.capacity = capacity
-        nodes = .allocate(capacity: max(capacity, 1))
-        heads = .allocate(capacity: Int(Self.expired) + 1)
-        heads.initialize(repeating: Self.none, count: Int(Self.expired) + 1)
+        guard let memory = calloc(max(capacity, 1), MemoryLayout<Node>.stride) else { fatalError("no memory for \(capacity) timers") }
+        nodes = memory.bindMemory(to: Node.self, capacity: max(capacity, 1))
+        heads = .allocate(capacity: Self.dealing + 1)
+        heads.initialize(repeating: Self.none, count: Self.dealing + 1)
     }
 
     deinit {
-        nodes.deallocate()
+        free(nodes)
         heads.deallocate()
     }
 
@@ -45,19 +59,11 @@ struct TimerWheel: ~Copyable {
 
     private static func tick(_ deadline: Instant) -> UInt64 { UInt64(max(0, (deadline.nanoseconds - 1) >> shift)) + 1 }
 
-    private mutating func touch(_ id: Int) {
-        precondition(id >= 0 && id < capacity)
-        while touched <= id {
-            (nodes + touched).initialize(to: Node(tick: 0, next: Self.none, previous: Self.none, list: .max))
-            touched += 1
-        }
-    }
-
     /// Makes sure that `id` fires at `deadline` or before.
     mutating func arm(_ id: Int, by deadline: Instant) {
-        touch(id)
+        precondition(id >= 0 && id < capacity)
         let tick = max(Self.tick(deadline), elapsed + 1)
-        if nodes[id].list != .max {
+        if nodes[id].isArmed {
             if nodes[id].tick <= tick { return }
             unlink(id)
         } else {
@@ -68,7 +74,8 @@ struct TimerWheel: ~Copyable {
     }
 
     mutating func disarm(_ id: Int) {
-        guard id < touched, nodes[id].list != .max else { return }
+        precondition(id >= 0 && id < capacity)
+        guard nodes[id].isArmed else { return }
         unlink(id)
         count -= 1
     }
@@ -86,26 +93,36 @@ struct TimerWheel: ~Copyable {
             slot = Int(tick >> UInt64(6 * level)) & 63
         }
         occupied[level] |= 1 << UInt64(slot)
-        push(id, list: UInt16(level * 64 + slot))
+        push(id, list: level * 64 + slot)
     }
 
-    private func push(_ id: Int, list: UInt16) {
-        let head = heads[Int(list)]
-        nodes[id].list = list
+    private func push(_ id: Int, list: Int) {
+        let head = heads[list]
+        nodes[id].place = UInt16(list + 1)
         nodes[id].previous = Self.none
         nodes[id].next = head
         if head != Self.none { nodes[Int(head)].previous = UInt32(id) }
-        heads[Int(list)] = UInt32(id)
+        heads[list] = UInt32(id)
     }
 
     private mutating func unlink(_ id: Int) {
         let node = nodes[id]
-        if node.previous == Self.none { heads[Int(node.list)] = node.next } else { nodes[Int(node.previous)].next = node.next }
-        if node.next != Self.none { nodes[Int(node.next)].previous = node.previous }
-        if heads[Int(node.list)] == Self.none, node.list < Self.expired {
-            occupied[Int(node.list) / 64] &= ~(1 << UInt64(node.list % 64))
+        if node.previous != Self.none {
+            nodes[Int(node.previous)].next = node.next
+        } else if node.list == Self.dealing {
+            beginDealing(node.next)
+        } else {
+            heads[node.list] = node.next
         }
-        nodes[id].list = .max
+        if node.next != Self.none { nodes[Int(node.next)].previous = node.previous }
+        if heads[node.list] == Self.none, node.list < Self.expired { occupied[node.list / 64] &= ~(1 << UInt64(node.list % 64)) }
+        nodes[id].place = 0
+    }
+
+    /// Makes a list, by its head, the one that is dealt out.
+    private func beginDealing(_ head: UInt32) {
+        heads[Self.dealing] = head
+        if head != Self.none { nodes[Int(head)].place = UInt16(Self.dealing + 1) }
     }
 
     /// The earliest tick at which a slot must be looked at, and the slot.
@@ -126,20 +143,28 @@ struct TimerWheel: ~Copyable {
 
     /// When `next(at:)` has something to do; never later than the earliest timer.
     var deadline: Instant {
-        if heads[Int(Self.expired)] != Self.none { return .distantPast }
+        if heads[Self.expired] != Self.none || heads[Self.dealing] != Self.none { return .distantPast }
         guard let next = nextSlot else { return .distantFuture }
         return Instant(nanoseconds: Int64(next.tick) << Self.shift)
     }
 
-    /// An id whose timer has run out at `now`; it is no longer armed. nil when there is none.
+    /// An id whose timer has run out at `now`; it is no longer armed. nil when there is none, or when so much was done that the owner should
+    /// do something else first: then `deadline` is not later than `now`.
     mutating func next(at now: Instant) -> Int? {
         let limit = UInt64(max(0, now.nanoseconds >> Self.shift))
+        var left = Self.mostDealt
         while true {
-            let head = heads[Int(Self.expired)]
+            let head = heads[Self.expired]
             if head != Self.none {
                 unlink(Int(head))
                 count -= 1
                 return Int(head)
+            }
+            if heads[Self.dealing] != Self.none {
+                guard left > 0 else { return nil }
+                left -= 1
+                deal()
+                continue
             }
             guard let slot = nextSlot, slot.tick <= limit else {
                 elapsed = max(elapsed, limit)
@@ -147,14 +172,19 @@ struct TimerWheel: ~Copyable {
             }
             elapsed = max(elapsed, slot.tick)
             let list = slot.level * 64 + slot.slot
-            var at = heads[list]
+            let slotHead = heads[list]
             heads[list] = Self.none
             occupied[slot.level] &= ~(1 << UInt64(slot.slot))
-            while at != Self.none {
-                let id = Int(at)
-                at = nodes[id].next
-                if nodes[id].tick <= elapsed { push(id, list: Self.expired) } else { link(id) }
-            }
+            beginDealing(slotHead)
         }
+    }
+
+    /// Puts the first of what is dealt out where it belongs now.
+    private mutating func deal() {
+        let id = Int(heads[Self.dealing])
+        let next = nodes[id].next
+        if next != Self.none { nodes[Int(next)].previous = Self.none }
+        beginDealing(next)
+        if nodes[id].tick <= elapsed { push(id, list: Self.expired) } else { link(id) }
     }
 }

@@ -8,6 +8,8 @@ extension RawSpan {
     @inlinable func hardwareAddress(_ offset: Int) -> HardwareAddress {
         HardwareAddress(bits: UInt64(uint16(offset)) << 32 | UInt64(uint32(offset + 2)))
     }
+    /// The folded sum of a range, checked once.
+    @inline(__always) func partialSum(_ range: Range<Int>) -> UInt16 { extracting(range).withUnsafeBytes { Checksum.partial($0) } }
 }
 
 extension UnsafeRawBufferPointer {

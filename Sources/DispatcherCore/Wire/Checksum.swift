@@ -39,32 +39,41 @@ public struct Checksum: Sendable {
     public static func partial(_ bytes: UnsafeRawBufferPointer) -> UInt16 {
         guard var at = bytes.baseAddress else { return 0 }
         var left = bytes.count
+        // Native order inside, one swap at the end (RFC 1071 2(B)). Two chains, whose additions need not wait for each other.
         var wide: UInt64 = 0
-        // Native order inside, one swap at the end (RFC 1071 2(B)). Two chains of 32-bit halves cannot overflow 64 bits here.
         var other: UInt64 = 0
         while left >= 32 {
-            let a = at.loadUnaligned(fromByteOffset: 0, as: UInt64.self)
-            let b = at.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
-            let c = at.loadUnaligned(fromByteOffset: 16, as: UInt64.self)
-            let d = at.loadUnaligned(fromByteOffset: 24, as: UInt64.self)
-            wide &+= (a & 0xFFFF_FFFF) &+ (a >> 32) &+ (b & 0xFFFF_FFFF) &+ (b >> 32)
-            other &+= (c & 0xFFFF_FFFF) &+ (c >> 32) &+ (d & 0xFFFF_FFFF) &+ (d >> 32)
+            add(at.loadUnaligned(fromByteOffset: 0, as: UInt64.self), to: &wide)
+            add(at.loadUnaligned(fromByteOffset: 8, as: UInt64.self), to: &other)
+            add(at.loadUnaligned(fromByteOffset: 16, as: UInt64.self), to: &wide)
+            add(at.loadUnaligned(fromByteOffset: 24, as: UInt64.self), to: &other)
             at += 32
             left -= 32
         }
-        wide &+= other
-        while left >= 4 {
-            wide &+= UInt64(at.loadUnaligned(as: UInt32.self))
+        add(other, to: &wide)
+        while left >= 8 {
+            add(at.loadUnaligned(as: UInt64.self), to: &wide)
+            at += 8
+            left -= 8
+        }
+        if left >= 4 {
+            add(UInt64(at.loadUnaligned(as: UInt32.self)), to: &wide)
             at += 4
             left -= 4
         }
         if left >= 2 {
-            wide &+= UInt64(at.loadUnaligned(as: UInt16.self))
+            add(UInt64(at.loadUnaligned(as: UInt16.self)), to: &wide)
             at += 2
             left -= 2
         }
-        if left == 1 { wide &+= UInt64(UInt16(at.load(as: UInt8.self)).littleEndian) }
+        if left == 1 { add(UInt64(UInt16(at.load(as: UInt8.self)).littleEndian), to: &wide) }
         return UInt16(bigEndian: fold(wide))
+    }
+
+    /// Adds with the carry brought round to the other end: a one's complement sum of 64 bits, which folds to one of 16 (RFC 1071 2(A)).
+    @inline(__always) private static func add(_ word: UInt64, to sum: inout UInt64) {
+        let (result, carry) = sum.addingReportingOverflow(word)
+        sum = result &+ (carry ? 1 : 0)
     }
 
     @inlinable static func fold(_ sum: UInt64) -> UInt16 {

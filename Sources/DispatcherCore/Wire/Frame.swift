@@ -40,9 +40,7 @@ public enum Frame: Sendable {
         let totalLength = Int(bytes.uint16(ip + 2))
         guard versionAndLength >> 4 == 4, headerLength >= 20, totalLength >= headerLength else { return .bad(.badIPHeader) }
         guard bytes.byteCount >= ip + totalLength else { return .bad(.truncatedFrame) }
-        var sum = Checksum()
-        for word in 0..<headerLength / 2 { sum.add(bytes.uint16(ip + 2 * word)) }
-        guard sum.folded == 0xFFFF else { return .bad(.badIPHeader) }
+        guard bytes.partialSum(ip..<ip + headerLength) == 0xFFFF else { return .bad(.badIPHeader) }
         guard bytes.uint16(ip + 6) & 0x3FFF == 0 else { return .bad(.ipFragment) }
         let source = IPAddress(v4: bytes.uint32(ip + 12))
         let destination = IPAddress(v4: bytes.uint32(ip + 16))
@@ -70,9 +68,9 @@ public enum Frame: Sendable {
         var state = Segment.ChecksumState.partial
         var payloadSum: UInt16 = 0
         if bytes.uint16(start + 16) != pseudo.folded {
-            payloadSum = bytes.extracting(payloadOffset..<end).withUnsafeBytes { Checksum.partial($0) }
+            payloadSum = bytes.partialSum(payloadOffset..<end)
             pseudo.add(payloadSum)
-            for word in 0..<headerLength / 2 { pseudo.add(bytes.uint16(start + 2 * word)) }
+            pseudo.add(bytes.partialSum(start..<payloadOffset))
             guard pseudo.folded == 0xFFFF else { return .bad(.badTCPChecksum) }
             state = .full
         }

@@ -133,13 +133,13 @@ public struct DispatcherService {
                 PollLoop(
                     engine: engine, sink: try PacketTransmitter(client: links.client, server: links.server, key: key),
                     client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay, events: events,
-                    recorder: recorder, shard: shard.index, of: mailboxes.all))
+                    recorder: recorder, shard: shard.index, of: mailboxes.all, by: rule))
         }
         return .raw(
             PollLoop(
                 engine: engine, sink: try RawTransmitter(clientInterface: client.interface, serverInterface: server.interface),
                 client: clientCapture, server: serverCapture, responder: responder, mailbox: mailbox, records: relay,
-                events: events, recorder: recorder, shard: shard.index, of: mailboxes.all))
+                events: events, recorder: recorder, shard: shard.index, of: mailboxes.all, by: rule))
     }
 
     private func joinGroups(_ capture: inout Capture, _ link: ARPResponder.Link, _ interface: String) throws(CaptureError) {

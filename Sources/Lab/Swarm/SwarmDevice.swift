@@ -17,12 +17,17 @@ final class SwarmDevice: ChannelInboundHandler {
         case ended
     }
 
+    /// How long registering may take.
+    private static let patience = TimeAmount.seconds(60)
+
     private let swarm: Swarm
     private let token: String
     private let application: ApplicationPair
     private let ready: EventLoopPromise<Void>
     private var stage = Stage.registering
     private var context: ChannelHandlerContext?
+    /// A further application is being registered.
+    private var sharing: EventLoopPromise<Void>?
 
     /// - Parameter ready: succeeds when the device and its application are registered; fails when the server refuses.
     init(swarm: Swarm, token: String, application: ApplicationPair, ready: EventLoopPromise<Void>) {
@@ -42,8 +47,27 @@ final class SwarmDevice: ChannelInboundHandler {
 
     /// Registers; not before the handshake's handlers have left the pipeline.
     func start() -> EventLoopFuture<Void> {
-        if let context { send(["messageType": "registerUA", "data": ["uatoken": .text(token)]], context) }
+        guard let context else { return ready.futureResult }
+        send(["messageType": "registerUA", "data": ["uatoken": .text(token)]], context)
+        let bound = NIOLoopBound((device: self, context: context), eventLoop: context.eventLoop)
+        let timer = context.eventLoop.scheduleTask(in: Self.patience) {
+            bound.value.device.end("the server did not register a device in time", bound.value.context)
+        }
+        ready.futureResult.whenComplete { _ in timer.cancel() }
         return ready.futureResult
+    }
+
+    /// Registers a further application, which other devices have too. Only once at a time.
+    func register(_ shared: ApplicationPair, on eventLoop: any EventLoop) -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        guard let context, case .registered = stage else {
+            promise.fail(LabError("a device's connection broke before it could register a shared application"))
+            return promise.futureResult
+        }
+        sharing = promise
+        let data: JSONValue = ["watoken": .text(shared.watoken), "pbkbase64": .text(shared.pbkbase64)]
+        send(["messageType": "registerWA", "data": data], context)
+        return promise.futureResult
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -71,8 +95,11 @@ final class SwarmDevice: ChannelInboundHandler {
             send(["messageType": "registerWA", "data": data], context)
         case .registeringApplication:
             stage = .registered
+            swarm.registered(self)
             ready.succeed()
-        case .registered, .ended: break
+        case .registered:
+            sharing.take()?.succeed()
+        case .ended: break
         }
     }
 
@@ -101,6 +128,7 @@ final class SwarmDevice: ChannelInboundHandler {
     private func ended(_ reason: String) {
         if case .ended = stage { return }
         if case .registered = stage { swarm.lost(reason) } else { ready.fail(LabError(reason)) }
+        sharing.take()?.fail(LabError(reason))
         stage = .ended
     }
 

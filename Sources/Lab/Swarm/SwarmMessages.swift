@@ -4,7 +4,7 @@ import PushProtocol
 /// The bodies of a swarm's messages.
 ///
 /// A signature takes a thousand times longer than the rest, so a number of texts are signed beforehand and used in turn. What tells the
-/// messages apart is `id`, which is not signed: the number of the message.
+/// messages apart is `id`, which is not signed.
 struct SwarmMessages {
     /// How many texts there are.
     private static let texts = 256
@@ -20,9 +20,9 @@ struct SwarmMessages {
         }
     }
 
-    /// The body of message `number`.
-    func body(_ number: Int) -> ByteBuffer {
-        var body = ByteBuffer(string: #"{"messageType":"notification","id":\#(number)"#)
+    /// The body of message `number` with this `id`.
+    func body(_ number: Int, id: Int) -> ByteBuffer {
+        var body = ByteBuffer(string: #"{"messageType":"notification","id":\#(id)"#)
         body.writeImmutableBuffer(ends[number % ends.count])
         return body
     }

@@ -39,6 +39,12 @@ public struct SwarmPlan: Hashable, Sendable {
         Int64(Double(number) / rate * 1e9)
     }
 
+    /// How long a generator that has posted all messages before number `next` may rest, `elapsed` nanoseconds after the start: until that one
+    /// is due, at least a millisecond, and at most `longest` nanoseconds, so that the end of everything is noticed.
+    public func rest(before next: Int, after elapsed: Int64, longest: Int64 = 20_000_000) -> Int64 {
+        next < messages ? min(longest, max(1_000_000, dueTime(of: next) - elapsed)) : longest
+    }
+
     /// Whether the latency of message `number` counts.
     public func counts(_ number: Int) -> Bool {
         dueTime(of: number) >= Int64(warmUp * 1e9)

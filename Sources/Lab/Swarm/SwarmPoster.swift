@@ -13,6 +13,7 @@ final class SwarmPoster: ChannelInboundHandler {
     private var number: Int?
     private var status = 0
     private var keepsConnection = true
+    private var isHangingUp = false
 
     init(swarm: Swarm, authority: String) {
         self.swarm = swarm
@@ -21,7 +22,14 @@ final class SwarmPoster: ChannelInboundHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        swarm.add(self)
         swarm.free(self)
+    }
+
+    /// Ends the connection, which is not lost by that.
+    func hangUp() {
+        isHangingUp = true
+        context?.close(promise: nil)
     }
 
     /// Posts message `number` to `path`. Only while no other waits for its answer.
@@ -53,7 +61,7 @@ final class SwarmPoster: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         self.context = nil
         swarm.remove(self)
-        swarm.lost("an application server's connection broke")
+        if !isHangingUp { swarm.lost("an application server's connection broke") }
         if let number = number.take() { swarm.answered(number, status: 0) }
         context.fireChannelInactive()
     }

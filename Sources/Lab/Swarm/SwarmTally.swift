@@ -1,11 +1,14 @@
-/// What a swarm has seen: posts, answers and deliveries, each message by its number.
+/// What a swarm has seen of one load: posts, answers and deliveries, each message by its number.
 struct SwarmTally {
-    private let plan: SwarmPlan
+    let plan: SwarmPlan
+    /// Whether another process posts the messages: all of them are taken for accepted.
+    let isWatching: Bool
     /// Messages that were due, and those of them that were written to a connection.
     private(set) var due = 0
     private(set) var posted = 0
     /// Answers by status; 0: the connection broke before one came.
     private(set) var answers: [Int: Int] = [:]
+    private(set) var answered = 0
     /// Deliveries of each message.
     private var deliveries: [Int32]
     private var isAccepted: [Bool]
@@ -20,17 +23,22 @@ struct SwarmTally {
     private var delivering = Latencies()
     /// From due to the delivery to the last device.
     private var completing = Latencies()
+    private var answersBySecond = PerSecond()
+    private var deliveriesBySecond = PerSecond()
+    /// Microseconds from due to the last device; -1: it has not come there. Only of one application.
+    private var completions: [Int64]
 
-    init(plan: SwarmPlan) {
+    init(plan: SwarmPlan, isWatching: Bool = false) {
         self.plan = plan
+        self.isWatching = isWatching
         deliveries = Array(repeating: 0, count: plan.messages)
-        isAccepted = Array(repeating: false, count: plan.messages)
+        isAccepted = Array(repeating: isWatching, count: plan.messages)
+        completions = plan.applications == 1 ? Array(repeating: -1, count: plan.messages) : []
+        if isWatching { missing = (0..<plan.messages).reduce(0) { $0 + plan.devices(of: plan.application(of: $1)) } }
     }
 
     /// Every message that was due has been answered, and each accepted one delivered to all of its devices.
-    var isComplete: Bool { due == plan.messages && answered == due && missing == 0 }
-
-    private var answered: Int { answers.values.reduce(0, +) }
+    var isComplete: Bool { missing == 0 && (isWatching || (due == plan.messages && answered == due)) }
 
     /// So many messages are due by now.
     mutating func makeDue(_ count: Int) {
@@ -46,7 +54,9 @@ struct SwarmTally {
     /// The answer to message `number` has come. Deliveries may have come before.
     mutating func answer(_ number: Int, status: Int, at time: Int64) {
         answers[status, default: 0] += 1
+        answered += 1
         guard status == 200 else { return }
+        answersBySecond.record(at: time)
         isAccepted[number] = true
         missing += max(0, plan.devices(of: plan.application(of: number)) - Int(deliveries[number]))
         if plan.counts(number) { answering.record(nanoseconds: time - plan.dueTime(of: number)) }
@@ -65,22 +75,48 @@ struct SwarmTally {
             return
         }
         delivered += 1
+        deliveriesBySecond.record(at: time)
         if isAccepted[number] { missing -= 1 }
-        guard plan.counts(number) else { return }
         let latency = time - plan.dueTime(of: number)
+        if deliveries[number] == wanted, completions.indices.contains(number) { completions[number] = max(0, latency) / 1000 }
+        guard plan.counts(number) else { return }
         delivering.record(nanoseconds: latency)
         if deliveries[number] == wanted { completing.record(nanoseconds: latency) }
     }
 
+    private var statuses: [String: Int] {
+        Dictionary(uniqueKeysWithValues: answers.map { ($0.key == 0 ? "none" : "\($0.key)", $0.value) })
+    }
+
     /// The figures.
     func result(connectSeconds: Double, lost: Int, processorSeconds: Double, loadSeconds: Double) -> SwarmResult {
-        var statuses: [String: Int] = [:]
-        for (status, count) in answers { statuses[status == 0 ? "none" : "\(status)"] = count }
-        return SwarmResult(
+        SwarmResult(
             devices: plan.devices, applications: plan.applications, connectSeconds: connectSeconds, rate: plan.rate, seconds: plan.seconds,
             messages: plan.messages, posted: posted, answers: statuses, delivered: delivered, missing: missing, surplus: surplus,
             connectionsLost: lost, loadSeconds: loadSeconds, processorSeconds: processorSeconds, lateness: writing.summary,
             answer: answering.summary, delivery: delivering.summary, completion: completing.summary)
+    }
+
+    /// The same for adding up with what other processes have seen.
+    func counts(lost: Int, firstLoss: String?, processorSeconds: Double, loadSeconds: Double) -> LoadCounts {
+        var counts = LoadCounts()
+        counts.due = isWatching ? 0 : due
+        counts.posted = posted
+        counts.answers = statuses
+        counts.delivered = delivered
+        counts.missing = missing
+        counts.surplus = surplus
+        counts.connectionsLost = lost
+        counts.firstLoss = firstLoss
+        counts.lateness = writing.counts
+        counts.answer = answering.counts
+        counts.delivery = delivering.counts
+        counts.answeredBySecond = answersBySecond.counts
+        counts.deliveredBySecond = deliveriesBySecond.counts
+        counts.completions = completions
+        counts.loadSeconds = loadSeconds
+        counts.processorSeconds = processorSeconds
+        return counts
     }
 }
 

@@ -8,7 +8,7 @@ public enum LoopMessage: Sendable {
     case reconfigure(EngineConfiguration, @Sendable (String?) -> Void)
     /// Whether another configuration could be taken: called on the packet thread with why not.
     case judge(EngineConfiguration, @Sendable (String?) -> Void)
-    /// A frame that came to the leading shard and concerns all of them.
+    /// A frame that came to the leading shard and concerns this one.
     case frame([UInt8], Side)
     /// Called on the packet thread: must not block.
     case report(@Sendable (LoopReport) -> Void)

@@ -26,6 +26,8 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     /// The mailboxes of all shards, this one's among them, in order; empty = there is one only.
     private let shards: [Mailbox]
     private let shard: Int
+    /// Which shard a frame is for; nil = there is one only.
+    private let rule: FrameShard?
     /// nil unless a run is recorded.
     private let recorder: CaptureRecorder?
 
@@ -37,9 +39,10 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     public init(
         engine: consuming Engine, sink: consuming Sink, client: consuming Capture, server: consuming Capture?, responder: ARPResponder,
         mailbox: Mailbox, records: RecordRelay, events: EventRelay = EventRelay(), recorder: CaptureRecorder? = nil,
-        shard: Int = 0, of shards: [Mailbox] = []
+        shard: Int = 0, of shards: [Mailbox] = [], by rule: FrameShard? = nil
     ) {
         self.shard = shard
+        self.rule = rule
         self.shards = shards.count > 1 ? shards : []
         self.engine = engine
         self.sink = sink
@@ -100,7 +103,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private mutating func take(_ frames: CapturedFrames, _ side: Side) {
         now = MonotonicClock.now()
         let count = frames.dispatch(limit: Self.batch) { frame in
-            if !shards.isEmpty, shard == 0, frame.concernsAllShards { relay(frame, side) }
+            if !shards.isEmpty, shard == 0, handOn(frame, side) { return }
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
                 answer(frame, side)
             } else if NeighbourMessage.isNeighbourDiscovery(frame) {
@@ -160,10 +163,19 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
         }
     }
 
-    /// A frame that came to the leader goes to the others too: there are few of them.
-    private func relay(_ frame: RawSpan, _ side: Side) {
-        let bytes = frame.withUnsafeBytes { Array($0) }
-        for (index, mailbox) in shards.enumerated() where index != shard { mailbox.post(.frame(bytes, side)) }
+    /// What came to the leader and concerns others: who has an address is told to all, what a router says of a segment to the shard that has
+    /// sent it. There is little of both.
+    /// - Returns: whether it is another's alone.
+    private func handOn(_ frame: RawSpan, _ side: Side) -> Bool {
+        guard frame.byteCount >= Frame.ethernetHeaderLength else { return false }
+        if frame.etherType == 0x0806 || NeighbourMessage.isNeighbourDiscovery(frame) {
+            let bytes = frame.withUnsafeBytes { Array($0) }
+            for (index, mailbox) in shards.enumerated() where index != shard { mailbox.post(.frame(bytes, side)) }
+            return false
+        }
+        guard FrameShard.isICMP(frame), let index = rule?.index(of: frame, on: side), index != shard else { return false }
+        shards[index].post(.frame(frame.withUnsafeBytes { Array($0) }, side))
+        return true
     }
 
     /// What the leader has relayed: it answers, this one only learns from it.
@@ -271,12 +283,6 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 }
 
 extension RawSpan {
-    /// Whether it says something that every shard must know: who has an address, and what a router says of a segment.
-    var concernsAllShards: Bool {
-        guard byteCount >= Frame.ethernetHeaderLength else { return false }
-        return etherType == 0x0806 || NeighbourMessage.isNeighbourDiscovery(self) || FrameShard.isForAll(self)
-    }
-
     /// Bytes 12 and 13 of an Ethernet frame; the caller has measured it.
     @inline(__always) var etherType: UInt16 { UInt16(bigEndian: unsafeLoadUnaligned(fromByteOffset: 12, as: UInt16.self)) }
 }

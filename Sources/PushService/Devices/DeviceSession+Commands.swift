@@ -117,9 +117,17 @@ extension DeviceSession {
     // MARK: Applications
 
     private func registerWA(_ application: ApplicationPair, device: DeviceID) {
-        guard !hasAllApplications else { return refuse(.tooManyApplications) }
-        ask {
-            context.store.register(application, for: device, limit: context.configuration.applicationLimit, then: $0)
+        let (store, limit) = (context.store, context.configuration.applicationLimit)
+        ask { then in
+            guard hasAllApplications else { return store.register(application, for: device, limit: limit, then: then) }
+            // What it has already may be registered again. To look for it costs less than to count what it has.
+            store.application(application.appToken) { found in
+                switch found {
+                case .success(nil): then(.success(.tooMany))
+                case .success: store.register(application, for: device, limit: limit, then: then)
+                case .failure(let error): then(.failure(error))
+                }
+            }
         } then: { session, outcome in
             switch outcome {
             case .success(.registered):
@@ -135,7 +143,7 @@ extension DeviceSession {
 
     private func unregisterWA(_ application: ApplicationPair, device: DeviceID) {
         ask {
-            context.store.unregister(application.appToken, for: device, then: $0)
+            context.store.unregister(application, for: device, then: $0)
         } then: { session, outcome in
             switch outcome {
             case .success(true):

@@ -10,6 +10,8 @@ struct DeliveryState {
         let appToken: AppToken
         /// When it was accepted, in milliseconds; 0: not known.
         let accepted: Int64
+        /// When its time is over, by the store's clock; milliseconds.
+        let expires: Int64
         /// When it is sent again.
         var due: NIODeadline
         /// What passes until it is sent again after that.
@@ -28,6 +30,8 @@ struct DeliveryState {
     var inFlight: [InFlight] = []
     /// The task that sends again what is due first.
     var redelivery: Scheduled<Void>?
+    /// The task that looks whether what fills the window is still pending.
+    var review: Scheduled<Void>?
 
     /// Returns what was in flight; nil: nothing by that number.
     mutating func acknowledged(_ sequence: Int64) -> InFlight? {
@@ -64,7 +68,7 @@ extension DeviceSession {
             delivery.mayHaveMore || delivery.arrivedThrough > delivery.sentThrough
         else { return }
         let room = context.configuration.inFlightLimit - delivery.inFlight.count
-        guard room > 0 else { return }
+        guard room > 0 else { return scheduleReview() }
         var query = PendingQuery(device: device, limit: room, now: context.store.now)
         query.after = delivery.sentThrough
         query.transientAfter = connection.sequence
@@ -103,14 +107,59 @@ extension DeviceSession {
             if !message.isTransient {
                 delivery.inFlight.append(
                     .init(
-                        sequence: message.sequence, appToken: message.appToken, accepted: message.accepted, due: .now() + interval,
-                        interval: interval))
+                        sequence: message.sequence, appToken: message.appToken, accepted: message.accepted, expires: message.expires,
+                        due: .now() + interval, interval: interval))
             }
         }
         delivery.mayHaveMore = !isAll
         if isAll { delivery.sentThrough = max(delivery.sentThrough, known) }
         scheduleRedelivery()
         deliver()
+    }
+
+    // MARK: A full window
+
+    /// More waits than fits: what has expired makes room at its time; what was acknowledged elsewhere, or unregistered, is seen a little later.
+    private func scheduleReview() {
+        guard delivery.review == nil, let first = delivery.inFlight.map(\.expires).min() else { return }
+        let left = max(1, first - context.store.now)
+        let longest = context.configuration.reread.nanoseconds / 1_000_000
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        delivery.review = eventLoop.scheduleTask(in: .milliseconds(min(left, longest))) { bound.value.review() }
+    }
+
+    /// Asks the store which of the messages in flight are still pending.
+    private func review() {
+        delivery.review = nil
+        guard case .registered(let device, _) = stage, delivery.inFlight.count >= context.configuration.inFlightLimit,
+            let first = delivery.inFlight.map(\.sequence).min(), let last = delivery.inFlight.map(\.sequence).max()
+        else { return deliver() }
+        var query = PendingQuery(device: device, limit: context.configuration.allMessagesLimit, now: context.store.now)
+        query.after = first - 1
+        query.through = last
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        context.store.pending(query) { outcome in
+            bound.execute { session in
+                switch outcome {
+                case .success(let messages): session.settle(through: last, pending: Set(messages.map(\.sequence)))
+                case .failure(let error): session.deliverLater(error)
+                }
+            }
+        }
+    }
+
+    private func settle(through last: Int64, pending: Set<Int64>) {
+        guard case .registered(let device, _) = stage else { return }
+        delivery.inFlight.removeAll { message in
+            guard message.sequence <= last, !pending.contains(message.sequence) else { return false }
+            noteSettled(message.sequence, device)
+            return true
+        }
+        deliver()
+    }
+
+    private func noteSettled(_ sequence: Int64, _ device: DeviceID) {
+        context.note(.settled, sequence, device: device, reason: "expired, acknowledged elsewhere, or unregistered")
     }
 
     // MARK: Redelivery
@@ -156,7 +205,7 @@ extension DeviceSession {
             guard let index = delivery.inFlight.firstIndex(where: { $0.sequence == sequence }) else { continue }
             guard let message = pending.first(where: { $0.sequence == sequence }) else {
                 delivery.inFlight.remove(at: index)
-                context.note(.settled, sequence, device: device, reason: "expired, acknowledged elsewhere, or unregistered")
+                noteSettled(sequence, device)
                 continue
             }
             send(notification(message))

@@ -88,6 +88,7 @@ final class DeviceSession {
         waiting = []
         finished = nil
         delivery.redelivery?.cancel()
+        delivery.review?.cancel()
         delivery.redelivery = nil
         sleepTask?.cancel()
         sleepTask = nil

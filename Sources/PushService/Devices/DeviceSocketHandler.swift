@@ -103,6 +103,12 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
         }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // The device goes without a close frame; after one, what it asked before is still answered.
+        if case ChannelEvent.inputClosed = event, !isClosing, !peerHasClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     // MARK: Frames
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {

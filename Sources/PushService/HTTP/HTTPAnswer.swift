@@ -52,6 +52,7 @@ struct HTTPAnswer: Sendable {
     /// The head of the answer on a connection that is kept or not.
     func head(keepsConnection: Bool) -> HTTPResponseHead {
         var headers = HTTPHeaders(fields)
+        headers.add(name: "Date", value: HTTPDate.now)
         headers.add(name: "Access-Control-Allow-Origin", value: "*")
         if status != .noContent {
             headers.add(name: "Content-Type", value: contentType)

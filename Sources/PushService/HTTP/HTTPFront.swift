@@ -23,10 +23,18 @@ struct HTTPFront {
     /// - Throws: `WorkerError` with the address and what to do.
     func bind(on eventLoops: MultiThreadedEventLoopGroup) async throws -> any Channel {
         do {
+            let (front, context) = (front, context)
             return try await ServerBootstrap(group: eventLoops)
+                .serverChannelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        try channel.pipeline.syncOperations.addHandler(AcceptGate(front: front, context: context))
+                    }
+                }
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                // A request followed by close_notify is answered. Without TLS nothing is read before the answer, the end neither.
+                .childChannelOption(.allowRemoteHalfClosure, value: front == .tls)
                 .childChannelOption(.recvAllocator, value: Self.receiveBuffer)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try configure(channel) }
@@ -40,9 +48,6 @@ struct HTTPFront {
     }
 
     private func configure(_ channel: any Channel) throws {
-        let (connections, front) = (context.connections, front)
-        connections.opened(front)
-        channel.closeFuture.whenComplete { _ in connections.closed(front) }
         if let tls = context.tls, front == .tls {
             try channel.pipeline.syncOperations.addHandlers([
                 NIOSSLServerHandler(context: tls.context), RecordJoiner(),
@@ -55,7 +60,7 @@ struct HTTPFront {
         limits.maxHeaderListSize = 16 * 1024
         limits.maxHeaderFieldCount = 100
         let encoder = HTTPResponseEncoder()
-        let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes, limitConfiguration: limits))
+        let decoder = ByteToMessageHandler(HTTPRequestReader(limits: limits))
         let pipelining = HTTPServerPipelineHandler()
         let idle = IdleStateHandler(allTimeout: context.configuration.idleConnection)
         // The decoder leaves last: what it has read past the handshake then goes to the WebSocket.

@@ -31,6 +31,11 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var peer: IPAddress?
     /// A request has come and is not answered.
     private var hasRequest = false
+    private var isWriting = false
+    /// The parser has failed: nothing more comes.
+    private var hasFailed = false
+    /// The peer sends nothing more, but reads (in TLS: it has sent close_notify).
+    private var peerHasClosed = false
 
     /// - Parameters:
     ///   - trustedProxies: peers whose X-Forwarded-For is believed.
@@ -74,15 +79,24 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    private func begin(_ received: HTTPRequestHead, _ context: ChannelHandlerContext) {
         setHasRequest(true)
+        let head = received.withTrimmedValues
+        if let fault = RequestFault(head) {
+            self.context.counters.add(.httpErrors)
+            write(fault.answer, to: head, context)
+            return
+        }
         let client = peer.map { ClientAddress.of(peer: $0, headers: head.headers, trusted: trustedProxies) }
         let route = routes.route(head, path: HTTPTarget.path(of: head.uri), client: client)
         if let length = head.headers.first(name: "content-length").flatMap(Int.init), length > self.context.configuration.limits.body {
             refuseBody(of: head, route, context)
             return
         }
-        if case .read = route, head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" }) {
+        // HTTP/1.0 knows no interim answers (RFC 9110, section 10.1.1).
+        if case .read = route, head.version.minor >= 1,
+            head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" })
+        {
             context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
         }
         state = .reading(head, route, body: ByteBuffer())
@@ -102,7 +116,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func finish(_ head: HTTPRequestHead, _ route: HTTPRoute, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
         switch route {
-        case .answer(let answer): write(answer, to: head, context)
+        case .answer(let answer): respond(answer, to: head, context)
         case .webSocket(let handshake): upgrade(handshake, context)
         case .read(let handle):
             state = .answering(head)
@@ -110,23 +124,39 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
             handle(body) { answer in
                 bound.execute { handler, context in
                     guard case .answering = handler.state, context.channel.isActive else { return }
-                    handler.write(answer, to: head, context)
+                    handler.respond(answer, to: head, context)
                 }
             }
+        }
+    }
+
+    /// Answers a request that has come whole: at once, or, if it came while the answer before it was written, after that. Otherwise each of
+    /// many answers would be written within the one before, and the stack has an end.
+    private func respond(_ answer: HTTPAnswer, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        guard isWriting else { return write(answer, to: request, context) }
+        state = .answering(request)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            guard case .answering = handler.state, context.channel.isActive else { return }
+            handler.write(answer, to: request, context)
         }
     }
 
     private func write(_ answer: HTTPAnswer, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         // The parser reads nothing after a request for another protocol that was not granted.
         let isStuck = request.headers.contains(name: "upgrade") || request.method == .CONNECT
-        let keeps = request.isKeepAlive && !answer.closes && !isStuck && self.context.phase == .running
+        let keeps = request.isKeepAlive && !answer.closes && !isStuck && !peerHasClosed && self.context.phase == .running
         state = keeps ? .idle : .ending
+        setHasRequest(false)
+        // With the end of the answer the next request comes, if it is there.
+        isWriting = true
+        defer { isWriting = false }
         context.write(wrapOutboundOut(.head(answer.head(keepsConnection: keeps))), promise: nil)
         if !answer.body.isEmpty && request.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
         }
         context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        setHasRequest(false)
         if !keeps { lingerAndClose(context) }
     }
 
@@ -157,22 +187,32 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     // MARK: Ends
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        self.context.counters.add(.httpErrors)
-        if error is HTTPParserError, case .idle = state {
-            var answer = HTTPAnswer.error(.badRequest, "This is no HTTP/1.1 request")
-            answer.closes = true
-            write(answer, to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
-        } else {
+        guard let error = error as? HTTPParserError else {
+            self.context.counters.add(.httpErrors)
             context.close(promise: nil)
+            return
+        }
+        // The parser tells of a bad version twice.
+        guard !hasFailed else { return }
+        hasFailed = true
+        self.context.counters.add(.httpErrors)
+        switch state {
+        case .idle: write(RequestFault(error).answer, to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
+        case .reading(let head, _, _): write(RequestFault(error).answer, to: head, context)
+        // The last answer says that the connection ends. While one is being made, HTTPServerPipelineHandler holds errors back.
+        case .ending, .answering: break
         }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is IdleStateHandler.IdleStateEvent {
-            if case .answering = state { return }
-            context.close(promise: nil)
-        } else {
+        switch (event, state) {
+        case (is IdleStateHandler.IdleStateEvent, .answering): break
+        case (is IdleStateHandler.IdleStateEvent, _): context.close(promise: nil)
+        case (ChannelEvent.inputClosed, .idle), (ChannelEvent.inputClosed, .reading): context.close(promise: nil)
+        case (ChannelEvent.inputClosed, .answering):
+            peerHasClosed = true
             context.fireUserInboundEventTriggered(event)
+        default: context.fireUserInboundEventTriggered(event)
         }
     }
 }

@@ -49,6 +49,11 @@ final class FrontConnections: Sendable {
         counts.withLock { $0[front, default: Count()].open -= 1 }
     }
 
+    /// Those that are open, of all fronts.
+    var open: Int {
+        counts.withLock { $0.values.reduce(0) { $0 + $1.open } }
+    }
+
     subscript(front: WorkerFront) -> Count {
         counts.withLock { $0[front] ?? Count() }
     }

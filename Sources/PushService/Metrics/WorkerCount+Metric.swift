@@ -32,6 +32,7 @@ extension WorkerCount {
         case .storeReadsFailed: (.storeReadFailures, [])
         case .notesLost: (.notesLost, [])
         case .httpErrors: (.httpErrors, [])
+        case .acceptingStopped: (.acceptingStopped, [])
         case .tlsHandshakes: (.tlsHandshakes, ["completed"])
         case .tlsFailedTimeout: (.tlsHandshakes, ["timeout"])
         case .tlsFailedClosed: (.tlsHandshakes, ["closed"])

@@ -25,6 +25,8 @@ struct WorkerMetric: Hashable, Sendable {
         "event_loop_delay_seconds", .gauge, [], "How late the slowest event loop runs what is due: the worker's load.")
     static let frontConnections = WorkerMetric("front_connections", .gauge, ["front"], "Open connections by front, WebSockets included.")
     static let frontConnectionsAll = WorkerMetric("front_connections_total", .counter, ["front"], "Connections accepted, by front.")
+    static let acceptingStopped = WorkerMetric(
+        "accepting_stopped_total", .counter, [], "Times that a front stopped accepting connections for want of descriptors.")
     static let requestsUnderWay = WorkerMetric("requests_under_way", .gauge, [], "HTTP requests that have come and are not answered.")
     static let httpErrors = WorkerMetric(
         "http_errors_total", .counter, [], "Connections with bytes that are no HTTP, or broken off by an error.")
@@ -94,7 +96,8 @@ struct WorkerMetric: Hashable, Sendable {
 
     /// In the order of the page.
     static let all = [
-        info, phase, eventLoopDelay, frontConnections, frontConnectionsAll, requestsUnderWay, httpErrors, tlsHandshakes, tlsErrors,
+        info, phase, eventLoopDelay, frontConnections, frontConnectionsAll, acceptingStopped, requestsUnderWay, httpErrors, tlsHandshakes,
+        tlsErrors,
         tlsCertificateEnd, reloads, tokensIssued, sockets, socketsOpened, socketsClosed, devices, devicesRegistered, wakeUpsRequested,
         wakeUpCalls,
         devicesWoken, wakeUpPackets, accepted, sent,

@@ -30,7 +30,12 @@ extension OperatorTable {
         var operators: [Operator] = []
         for node in try top.list("operators") {
             let entry = try Entry(node, what: "an operator", keys: ["name", "mcc", "mnc", "networks", "wakeup", "packet"])
-            operators.append(try Self.operator(entry))
+            let one = try Self.operator(entry)
+            // The second of two would never be asked.
+            if let other = operators.first(where: { $0.network == one.network && !Set($0.networks).isDisjoint(with: one.networks) }) {
+                throw entry.error("the networks of \(one.network.mcc)-\(one.network.mnc) are \(other.name)'s too", of: "networks")
+            }
+            operators.append(one)
         }
         self.init(operators)
     }

@@ -46,6 +46,17 @@ public final class PushWorker: Sendable {
             return try await start(configuration, logger: logger, store: NoStore(), bus: bus, tokenKeys: TokenKeys())
         }
         try makeDirectory(configuration.dataDirectory)
+        let hasStore = StoreCheck.exists(in: configuration.dataDirectory)
+        let hasKeys = FileManager.default.fileExists(atPath: configuration.tokenKeysPath)
+        if hasStore, !hasKeys {
+            logger.warning(
+                "there is a store but no token keys: a new key is made, and every device must get a new token; was the file lost?",
+                metadata: ["file": "\(configuration.tokenKeysPath)"])
+        } else if hasKeys, !hasStore {
+            logger.warning(
+                "there are token keys but no store: an empty one is made; was the database lost?",
+                metadata: ["directory": "\(configuration.dataDirectory)"])
+        }
         let keys = try TokenKeyFile.loadOrCreate(configuration.tokenKeysPath)
         let store: SQLiteStore
         let bus: DirectoryBus
@@ -152,6 +163,7 @@ public final class PushWorker: Sendable {
         devices?.start()
         monitor?.start()
         caller?.start()
+        context.descriptors.refresh(now: .now() + .seconds(1))
         context.phase = .running
         let ports = WorkerFront.allCases.compactMap { front in port(front).map { "\(front.title) on port \($0)" } }
         context.logger.info(

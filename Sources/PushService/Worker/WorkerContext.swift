@@ -28,6 +28,7 @@ final class WorkerContext: Sendable {
     let counters: WorkerCounters
     let sockets = DeviceSockets()
     let connections = FrontConnections()
+    let descriptors: DescriptorBudget
     /// HTTP requests that have come and are not answered.
     let requestsUnderWay = Gauge()
     /// From a message's acceptance to an acknowledgement of it.
@@ -49,6 +50,7 @@ final class WorkerContext: Sendable {
         configuration: WorkerConfiguration, logger: Logger, store: any MessageStore, bus: any MessageBus, tokenKeys: TokenKeys,
         eventLoops: any EventLoopGroup
     ) throws {
+        descriptors = DescriptorBudget(connections: connections)
         let counters = WorkerCounters()
         self.counters = counters
         tls = try configuration.tls.map { try TLSIdentity($0) }

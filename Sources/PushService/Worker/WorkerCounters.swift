@@ -9,6 +9,8 @@ public enum WorkerCount: Int, CaseIterable, Sendable {
     case notificationsSent, notificationsSentAgain, notificationsSentOnRequest
     case acknowledged, acknowledgementsUnknown, acknowledgementsPostponed, acknowledgementsLost
     case messagesExpired, messagesDropped, devicesUnseen, storeReadsFailed, storeWritesFailed, notesLost, httpErrors
+    /// Times that a front stopped accepting connections.
+    case acceptingStopped
     case tlsHandshakes, tlsFailedTimeout, tlsFailedClosed, tlsFailedNotTLS, tlsFailedVersion, tlsFailedCipher, tlsFailedAlert
     case tlsFailedOther, tlsErrors
     case certificateReloaded, certificateRefused, tokenKeysReloaded, tokenKeysRefused, messageLogLinesLost

@@ -5,13 +5,13 @@ final class Outbox: @unchecked Sendable {
     private struct Queue {
         var datagrams: [[UInt8]] = []
         var sent = 0
-        var notBefore = Date.distantPast
+        var notBefore = MonotonicTime.distantPast
 
         var count: Int { datagrams.count - sent }
     }
 
     // All below is guarded by the condition's lock.
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var queues: [BusAddress: Queue] = [:]
     private var isClosed = false
 
@@ -30,7 +30,7 @@ final class Outbox: @unchecked Sendable {
         condition.lock()
         defer { condition.unlock() }
         while !isClosed {
-            let now = Date()
+            let now = MonotonicTime.now
             let ready = queues.filter { $0.value.notBefore <= now }
             if !ready.isEmpty { return Array(ready.keys) }
             if let next = queues.values.map(\.notBefore).min() {
@@ -67,7 +67,7 @@ final class Outbox: @unchecked Sendable {
     func postpone(_ address: BusAddress, by pause: TimeInterval) {
         condition.lock()
         defer { condition.unlock() }
-        queues[address]?.notBefore = Date().addingTimeInterval(pause)
+        queues[address]?.notBefore = .now + pause
     }
 
     /// Drops what waits for `address`; returns how many datagrams.

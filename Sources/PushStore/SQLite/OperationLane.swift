@@ -19,9 +19,9 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
     private let limits: Limits
     private let run: ([Operation]) -> Void
     // All below is guarded by the condition's lock.
-    private let condition = NSCondition()
+    private let condition = MonotonicCondition()
     private var waiting: [Operation] = []
-    private var oldest = Date.distantPast
+    private var oldest = MonotonicTime.distantPast
     private var isClosing = false
     private var isDone = false
 
@@ -45,7 +45,7 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
         defer { condition.unlock() }
         guard !isClosing else { return .closed }
         guard always || waiting.count < limits.waiting else { return .full }
-        if waiting.isEmpty { oldest = Date() }
+        if waiting.isEmpty { oldest = .now }
         waiting.append(operation)
         if waiting.count == 1 || waiting.count == limits.enough { condition.broadcast() }
         return nil
@@ -83,7 +83,7 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
             if isClosing { return nil }
             condition.wait()
         }
-        let start = oldest.addingTimeInterval(limits.gathering)
+        let start = oldest + limits.gathering
         while limits.gathering > 0, waiting.count < limits.enough, !isClosing {
             guard condition.wait(until: start) else { break }
         }

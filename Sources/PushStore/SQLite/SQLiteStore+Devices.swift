@@ -43,16 +43,9 @@ extension SQLiteStore {
     ) {
         let token = Data(application.appToken.bytes)
         write(grows: true, then: then) { [self] db in
-            let found = try Row.fetchOne(
-                db.cachedStatement(sql: "SELECT number, watoken, pbkbase64 FROM application WHERE token = ?"), arguments: [token])
-            var number: Int64?
-            if let found {
-                // By bytes: texts are equal when they only look the same.
-                guard Data(try found.decode(String.self, atIndex: 1).utf8) == Data(application.watoken.utf8),
-                    try found.decode(String.self, atIndex: 2) == application.pbkbase64
-                else { return .appTokenInUse }
-                number = try found.decode(atIndex: 0)
-            }
+            let found = try Self.found(application, db)
+            if let found, !found.isSame { return .appTokenInUse }
+            var number = found?.number
             let id = Data(device.bytes)
             if try !Self.hasRegistered(number, id, db), try Self.registrations(of: id, upTo: limit, db) >= limit { return .tooMany }
             if number == nil {
@@ -65,6 +58,18 @@ extension SQLiteStore {
             try Self.noteSeen(id, day: Self.day(of: now), db)
             return .registered
         }
+    }
+
+    /// The application with that AppToken, and whether it is of the same WAToken and key: two pairs may add up to one text.
+    private static func found(_ application: ApplicationPair, _ db: Database) throws -> (number: Int64, isSame: Bool)? {
+        let row = try Row.fetchOne(
+            db.cachedStatement(sql: "SELECT number, watoken, pbkbase64 FROM application WHERE token = ?"),
+            arguments: [Data(application.appToken.bytes)])
+        guard let row else { return nil }
+        // By bytes: texts are equal when they only look the same.
+        let watoken = Data(try row.decode(String.self, atIndex: 1).utf8)
+        let key = try row.decode(String.self, atIndex: 2)
+        return (try row.decode(atIndex: 0), watoken == Data(application.watoken.utf8) && key == application.pbkbase64)
     }
 
     private static func hasRegistered(_ application: Int64?, _ device: Data, _ db: Database) throws -> Bool {
@@ -81,10 +86,10 @@ extension SQLiteStore {
             arguments: [device, limit]) ?? 0
     }
 
-    public func unregister(_ application: AppToken, for device: DeviceID, then: @escaping Completion<Bool>) {
-        let token = Data(application.bytes)
+    public func unregister(_ application: ApplicationPair, for device: DeviceID, then: @escaping Completion<Bool>) {
         write(then: then) { db in
-            guard let number = try Self.number(of: token, db) else { return false }
+            guard let found = try Self.found(application, db), found.isSame else { return false }
+            let number = found.number
             let id = Data(device.bytes)
             try db.cachedStatement(sql: "DELETE FROM registration WHERE device = ? AND application = ?").execute(arguments: [id, number])
             guard db.changesCount > 0 else { return false }
@@ -147,10 +152,6 @@ extension SQLiteStore {
         try db.cachedStatement(sql: "DELETE FROM device WHERE id = ?").execute(arguments: [id])
         try forgetSeen(id, db)
         for application in applications { try tidyAfterUnregistration(of: application, db) }
-    }
-
-    static func number(of token: Data, _ db: Database) throws -> Int64? {
-        try Int64.fetchOne(db.cachedStatement(sql: "SELECT number FROM application WHERE token = ?"), arguments: [token])
     }
 
     /// Removes an application without registrations, with its messages; of one that has some, the messages that nobody waits for.

@@ -33,7 +33,7 @@ extension SQLiteStore {
                         """), arguments: [id])
             let statement = try db.cachedStatement(
                 sql: """
-                    SELECT sequence, transient, body, accepted FROM message
+                    SELECT sequence, transient, body, accepted, expires FROM message
                     WHERE application = ?1 AND sequence > ?2 AND sequence <= ?3 AND expires > ?4 AND (transient = 0 OR sequence > ?5)
                     AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?6 AND application = ?1 AND sequence = message.sequence)
                     ORDER BY sequence LIMIT ?7
@@ -52,7 +52,8 @@ extension SQLiteStore {
                         StoredMessage(
                             sequence: try row.decode(atIndex: 0), appToken: token,
                             body: NotificationBody(bytes: Array(try row.decode(Data.self, atIndex: 2))),
-                            isTransient: try row.decode(Int64.self, atIndex: 1) == 1, accepted: try row.decode(atIndex: 3)))
+                            isTransient: try row.decode(Int64.self, atIndex: 1) == 1, accepted: try row.decode(atIndex: 3),
+                            expires: try row.decode(atIndex: 4)))
                 }
             }
             guard registrations.count > 1 else { return messages }

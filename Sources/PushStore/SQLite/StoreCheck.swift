@@ -107,8 +107,12 @@ public enum StoreCheck {
         let path = SQLiteStore.path(in: directory)
         do {
             let queue = try openForReading(path)
-            var report = try queue.read { try full($0) }
-            report.bytes = (try? FileManager.default.attributesOfItem(atPath: path)[.size] as? Int) ?? 0
+            var report = try queue.read { db in
+                var report = try full(db)
+                // With what is in the log still.
+                report.bytes = try (Int.fetchOne(db, sql: "PRAGMA page_count") ?? 0) * (Int.fetchOne(db, sql: "PRAGMA page_size") ?? 0)
+                return report
+            }
             report.seconds = (ContinuousClock.now - start) / .seconds(1)
             return report
         } catch {
@@ -136,7 +140,7 @@ public struct StoreReport: Hashable, Sendable {
     public var messages = 0
     /// Pairs of device and application.
     public var registrations = 0
-    /// The size of the database file.
+    /// The size of the database.
     public var bytes = 0
     public var seconds = 0.0
 }

@@ -2,8 +2,9 @@
  * when it was due. A server that stalls so makes every request late that fell into the stall (no coordinated omission).
  *
  *   cc -O2 -o load load.c
- *   load ADDRESS PORT PATH CONNECTIONS SECONDS RATE keep|new WITHIN_MS
+ *   load ADDRESS[,ADDRESS...] PORT PATH CONNECTIONS SECONDS RATE keep|new WITHIN_MS
  *
+ * With several addresses each connection goes to one of them, in turn.
  * RATE 0: a closed loop, each connection asks again at once. keep: connections are kept; new: each request has a connection of its own,
  * opened when it is due. Answers must have a Content-Length. Prints one line of JSON. A request that is not answered 3.5 s after the last one was due counts as unanswered.
  */
@@ -22,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_CONNECTIONS = 16384, MOST_REQUESTS = 20 << 20, HEAD = 4096, PATIENCE_MS = 3500, WAIT_AFTER_ERROR_MS = 20 };
+enum { MOST_ADDRESSES = 16, MOST_CONNECTIONS = 16384, MOST_REQUESTS = 20 << 20, HEAD = 4096, PATIENCE_MS = 3500, WAIT_AFTER_ERROR_MS = 20 };
 enum state { CLOSED, CONNECTING, IDLE, ASKED };
 struct connection {
     int fd, status, closes, pending;    /* pending: a request waits for the connection to stand */
@@ -35,8 +36,9 @@ struct connection {
 static struct connection connection[MOST_CONNECTIONS];
 static uint32_t *taken_us;              /* of each answered request */
 static int connections, fresh, idle = -1;
-static struct sockaddr_storage address;
-static socklen_t address_length;
+static struct sockaddr_storage address[MOST_ADDRESSES];
+static socklen_t address_length[MOST_ADDRESSES];
+static int addresses;
 static char request[2048];
 static int request_length;
 static int64_t due_count, asked, answered, other_status, errors, connect_errors, opened, bytes;
@@ -65,12 +67,13 @@ static void open_it(int i, int epoll) {
     struct connection *c = &connection[i];
     struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u32 = i };
     int one = 1;
-    c->fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int to = i % addresses;
+    c->fd = socket(address[to].ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) { perror("socket"); exit(1); }
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     c->state = CONNECTING; opened++;
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, c->fd, &event)) { perror("epoll_ctl"); exit(1); }
-    if (connect(c->fd, (void *)&address, address_length) && errno != EINPROGRESS) failed(i);
+    if (connect(c->fd, (void *)&address[to], address_length[to]) && errno != EINPROGRESS) failed(i);
 }
 /* The head is complete: its status and what follows it. */
 static void judge(struct connection *c) {
@@ -116,15 +119,23 @@ static void readable(int i) {
 static int by_size(const void *a, const void *b) { uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b; return (x > y) - (x < y); }
 static double percentile(double share) { return answered ? taken_us[(int64_t)(share * (answered - 1))] / 1e3 : 0; }
 
+static int is_address(int to, const char *text, int port) {
+    struct sockaddr_in *v4 = (void *)&address[to];
+    struct sockaddr_in6 *v6 = (void *)&address[to];
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) { v4->sin_family = AF_INET; v4->sin_port = htons(port); address_length[to] = sizeof *v4; return 1; }
+    if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) { v6->sin6_family = AF_INET6; v6->sin6_port = htons(port); address_length[to] = sizeof *v6; return 1; }
+    return 0;
+}
+
 int main(int count, char **word) {
     if (count != 9) { fprintf(stderr, "usage: load ADDRESS PORT PATH CONNECTIONS SECONDS RATE keep|new WITHIN_MS\n"); return 2; }
     double seconds = atof(word[5]), rate = atof(word[6]), within = atof(word[8]);
-    struct sockaddr_in *v4 = (void *)&address;
-    struct sockaddr_in6 *v6 = (void *)&address;
     connections = atoi(word[4]); fresh = !strcmp(word[7], "new");
-    if (inet_pton(AF_INET, word[1], &v4->sin_addr) == 1) { v4->sin_family = AF_INET; v4->sin_port = htons(atoi(word[2])); address_length = sizeof *v4; }
-    else if (inet_pton(AF_INET6, word[1], &v6->sin6_addr) == 1) { v6->sin6_family = AF_INET6; v6->sin6_port = htons(atoi(word[2])); address_length = sizeof *v6; }
-    else { fprintf(stderr, "load: %s is no address\n", word[1]); return 2; }
+    for (char *one = strtok(word[1], ","); one; one = strtok(NULL, ",")) {
+        if (addresses == MOST_ADDRESSES || !is_address(addresses, one, atoi(word[2]))) { fprintf(stderr, "load: %s is no address, or one too many\n", one); return 2; }
+        addresses++;
+    }
+    if (!addresses) { fprintf(stderr, "load: no address\n"); return 2; }
     if (connections < 1 || connections > MOST_CONNECTIONS || seconds <= 0 || seconds > 3600 || rate < 0 || rate * seconds > MOST_REQUESTS) {
         fprintf(stderr, "load: 1 to %d connections, up to an hour and %d requests\n", MOST_CONNECTIONS, MOST_REQUESTS); return 2;
     }

@@ -20,6 +20,7 @@ WANTED_DEVICES = 19_000
 WANTED_BYTES = 6 * 1024
 WANTED_RATE = 6000
 WANTED_P99_MS = 250
+WANTED_BETWEEN_P50_MS = 50
 WANTED_FAN_OUT_SECONDS = 2
 WANTED_START_SECONDS = 2
 
@@ -35,6 +36,7 @@ class Size:
     message_seconds: float
     warm_up: float
     profile_seconds: float
+    between_rates: tuple[int, ...]  # the first leaves the machine idle
     fan_out_devices: int
     fan_outs: int
     fan_out_every: float  # seconds
@@ -42,8 +44,8 @@ class Size:
     starts: int
 
 
-FULL = Size(19_000, 5, 1000, (2000, 4000, 6000, 8000), 10, 2, 6, 10_000, 6, 3, 1_000_000, 5)
-SHORT = Size(19_000, 3, 1000, (WANTED_RATE,), 6, 1, 4, 10_000, 3, 3, 1_000_000, 3)
+FULL = Size(19_000, 5, 1000, (2000, 4000, 6000, 8000), 10, 2, 6, (20, 1000, 2000, 3000), 10_000, 6, 3, 1_000_000, 5)
+SHORT = Size(19_000, 3, 1000, (WANTED_RATE,), 6, 1, 4, (20, 2000), 10_000, 3, 3, 1_000_000, 3)
 
 
 @dataclass
@@ -191,6 +193,53 @@ class Bench:
                 self.tell(f"  no profile: {error}")
         return []
 
+    # MARK: Two workers
+
+    def between(self) -> None:
+        """Application servers at one worker, devices at another of the same directory."""
+        holder = self.worker("between-devices", "between-data")
+        taker = self.worker("between-posts", "between-data")
+        steps = []
+        try:
+            for rate in self.size.between_rates:
+                self.tell(f"between: {rate:,} a second for {self.size.message_seconds:g} s, posted at one worker, devices at another")
+                steps.append(self._between_step(holder, taker, rate))
+        finally:
+            counts = [holder.stop(), taker.stop()]
+        self.found["between"] = {"steps": steps, "counts": counts}
+        for number, step in enumerate(steps):
+            name = f"between workers: at {step['rate']:,.0f} a second"
+            detail = f"{step['answers'].get('200', 0):,} of {step['messages']:,} accepted, {step['missing']:,} missing"
+            complete = step["answers"].get("200", 0) == step["messages"] and not step["missing"] and not step["surplus"]
+            latency = step["delivery"] or {"p50": float("inf"), "p99": float("inf")}
+            if number == 0:
+                self.figures.true(f"{name}: all accepted, and delivered once", complete, detail)
+                self.figures.at_most(f"{name}: from POST to ack, p50 ms", latency["p50"], WANTED_BETWEEN_P50_MS, "ms")
+            else:
+                self.figures.note(f"{name}: from POST to ack, p50 ms", f"{latency['p50']:,.1f} ({detail})")
+            self.figures.note(f"{name}: from POST to ack, p99 ms", f"{latency['p99']:,.1f}")
+
+    def _between_step(self, holder: Worker, taker: Worker, rate: int) -> dict[str, Any]:
+        load = Load(
+            devices=min(200, self.size.message_devices),
+            rate=rate,
+            seconds=self.size.message_seconds + self.size.warm_up,
+            warm_up=self.size.warm_up,
+            connections=512,
+            posts_to=taker,
+        )
+        marks: dict[str, float] = {}
+
+        def used() -> float:
+            return holder.processor_seconds + taker.processor_seconds
+
+        def connected() -> None:
+            marks["processor"] = used()
+
+        step = self.swarm(f"between-{rate}", load, holder, connected)
+        step["workers_us_each"] = 1e6 * (used() - marks.get("processor", 0)) / max(step["messages"], 1)
+        return step
+
     # MARK: One message for many devices
 
     def fan_out(self) -> None:
@@ -256,4 +305,10 @@ class Bench:
         self.figures.note("start: memory of the worker, MiB", round(resident / 2**20))
 
 
-CASES: dict[str, Callable[[Bench], None]] = {"idle": Bench.idle, "messages": Bench.messages, "fan-out": Bench.fan_out, "start": Bench.start}
+CASES: dict[str, Callable[[Bench], None]] = {
+    "idle": Bench.idle,
+    "messages": Bench.messages,
+    "between": Bench.between,
+    "fan-out": Bench.fan_out,
+    "start": Bench.start,
+}

@@ -25,10 +25,12 @@ class Load:
     warm_up: float = 0
     stay: float = 0  # between the registrations and the first message
     connections: int = 256
+    posts_to: Worker | None = None  # None: the worker that has the devices
 
     def command(self, worker: Worker, processor: int | None) -> list[str]:
         words = [*on_processor(processor), str(binary("sluice")), "swarm", "--json", "--server", worker.devices_url]
-        words += ["--posts", worker.posts_url, "--devices", str(self.devices), "--rate", str(self.rate), "--seconds", str(self.seconds)]
+        words += ["--posts", (self.posts_to or worker).posts_url, "--devices", str(self.devices)]
+        words += ["--rate", str(self.rate), "--seconds", str(self.seconds)]
         words += ["--warm-up", str(self.warm_up), "--stay", str(self.stay), "--connections", str(self.connections)]
         if self.applications is not None:
             words += ["--applications", str(self.applications)]

@@ -50,7 +50,7 @@ class Worker:
             ports = ports or SERVING.search(log.read_text(errors="replace"))
             if ports:
                 self.devices_url, self.posts_url = (f"http://127.0.0.1:{port}" for port in ports.groups())
-        self.seconds_to_start = time.monotonic() - begin
+        self.seconds_to_start: float = time.monotonic() - begin
 
     def _is_ready(self) -> bool:
         try:

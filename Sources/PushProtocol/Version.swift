@@ -1,0 +1,4 @@
+/// What this build of the workers and of the tool is.
+public enum Version {
+    public static let text = "0.1.0"
+}

@@ -1,0 +1,1 @@
+"""What measures the dispatcher's engine without input and output: recorded exchanges, callgrind, budgets."""
