@@ -44,7 +44,8 @@ private final class RunningService {
         let answers = AdminAnswers(
             configuration: { reloader.configuration }, durations: { PhaseHistograms() }, unwrittenLogLines: { 3 })
         server = try AdminServer(
-            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers, mailboxes: Mailboxes([mailbox]),
+            listener: AdminListener(Endpoint(address: IPAddress(v4: 0x7F00_0001), port: 0)), answers: answers,
+            mailboxes: Mailboxes([mailbox]),
             reloader: reloader)
         try packets.start(.raw(loop))
     }

@@ -17,8 +17,7 @@ struct ShardFilterTests {
         return configuration
     }
 
-    @Test(
-        "program and rule agree on any frame", arguments: [false, true], [2, 3, 5])
+    @Test("program and rule agree on any frame but errors of ICMP, which the leader hands on", arguments: [false, true], [2, 3, 5])
     func agree(shares: Bool, shards: Int) {
         let rule = FrameShard(Self.configuration(shares: shares), count: shards)
         var random = SeededRandom(seed: 0x5AA2D)
@@ -28,7 +27,7 @@ struct ShardFilterTests {
             #expect(program.count < 4_096 && program.allSatisfy { $0.code != 0 || $0.value != 0 })
             for _ in 0..<20_000 {
                 let frame = Self.frame(&random, rule)
-                let index = rule.index(of: frame.span.bytes, on: side)
+                let index = FrameShard.isICMP(frame.span.bytes) ? 0 : rule.index(of: frame.span.bytes, on: side)
                 let said = Int(Self.run(program, frame) % UInt32(shards))
                 guard index == said else {
                     Issue.record("\(index) by the rule, \(said) by the program, side \(side): \(frame)")
@@ -39,6 +38,53 @@ struct ShardFilterTests {
         }
         let least = seen.min() ?? 0
         #expect(least > 2_000, "\(seen): each shard has its part")
+    }
+
+    @Test("an error of ICMP is for the shard that has the connection of the segment that it quotes", arguments: [false, true], [2, 3, 5])
+    func quoted(shares: Bool, shards: Int) {
+        let rule = FrameShard(Self.configuration(shares: shares), count: shards)
+        var random = SeededRandom(seed: 0x1C3F)
+        var others = 0
+        for side in shares ? [Side.client] : Side.allCases {
+            for _ in 0..<2_000 {
+                var frame = Self.frame(&random, rule)
+                let isIPv4 = frame[12] == 8
+                guard [0x0800, 0x86DD].contains(Int(frame[12]) << 8 | Int(frame[13])), frame[isIPv4 ? 23 : 20] == 6 else { continue }
+                if isIPv4 { (frame[20], frame[21]) = (0, 0) }
+                let index = rule.index(of: frame.span.bytes, on: side)
+                let error = Self.error(about: frame)
+                #expect(FrameShard.isICMP(error.span.bytes))
+                #expect(rule.index(of: error.span.bytes, on: side) == index, "\(frame)")
+                others += index == 0 ? 0 : 1
+                // One that is cut short, or no error, is the leader's.
+                #expect(rule.index(of: error[..<(isIPv4 ? 60 : 100)].span.bytes, on: side) == 0)
+            }
+        }
+        #expect(others > 100)
+    }
+
+    /// What a router says of our segment to the sender of this one: it quotes the same ends the other way round.
+    private static func error(about frame: [UInt8]) -> [UInt8] {
+        let isIPv4 = frame[12] == 8
+        var error = [UInt8](repeating: 0, count: 14) + [UInt8](repeating: 0, count: isIPv4 ? 28 : 48)
+        (error[12], error[13]) = (frame[12], frame[13])
+        let (addresses, length) = isIPv4 ? (26, 4) : (22, 16)
+        let ports = 14 + (isIPv4 ? Int(frame[14] & 15) * 4 : 40)
+        var quote = [UInt8](repeating: 0, count: isIPv4 ? 28 : 48)
+        if isIPv4 {
+            (error[14], error[23], error[34]) = (0x45, 1, 3)
+            (quote[0], quote[9]) = (0x45, 6)
+        } else {
+            (error[14], error[20], error[54]) = (0x60, 58, 2)
+            (quote[0], quote[6]) = (0x60, 6)
+        }
+        let place = isIPv4 ? 12 : 8
+        quote.replaceSubrange(place..<place + length, with: frame[addresses + length..<addresses + 2 * length])
+        quote.replaceSubrange(place + length..<place + 2 * length, with: frame[addresses..<addresses + length])
+        let own = isIPv4 ? 20 : 40
+        quote.replaceSubrange(own..<own + 2, with: frame[ports + 2..<ports + 4])
+        quote.replaceSubrange(own + 2..<own + 4, with: frame[ports..<ports + 2])
+        return error + quote
     }
 
     @Test("clients with one address and following ports are spread evenly", arguments: [2, 4, 7])
@@ -57,7 +103,8 @@ struct ShardFilterTests {
             for place in 0..<count { frame[offset + place] = UInt8(truncatingIfNeeded: value >> UInt64(8 * (count - 1 - place))) }
         }
         let isOurs = below(2) == 0
-        let port = below(3) == 0 ? below(65_536) : below(2) == 0 ? rule.ports.lowerBound - 1 + below(3) : rule.ports.upperBound - 1 + below(2)
+        let port =
+            below(3) == 0 ? below(65_536) : below(2) == 0 ? rule.ports.lowerBound - 1 + below(3) : rule.ports.upperBound - 1 + below(2)
         switch below(10) {
         case 0: put([0x0806, 0x8100, 0x86DD, 0x0800][below(4)], 2, at: 12)
         case 1...5:

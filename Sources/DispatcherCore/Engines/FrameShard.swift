@@ -69,7 +69,8 @@ public struct FrameShard: Sendable {
             // Behind an extension header we look for nothing: such packets are dropped where they arrive.
             guard frame.byte(ip + 6) == 6, frame.byteCount >= tcp + 4 else { return nil }
             return Ends(
-                source: IPAddress(high: frame.uint64(ip + 8), low: frame.uint64(ip + 16)), destination: IPAddress(high: frame.uint64(ip + 24), low: frame.uint64(ip + 32)), sourcePort: frame.uint16(tcp),
+                source: IPAddress(high: frame.uint64(ip + 8), low: frame.uint64(ip + 16)),
+                destination: IPAddress(high: frame.uint64(ip + 24), low: frame.uint64(ip + 32)), sourcePort: frame.uint16(tcp),
                 destinationPort: frame.uint16(tcp + 2))
         default: return nil
         }

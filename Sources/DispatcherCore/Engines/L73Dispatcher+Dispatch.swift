@@ -41,7 +41,8 @@ extension L73Dispatcher {
             return
         }
         let others =
-            configuration.shard.isAlone || queues[pool].laneCount > 1 ? queues[pool].count(in: lane) : sharedPools[pool].pointee.waitingCount
+            configuration.shard.isAlone || queues[pool].laneCount > 1
+            ? queues[pool].count(in: lane) : sharedPools[pool].pointee.waitingCount
         guard atFront || mayBeServedInTime(pool, behind: others, lane: lane) else {
             refuse(front, index, status: 503, .queueHopeless, at: now, into: &egress)
             return

@@ -18,7 +18,9 @@ extension L73Dispatcher {
 
     /// A check is due.
     mutating func check(_ server: Int, at now: Instant, into egress: inout Egress) {
-        guard configuration.shard.leads, let health = pools[servers[server].pool].settings.health, checks[server].next <= now else { return }
+        guard configuration.shard.leads, let health = pools[servers[server].pool].settings.health, checks[server].next <= now else {
+            return
+        }
         checks[server].next = now + health.every
         // One that is still under way has its own time; nobody is checked who was ordered down.
         guard checks[server].place == nil, !servers[server].condition.isShut, !isStopping else { return }

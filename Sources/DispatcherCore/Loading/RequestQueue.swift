@@ -112,7 +112,8 @@ struct RequestQueue: ~Copyable {
     ///   - isKept: for one that was in the queue already: it has its place although there are fewer now.
     /// - Returns: the entry's index; nil when the queue is full.
     mutating func insert(
-        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, ticket: UInt64 = 0, at now: Instant, since: Instant? = nil, atFront: Bool = false,
+        front: UInt32, bytes size: Int, kind: Kind, lane: Int = 0, ticket: UInt64 = 0, at now: Instant, since: Instant? = nil,
+        atFront: Bool = false,
         isKept: Bool = false
     ) -> UInt32? {
         guard isKept || (count < capacity && bytes + size <= memory) else { return nil }

@@ -103,7 +103,8 @@ public struct Capture: ~Copyable {
         }
         guard made >= 0 else {
             throw CaptureError(
-                .failed, "the kernel does not share out the frames of \(name) among shards (PACKET_FANOUT): \(String(cString: strerror(errno)))")
+                .failed,
+                "the kernel does not share out the frames of \(name) among shards (PACKET_FANOUT): \(String(cString: strerror(errno)))")
         }
         while frames.dispatch(limit: 1_024, { _ in }) > 0 {}
         return made

@@ -29,7 +29,11 @@ extension TransmitStatistics {
         packets += other.packets
         calls += other.calls
         for (code, count) in other.errors {
-            if let place = errors.firstIndex(where: { $0.code == code }) { errors[place].count += count } else { errors.append((code, count)) }
+            if let place = errors.firstIndex(where: { $0.code == code }) {
+                errors[place].count += count
+            } else {
+                errors.append((code, count))
+            }
         }
         guard let hops = other.nextHops else { return }
         nextHops?.add(hops)
