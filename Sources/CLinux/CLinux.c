@@ -9,6 +9,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -60,6 +61,12 @@ int clinux_raw_socket(int family, const char *interface) {
 int clinux_ignore_outgoing(int socket) {
     int one = 1;
     return setsockopt(socket, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof one);
+}
+
+int clinux_usable_processors(void) {
+    cpu_set_t usable;
+    CPU_ZERO(&usable);
+    return sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : -1;
 }
 
 int clinux_join_fanout(int socket, int group, const struct clinux_instruction *program, int count) {

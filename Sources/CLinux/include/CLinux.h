@@ -38,6 +38,8 @@ int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeou
 int clinux_raw_socket(int family, const char *interface);
 /// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
 int clinux_ignore_outgoing(int socket);
+/// How many processors this process may use (sched_getaffinity); -1 with errno.
+int clinux_usable_processors(void);
 /// An instruction of a classic BPF program, as the kernel lays it out.
 struct clinux_instruction {
     unsigned short code;

@@ -1,3 +1,4 @@
+import CLinux
 public import DispatcherCore
 public import PacketIO
 
@@ -60,11 +61,7 @@ public struct Configuration: Sendable {
     public init() {}
 
     /// Processors that this process may use.
-    static var cores: Int {
-        var set = cpu_set_t()
-        guard sched_getaffinity(0, MemoryLayout<cpu_set_t>.size, &set) == 0 else { return 1 }
-        return withUnsafeBytes(of: &set) { bytes in max(1, bytes.reduce(0) { $0 + $1.nonzeroBitCount }) }
-    }
+    static var cores: Int { Int(max(1, clinux_usable_processors())) }
 
     public var sidesShareInterface: Bool { clientSide.interface == serverSide.interface }
 

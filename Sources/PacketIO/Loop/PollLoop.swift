@@ -1,5 +1,5 @@
 import CLinux
-import DispatcherCore
+public import DispatcherCore
 import Glibc
 
 /// One packet thread: polls the captures of both sides and the mailbox, hands frames to the engine, sends what it answers.
