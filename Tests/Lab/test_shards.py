@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 import hashlib
 import signal
+import socket
+import struct
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ import websockets
 
 from backend import Backend, Exchange
 from conftest import started
+from sluicelab.conversation import Conversation
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service, yaml
 from sluicelab.namespaces import HostThread
 from sluicelab.network import FILES_ADDRESS, server_address
@@ -62,11 +66,13 @@ class Slow:
     def __init__(self, backends: list[Backend]) -> None:
         self.most = [0] * len(backends)
         self.ports: set[int] = set()
+        self.asked = 0
         self._now = [0] * len(backends)
         for number, backend in enumerate(backends):
             backend.on("/slow", lambda exchange, number=number: self._answer(exchange, number))  # type: ignore[misc]
 
     async def _answer(self, exchange: Exchange, number: int) -> None:
+        self.asked += 1
         self._now[number] += 1
         self.most[number] = max(self.most[number], self._now[number])
         self.ports.add(exchange.writer.get_extra_info("peername")[1])
@@ -106,11 +112,25 @@ def test_files_are_whole(dispatcher: Dispatcher, files: dict[str, bytes]) -> Non
 
 
 def test_the_addresses_answer(dispatcher: Dispatcher) -> None:
-    """One answer to each ping, and to each question for the address."""
-    said = subprocess.run(
-        ["ip", "netns", "exec", "sluice-client1", "ping", "-c", "3", "-i", "0.2", FILES_ADDRESS], capture_output=True, text=True, timeout=20
-    )
-    assert "3 packets transmitted, 3 received" in said.stdout and "DUP" not in said.stdout
+    """One answer to each echo request, and to each question for the address."""
+
+    def echo() -> list[tuple[int, int]]:
+        answers: list[tuple[int, int]] = []
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            raw.settimeout(0.5)
+            for number in range(5):
+                head = struct.pack("!BBHHH", 8, 0, 0, 77, number)
+                total = sum(struct.unpack("!4H", head))
+                raw.sendto(head[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + head[4:], (FILES_ADDRESS, 0))
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    packet = raw.recv(200)
+                    kind, _, _, name, number = struct.unpack("!BBHHH", packet[20:28])
+                    if (kind, name) == (0, 77):
+                        answers.append((kind, number))
+        return answers
+
+    assert sorted(HostThread("client1", echo).result(20)) == [(0, number) for number in range(5)]
     subprocess.run(["ip", "netns", "exec", "sluice-client1", "ip", "neigh", "flush", "all"], timeout=20, check=True)
     assert ask(FILES, "/1B").status == 200
 
@@ -156,14 +176,29 @@ def test_what_is_at_work_ends_well(lab: None, folder: Path, backends: list[Backe
     process = Dispatcher(folder, configure())
     started.append(process)
     try:
-        Slow(backends)
-        crowd = Crowd(WEB, 6, "/slow")
+        slow = Slow(backends)
+        statuses: list[int] = []
+
+        def visit() -> None:
+            """Asks over one connection until it is closed between two answers."""
+            with Conversation(FILES_ADDRESS, WEB) as client:
+                while True:
+                    client.request("/slow")
+                    try:
+                        statuses.append(client.answer().status)
+                    except (EOFError, ConnectionError):
+                        return
+
+        visitors = [threading.Thread(target=visit, daemon=True) for _ in range(6)]
+        for visitor in visitors:
+            visitor.start()
         time.sleep(0.5)
         process.signal(signal.SIGTERM)
         assert process.wait(15) == 0
-        with contextlib.suppress(Exception):
-            crowd.end()
-        assert crowd.statuses and set(crowd.statuses) == {200}
+        for visitor in visitors:
+            visitor.join(10)
+        # What the servers were asked was answered; a request behind the last answer of its connection reached none.
+        assert set(statuses) == {200} and len(statuses) == slow.asked
     finally:
         process.stop()
         started.remove(process)
