@@ -39,6 +39,10 @@ final class WideRun {
             shards: Self.shards(seed: seed)
         ) { configuration in
             Self.configure(&configuration, isHarsh: isHarsh, &random)
+            // Each shard has as many slots as one has by itself.
+            let shards = Self.shards(seed: seed)
+            configuration.ports.connections *= shards
+            configuration.ports.last += (shards - 1) * configuration.ports.layers * 2 * 8 + shards
             Self.configureLoading(&configuration, isHarsh: isHarsh, seed: seed)
         }
         self.isHarsh = isHarsh

@@ -52,6 +52,8 @@ extension TestTCPEndpoint {
         let acknowledged =
             unacknowledged + Int(Int32(bitPattern: segment.acknowledgement &- (initialSend &+ UInt32(truncatingIfNeeded: unacknowledged))))
         if acknowledged > sendHighest {
+            // What an earlier life of the port has left in the network (RFC 9293 3.10.7.4).
+            if state == .synReceived, !isClient { return reset(for: segment) }
             violation("acknowledges \(acknowledged) of \(sendHighest) sent: \(segment)")
             return challenge()
         }
@@ -76,14 +78,18 @@ extension TestTCPEndpoint {
         settle()
     }
 
+    private func reset(for segment: TestSegment) {
+        var reset = TestSegment(source: local, destination: remote)
+        reset.flags = .rst
+        reset.sequence = segment.acknowledgement
+        host.send(reset)
+    }
+
     private func arrivedInSynSent(_ segment: TestSegment) {
         if segment.flags.contains(.ack), segment.acknowledgement != initialSend &+ 1 {
             if segment.flags.contains(.rst) { return }
             if !options.reusesPort || segment.flags.contains(.syn) { violation("answers the SYN with \(segment)") }
-            var reset = TestSegment(source: local, destination: remote)
-            reset.flags = .rst
-            reset.sequence = segment.acknowledgement
-            return host.send(reset)
+            return reset(for: segment)
         }
         if segment.flags.contains(.rst) {
             if segment.flags.contains(.ack) { finish(with: .refused) }
