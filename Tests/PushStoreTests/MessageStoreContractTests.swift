@@ -44,6 +44,26 @@ struct MessageStoreContractTests {
         #expect(expected == expected.sorted())
     }
 
+    @Test("An acknowledgement passes no message with a ttl of 0 that was accepted before it was written", arguments: StoreEngine.allCases)
+    func acknowledgedBesideTransient(engine: StoreEngine) async throws {
+        let subject = try engine.make()
+        defer { subject.close() }
+        let store = subject.store
+        try await store.register(news, for: device)
+        let first = try await store.post("first", to: news.appToken)
+        let transient = try await store.post("now", to: news.appToken, ttl: 0)
+        #expect(try await store.acknowledge([Acknowledgement(device: device, sequence: first)]) == 0)
+        var query = PendingQuery(device: device, limit: 10, now: 1)
+        (query.after, query.transientAfter) = (first, 0)
+        #expect(try await store.pending(query).map(\.sequence) == [transient])
+        // What was acknowledged is not pending again, and nothing is left behind by what follows.
+        query.after = 0
+        #expect(try await store.pending(query).map(\.sequence) == [transient])
+        let last = try await store.post("last", to: news.appToken)
+        #expect(try await store.acknowledge([Acknowledgement(device: device, sequence: last)]) == 0)
+        #expect(try await store.pendingSequences(device).isEmpty)
+    }
+
     @Test("Only the pair that was registered is unregistered, though another adds up to the same AppToken", arguments: StoreEngine.allCases)
     func otherPair(engine: StoreEngine) async throws {
         let subject = try engine.make()

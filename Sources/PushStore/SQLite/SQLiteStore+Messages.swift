@@ -125,7 +125,14 @@ extension SQLiteStore {
             return db.changesCount > 0 ? .removed(application: application) : .ignored
         }
         let next = try firstPending(of: application, device: id, after: acknowledgement.sequence, db)
-        let moved = try next.map { $0 - 1 } ?? lastSequence(db)
+        // One with a ttl of 0 that came behind what is acknowledged may not have been read for the device yet.
+        let transient = try Int64.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT sequence FROM message WHERE application = ? AND sequence > ? AND sequence < ? AND transient = 1
+                    ORDER BY sequence LIMIT 1
+                    """), arguments: [application, acknowledgement.sequence, next ?? .max])
+        let moved = min(try next.map { $0 - 1 } ?? lastSequence(db), transient.map { $0 - 1 } ?? .max)
         try db.cachedStatement(sql: "UPDATE registration SET cursor = ? WHERE device = ? AND application = ?")
             .execute(arguments: [moved, id, application])
         try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ? AND application = ? AND sequence <= ?")
