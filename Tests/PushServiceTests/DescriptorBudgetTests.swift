@@ -36,7 +36,7 @@ struct DescriptorBudgetTests {
         budget.refresh(now: start + .seconds(2))
         #expect(!budget.allows(.userAgents, isShort: false) && budget.allows(.applicationServers, isShort: false))
         figures.withLock { $0 = .init(limit: 1000, open: 90) }
-        budget.refresh(now: start + .milliseconds(2500))
+        budget.refresh(now: start + .milliseconds(2100))
         #expect(!budget.allows(.userAgents, isShort: false))
         budget.refresh(now: start + .seconds(4))
         #expect(budget.allows(.userAgents, isShort: true))

@@ -18,10 +18,12 @@ final class DescriptorBudget: Sendable {
         /// Open descriptors that are no connections of fronts.
         var others = 0
         var time: NIODeadline?
+        /// Whether few are left.
+        var isLow = false
     }
 
     /// Measuring reads a directory with an entry for each descriptor.
-    private static let interval = TimeAmount.seconds(1)
+    private static let interval = TimeAmount.milliseconds(200)
 
     private let connections: FrontConnections
     private let figures: @Sendable () -> Figures?
@@ -34,10 +36,12 @@ final class DescriptorBudget: Sendable {
         refresh()
     }
 
-    /// Measures again, once a second at most.
-    func refresh(now: NIODeadline = .now()) {
+    /// Measures again, five times a second at most, and whenever few begin to be left: what was counted before may be long ago.
+    /// - Parameter always: however long ago the last time was.
+    func refresh(now: NIODeadline = .now(), always: Bool = false) {
         measure.withLock { measure in
-            if let time = measure.time, now - time < Self.interval { return }
+            if !always, let time = measure.time, measure.isLow, now - time < Self.interval { return }
+            measure.isLow = true
             measure.time = now
             guard let figures = figures() else { return }
             measure.limit = figures.limit
@@ -49,7 +53,12 @@ final class DescriptorBudget: Sendable {
     ///
     /// - Parameter isShort: it had to stop, and begins again only with some more descriptors than it stopped at.
     func allows(_ front: WorkerFront, isShort: Bool) -> Bool {
-        if free.count <= 2 * Self.reserve(for: .userAgents, limit: free.limit) { refresh() }
+        let known = free
+        if known.count <= 3 * Self.reserve(for: .userAgents, limit: known.limit) {
+            refresh()
+        } else {
+            measure.withLock { $0.isLow = false }
+        }
         let (limit, count) = free
         let reserve = Self.reserve(for: front, limit: limit)
         return count > reserve + (isShort ? reserve / 8 : 0)

@@ -163,7 +163,7 @@ public final class PushWorker: Sendable {
         devices?.start()
         monitor?.start()
         caller?.start()
-        context.descriptors.refresh(now: .now() + .seconds(1))
+        context.descriptors.refresh(always: true)
         context.phase = .running
         let ports = WorkerFront.allCases.compactMap { front in port(front).map { "\(front.title) on port \($0)" } }
         context.logger.info(
