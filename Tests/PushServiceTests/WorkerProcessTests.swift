@@ -63,11 +63,11 @@ struct WorkerProcessTests {
     @Test("Out of descriptors: devices wait, POST and the operator are answered, and it goes on by itself")
     func outOfDescriptors() async throws {
         let worker = try WorkerExecutable(
-            directory: try TemporaryDirectory(), ["--admin-listen", "127.0.0.1:0", "--token-rate", "0"], descriptors: 120)
+            directory: try TemporaryDirectory(), ["--admin-listen", "127.0.0.1:0", "--token-rate", "0"], descriptors: 256)
         let device = try await PushDevice.connect(to: worker.userAgents)
         try await device.register(token: try await PushDevice.requestToken(from: worker.userAgents))
         let url = try ServerURL(try await device.registerApplication("w"))
-        var waiting = try (0..<150).map { _ in try RawConnection(port: worker.userAgentPort) }
+        var waiting = try (0..<300).map { _ in try RawConnection(port: worker.userAgentPort) }
         #expect(worker.process.errorLine()?.contains("no connection of devices is accepted: few descriptors are left") == true)
 
         for text in ["one", "two"] {

@@ -180,11 +180,17 @@ def _counters(metrics: Metrics, prefix: str) -> dict[str, float]:
 
 
 def addresses(count: int) -> list[str]:
-    """Further addresses of client1 until the lab is taken away."""
+    """Further addresses of client1, until they are removed."""
     found = [f"10.77.1.{FIRST_ADDRESS + number}" for number in range(count)]
     for address in found:
         subprocess.run(["ip", "-n", "sluice-client1", "address", "replace", f"{address}/24", "dev", "eth0"], check=True)
     return found
+
+
+def remove(added: list[str]) -> None:
+    """The lab has the addresses again that it promises."""
+    for address in added:
+        subprocess.run(["ip", "-n", "sluice-client1", "address", "del", f"{address}/24", "dev", "eth0"], check=False)
 
 
 @dataclass(frozen=True)
@@ -229,7 +235,14 @@ class Whole:
         self.tell(
             f"{workers} workers behind a dispatcher; {self.size.devices:,} devices of {processes} processes and {len(sources)} addresses"
         )
-        system = System.start(self.folder, workers, self.size.devices)
+        try:
+            report = self._measure(System.start(self.folder, workers, self.size.devices), target, workers, processes)
+        finally:
+            remove(sources)
+        self.found["devices"] = report
+        self._judge(report)
+
+    def _measure(self, system: System, target: Target, workers: int, processes: int) -> dict[str, Any]:
         try:
             system.until_up()
             warm = run_devices(Plan(WARM_UP_DEVICES * workers, rates=(100,), seconds=1, warm_up=0), target, self.folder, "warm-up")
@@ -237,12 +250,11 @@ class Whole:
                 raise RuntimeError(f"{WARM_UP_DEVICES * workers} devices are too many already: {warm['error']}")
             time.sleep(2)
             self.found["memory_before"] = system.memory()
-            report = run_devices(self._plan(processes), target, self.folder, "devices", lambda event: self._happened(system, event), True)
+            report: dict[str, Any] = run_devices(self._plan(processes), target, self.folder, "devices", lambda event: self._happened(system, event), True)
             self._sample_end(system)
+            return report
         finally:
             system.stop()
-        self.found["devices"] = report
-        self._judge(report)
 
     def _plan(self, processes: int) -> Plan:
         size = self.size
