@@ -250,7 +250,9 @@ class Whole:
                 raise RuntimeError(f"{WARM_UP_DEVICES * workers} devices are too many already: {warm['error']}")
             time.sleep(2)
             self.found["memory_before"] = system.memory()
-            report: dict[str, Any] = run_devices(self._plan(processes), target, self.folder, "devices", lambda event: self._happened(system, event), True)
+            report: dict[str, Any] = run_devices(
+                self._plan(processes), target, self.folder, "devices", lambda event: self._happened(system, event), True
+            )
             self._sample_end(system)
             return report
         finally:
