@@ -16,7 +16,7 @@ extension L73Dispatcher {
         // Bytes that came twice are no loss (RFC 2883 section 4).
         let cameTwice = blocks.count > 0 && blocks[0].end.isAtOrBefore(segment.acknowledgement)
         let lost = cameTwice ? blocks.count > 1 : isDuplicate || blocks.count > 0
-        front.pointee.noteFlight(flight, lost: lost, moved: moved > 0, at: now)
+        front.pointee.sender.noteFlight(flight, lost: lost, moved: moved > 0, at: now)
         if moved > 0 {
             front.pointee.noteProgress(at: now)
             if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end), !isStaging(front) { giveOwn(front) }

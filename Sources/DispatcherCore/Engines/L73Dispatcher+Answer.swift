@@ -94,21 +94,17 @@ extension L73Dispatcher {
 
     /// Gives back everything that a request held; bytes behind it stay.
     mutating func releaseRequest(_ front: FrontRef) {
-        buffers.give(&front.pointee.head)
-        buffers.give(&front.pointee.body)
-        buffers.give(&front.pointee.output)
-        releaseBody(front)
-        front.pointee.outputCount = 0
-        front.pointee.outputLead = 0
-        front.pointee.bodyCount = 0
-        front.pointee.decoder = nil
-        front.pointee.request = nil
-        front.pointee.scanner = HeadScanner()
         front.pointee.started = .distantPast
-        front.pointee.headComplete = .distantPast
         front.pointee.bytesFromClient = 0
         front.pointee.pool = .max
-        front.pointee.answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
+        guard hasWork(front) else { return }
+        guard front.pointee.received.end > 0 else { return giveWork(front) }
+        var next = FrontWork()
+        next.input = front.pointee.input
+        next.received = front.pointee.received
+        front.pointee.input = .none
+        releaseWork(front)
+        front.pointee.work.pointee = next
     }
 
     /// Our FIN goes behind our last byte.
@@ -118,12 +114,9 @@ extension L73Dispatcher {
     ) {
         isIdleNoMore(front, index)
         front.pointee.phase = .closing
-        front.pointee.lingers = refusing ? .seconds(2) : .seconds(10)
+        front.pointee.wasRefused = refusing
         front.pointee.discarded = 0
-        if front.pointee.received.end > 0 {
-            front.pointee.received = Reassembly()
-            buffers.give(&front.pointee.input)
-        }
+        if hasWork(front) { giveWork(front) }
         front.pointee.sender.finQueued = true
         front.pointee.beginProgress(at: now)
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].sendIdle

@@ -54,8 +54,11 @@ extension L73Dispatcher {
         let initial = initialSequence.make(source: back.pointee.local, destination: serverEndpoint(back), floor: floor, at: now)
         let connectTimeout = pools[servers[server].pool].settings.connectTimeout
         // A SYN is repeated after a second (RFC 6298 2.1), or sooner when there is less time than three of those.
+        let transmission = hasWork(back) ? back.pointee.sender.transmission : transmissions.claim()
+        if !hasWork(back) { back.pointee.work = backWork.place(BackWork()) }
         back.pointee.sender = Sender(
-            initial: initial, segmentSize: UInt16(servers[server].segmentSize), timeout: min(Sender.initialTimeout, connectTimeout / 3))
+            initial: initial, segmentSize: UInt16(servers[server].segmentSize), timeout: min(Sender.initialTimeout, connectTimeout / 3),
+            transmission: transmission)
         back.pointee.receiveNext = SequenceNumber(0)
         back.pointee.receiveHighest = SequenceNumber(0)
         back.pointee.told = SequenceNumber(0)
@@ -105,7 +108,8 @@ extension L73Dispatcher {
         let last = isForwarded(server) ? ports.firstForwardedPort - 1 : ports.last
         let count = last - ports.firstTunnelPort + 1
         guard count > 0 else { return nil }
-        var connection = BackConnection(server: UInt16(server))
+        var connection = BackConnection(
+            server: UInt16(server), work: blankBackWork.pointer, transmission: blankTransmission.pointer)
         connection.isOwn = true
         for _ in 0..<min(count, 64 * configuration.shard.count) {
             let port = nextTunnelPort[server]
@@ -158,7 +162,7 @@ extension L73Dispatcher {
         let path = paths.segmentSize(to: segment.source.address, on: .server, at: now)
         let size = UInt16(min(max(Int(offered), 48), servers[Int(back.pointee.server)].segmentSize, path))
         back.pointee.state = .open
-        back.pointee.sender = Sender(initial: initial + 1, segmentSize: size)
+        back.pointee.sender = Sender(initial: initial + 1, segmentSize: size, transmission: back.pointee.sender.transmission)
         let offers = configuration.tcp.options == .all
         back.pointee.options = NegotiatedOptions(
             peerScale: offers && segment.options.windowScale != 255 ? segment.options.windowScale : nil,

@@ -48,6 +48,8 @@ extension L73Dispatcher {
             tunnelTable.remove(tunnelHash(server: server, port: back.pointee.local.port), place) {
                 L73Dispatcher.tunnelHash(slab + $0, key)
             }
+            if hasWork(back) { giveWork(back) }
+            if !back.pointee.sender.onlyForwards { transmissions.remove(back.pointee.sender.transmission) }
             backs.remove(place)
         } else {
             portFloor[Int(back.pointee.layer) * configuration.ports.slots + place] = (
@@ -59,6 +61,7 @@ extension L73Dispatcher {
     }
 
     mutating func releaseBuffers(_ back: BackRef) {
+        guard hasWork(back) else { return }
         buffers.give(&back.pointee.held)
         buffers.give(&back.pointee.gap)
         giveCustody(back)
@@ -69,12 +72,8 @@ extension L73Dispatcher {
     // MARK: Front end
 
     mutating func releaseBuffers(_ front: FrontRef) {
-        buffers.give(&front.pointee.input)
-        buffers.give(&front.pointee.head)
-        buffers.give(&front.pointee.body)
-        buffers.give(&front.pointee.output)
         giveOwn(front)
-        releaseBody(front)
+        if hasWork(front) { giveWork(front) }
     }
 
     /// The client has reset its connection, or is given up.
@@ -146,6 +145,7 @@ extension L73Dispatcher {
         front.pointee.generation = generation
         front.pointee.isOpen = false
         front.pointee.back = FrontConnection.noIndex
+        if !front.pointee.sender.onlyForwards { transmissions.remove(front.pointee.sender.transmission) }
         fronts.remove(index)
     }
 }

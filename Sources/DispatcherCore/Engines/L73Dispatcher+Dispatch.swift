@@ -328,7 +328,7 @@ extension L73Dispatcher {
         back.pointee.framer = ResponseFramer(.none)
         back.pointee.splice.start = back.pointee.receiveNext
         back.pointee.splice.floor = back.pointee.receiveNext
-        back.pointee.splice.firstWindow = max(tenSegments(back), front.pointee.trustedFlight(at: now))
+        back.pointee.splice.firstWindow = max(tenSegments(back), front.pointee.sender.trustedFlight(at: now))
         back.pointee.shownEdge = back.pointee.receiveNext
         front.pointee.connectTime =
             back.pointee.openedAt > front.pointee.slotTaken ? back.pointee.openedAt - front.pointee.slotTaken : .zero

@@ -136,6 +136,7 @@ extension L73Dispatcher {
             }
             for server in pools[Int(front.pointee.pool)].servers { record.poolActive += servers[server].active }
         }
+        if kind == .tunnelClosed { record.took(front.pointee.opening) }
         if front.pointee.pool != .max, front.pointee.lastServer != .max {
             let server = Int(front.pointee.lastServer)
             record.server = servers[server].endpoint
@@ -152,5 +153,17 @@ extension L73Dispatcher {
         }
         if kind != .tunnelClosed { statuses[service * 600 + min(Int(record.status), 599)] &+= 1 }
         if !records.append(record) { counters.recordsLost &+= 1 }
+    }
+}
+
+extension RequestRecord {
+    /// Of a tunnel that ends: how it came about.
+    fileprivate mutating func took(_ opening: TunnelOpening) {
+        receive = .microseconds(Int64(opening.receiving))
+        queue = .microseconds(Int64(opening.queueing))
+        connect = .microseconds(Int64(opening.connecting))
+        response = .microseconds(Int64(opening.responding))
+        queuePosition = Int(opening.queuePosition)
+        retries = Int(opening.retries)
     }
 }

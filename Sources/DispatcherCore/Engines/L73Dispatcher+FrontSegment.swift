@@ -141,6 +141,7 @@ extension L73Dispatcher {
         let end = min(offset + bytes.count, room)
         guard end > offset else { return true }
         bytes = UnsafeRawBufferPointer(rebasing: bytes[0..<end - offset])
+        if !hasWork(front) { takeWork(front) }
         guard buffers.grow(&front.pointee.input, to: end, keeping: front.pointee.received.end) else { return false }
         let before = front.pointee.received.contiguous
         guard front.pointee.received.insert(bytes, at: offset, into: front.pointee.input) else { return false }

@@ -110,7 +110,12 @@ extension L73Dispatcher {
         generation &+= 1
         let path = paths.segmentSize(to: segment.source.address, on: .client, at: now)
         let size = UInt16(min(max(Int(contents.segmentSize), 48), listeners[listener].segmentSize, path))
-        var sender = Sender(initial: segment.acknowledgement, segmentSize: size)
+        guard fronts.count < fronts.capacity else {
+            counters.refused(.connectionLimit)
+            answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
+            return .dropped(.refusedTableFull)
+        }
+        var sender = Sender(initial: segment.acknowledgement, segmentSize: size, transmission: transmissions.claim())
         let offers = configuration.tcp.options == .all
         let options = NegotiatedOptions(
             peerScale: offers ? contents.windowScale : nil, sackPermitted: offers && contents.sackPermitted)
@@ -118,16 +123,13 @@ extension L73Dispatcher {
         sender.sackPermitted = options.sackPermitted
         var connection = FrontConnection(
             generation: generation, listener: UInt16(listener), service: UInt16(service), client: segment.source,
-            neighbour: segment.sender, sender: sender, options: options, receiveNext: segment.sequence, shownEdge: segment.sequence + 65_535
-        )
+            neighbour: segment.sender, sender: sender, options: options, receiveNext: segment.sequence,
+            shownEdge: segment.sequence + 65_535,
+            work: blankFrontWork.pointer)
         connection.progress = now
         connection.isUnwanted = isAboveThreshold(service) == .answer
         connection.phaseDeadline = now + limits[service].idle
-        guard let index = fronts.insert(connection) else {
-            counters.refused(.connectionLimit)
-            answerWithReset(segment, on: .client, refused: true, at: now, into: &egress)
-            return .dropped(.refusedTableFull)
-        }
+        guard let index = fronts.insert(connection) else { preconditionFailure("there was a place") }
         frontTable.insert(frontHash(segment.source, listener: listener), index)
         services[service].frontConnections += 1
         services[service].connectionsTotal += 1

@@ -16,6 +16,7 @@ extension L73Dispatcher {
         }
         front.pointee.status = head.status
         front.pointee.responded = now
+        front.pointee.opening = TunnelOpening(front.pointee)
         noteResponse(back, status: head.status, at: now)
         finishRecord(front, kind: .tunnelOpened, cause: .normal, phase: .normal, at: now)
         leaveSlot(back, becomesTunnel: true, at: now)
@@ -44,6 +45,16 @@ extension L73Dispatcher {
         armFront(front, index)
         armBack(back, place)
         serveQueue(servers[server].pool, at: now, into: &egress)
+    }
+
+    /// The client has the 101: from here on others' bytes alone pass, and what only a request and its response need is given back.
+    private mutating func settle(_ front: FrontRef, _ back: BackRef) {
+        guard !front.pointee.sender.onlyForwards, !front.pointee.sender.finQueued, !back.pointee.sender.finQueued else { return }
+        if hasWork(front) { giveWork(front) }
+        transmissions.remove(front.pointee.sender.forwardOnly(blank: blankTransmission.pointer))
+        releaseBuffers(back)
+        if hasWork(back) { giveWork(back) }
+        transmissions.remove(back.pointee.sender.forwardOnly(blank: blankTransmission.pointer))
     }
 
     // MARK: Client to server
@@ -86,7 +97,10 @@ extension L73Dispatcher {
             if moved > 0 {
                 front.pointee.progress = now
                 front.pointee.bytesToClient &+= UInt64(moved)
-                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) { giveOwn(front) }
+                if front.pointee.sender.unacknowledged.isAtOrAfter(front.pointee.sender.end) {
+                    giveOwn(front)
+                    settle(front, back)
+                }
             }
             back.pointee.splice.follow(serverNumber: splice.toServer(front.pointee.sender.unacknowledged))
             pump(front, at: now, into: &egress)

@@ -71,6 +71,13 @@ public struct L73Dispatcher: ~Copyable {
     let statuses: UnsafeMutablePointer<UInt64>
 
     var fronts: Slab<FrontConnection>
+    /// What connections have only while a request is on them, or bytes of ours on their way; and what stands for it else.
+    var frontWork: Slab<FrontWork>
+    var backWork: Slab<BackWork>
+    var transmissions: Slab<Transmission>
+    let blankFrontWork: Blank<FrontWork>
+    let blankBackWork: Blank<BackWork>
+    let blankTransmission: Blank<Transmission>
     /// The first `ports.slots` places are the pooled connections by slot; behind them those of the tunnel range.
     var backs: Slab<BackConnection>
     var frontTable: FlowTable
@@ -180,7 +187,13 @@ public struct L73Dispatcher: ~Copyable {
         // behind it. Memory is taken as far as it is used.
         let tunnelCapacity = frontCapacity + ports.slots + 2 * serverCapacity
         var backs = Slab<BackConnection>(capacity: ports.slots + tunnelCapacity)
-        for slot in 0..<ports.slots { _ = backs.insert(BackConnection(server: UInt16(slot / ports.connections))) }
+        let blankBackWork = Blank(BackWork())
+        let blankTransmission = Blank(Transmission(initial: SequenceNumber(0), segmentSize: 536, timeout: Sender.initialTimeout))
+        for slot in 0..<ports.slots {
+            let connection = BackConnection(
+                server: UInt16(slot / ports.connections), work: blankBackWork.pointer, transmission: blankTransmission.pointer)
+            _ = backs.insert(connection)
+        }
         var random = SeededRandom(seed: seed)
         let hashKey = SipKey(random.next(), random.next())
         let idles = SlotLinks(capacity: frontCapacity)
@@ -219,6 +232,12 @@ public struct L73Dispatcher: ~Copyable {
         nextTunnelPort = Self.table([Int](repeating: ports.firstTunnelPort, count: serverCapacity))
         slotLinks = links
         fronts = Slab(capacity: frontCapacity)
+        frontWork = Slab(capacity: frontCapacity)
+        backWork = Slab(capacity: ports.slots + tunnelCapacity)
+        transmissions = Slab(capacity: frontCapacity + ports.slots + tunnelCapacity)
+        blankFrontWork = Blank(FrontWork())
+        self.blankBackWork = blankBackWork
+        self.blankTransmission = blankTransmission
         self.backs = backs
         frontTable = FlowTable(capacity: frontCapacity)
         idleLinks = idles

@@ -43,7 +43,7 @@ struct BackConnection {
     var local = Endpoint(address: IPAddress(v4: 0), port: 0)
 
     // MARK: TCP
-    var sender = Sender(initial: SequenceNumber(0), segmentSize: 536)
+    var sender: Sender
     var options = NegotiatedOptions()
     /// B: the next number expected, everything before it is there.
     var receiveNext = SequenceNumber(0)
@@ -66,6 +66,8 @@ struct BackConnection {
     var discards = false
 
     // MARK: The splice
+    /// What there is only while a response is awaited or passes. Of a tunnel, and while not open, it is blank: it may be read, not written.
+    var work: UnsafeMutablePointer<BackWork>
     /// The front-end connection, and the generation it must have.
     var front = FrontConnection.noIndex
     var splice = Splice()
@@ -74,26 +76,6 @@ struct BackConnection {
     var era: UInt32 = 0
     /// Counts the requests that this place was given: tells whether a call that ended one response began another on it.
     var epoch: UInt32 = 0
-    var scanner = HeadScanner(leadingEmptyLines: 0)
-    var interims: UInt8 = 0
-    /// Bytes of a head that came in several segments.
-    var held = Buffer.none
-    var heldCount: UInt32 = 0
-    var framer = ResponseFramer(.none)
-    /// Bytes beyond a gap, while the end of the response is not known.
-    var gap = Buffer.none
-    var gapBase = SequenceNumber(0)
-    var beyondGap = Reassembly()
-    /// Segments kept beyond the gap, at most 3, for which the server was sent no duplicate acknowledgement: its bytes before the gap were
-    /// still on their way to the client.
-    var duplicatesOwed: UInt8 = 0
-    /// A copy of the response's end, from `custodyBase` on, as far as it has passed; and how much staging memory it counts for.
-    var custody = Buffer.none
-    var custodyBase = SequenceNumber(0)
-    var inCustody = Reassembly()
-    var custodyBytes: UInt32 = 0
-    /// There was no staging memory for the copy: this response goes end to end to its end.
-    var custodyRefused = false
     /// Whether the request on it asks for a tunnel, and is counted as one that does.
     var isUpgrade = false
     /// Whether the request on it is streamed, and counted as such.
@@ -106,7 +88,13 @@ struct BackConnection {
     var clientFin: SequenceNumber?
     var serverFin: SequenceNumber?
 
-    init(server: UInt16) { self.server = server }
+    /// - Parameters:
+    ///   - work: a blank one, and the same for `transmission`.
+    init(server: UInt16, work: UnsafeMutablePointer<BackWork>, transmission: UnsafeMutablePointer<Transmission>) {
+        self.server = server
+        self.work = work
+        sender = Sender(blank: transmission)
+    }
 
     var deadline: Instant { min(acknowledgeBy, min(phaseDeadline, sender.deadline)) }
     var hasFront: Bool { front != FrontConnection.noIndex }

@@ -67,56 +67,22 @@ struct FrontConnection {
     var acknowledgeBy = Instant.distantFuture
     var challenges = ChallengeBudget()
 
-    // MARK: The request that is being read
-    var input = Buffer.none
-    /// What is in `input`: the bytes up to `receiveNext`, and pieces beyond gaps.
-    var received = Reassembly()
-    var scanner = HeadScanner()
-    var request: RequestHead?
-    /// A copy of the raw head while its body is still coming.
-    var head = Buffer.none
-    var decoder: ChunkedDecoder?
-    /// Decoded chunks.
-    var body = Buffer.none
-    var bodyCount: UInt32 = 0
-
-    // MARK: The request that is being served
-    /// Canonical head and body, kept until the request ends so that it can be sent again; of a streamed one what the server has not
-    /// acknowledged.
-    var output = Buffer.none
-    /// What lies before them in it: the header of the PROXY protocol.
-    var outputLead: UInt8 = 0
-    /// Where they end in it.
-    var outputCount: UInt32 = 0
-    var stream = BodyStream()
-    /// What its body takes of the memory for bodies.
-    var bodyHeld: UInt32 = 0
-    var answered = AnsweredRequest(isHead: false, upgraded: false, minorVersion: 1)
-    var isIdempotent = false
-    /// Whether the client's connection stays open after this request, as far as the client is concerned.
+    // MARK: The request
+    /// What there is only while a request is read or served. Of a connection that is idle or a tunnel it is blank: it may be read, not written.
+    var work: UnsafeMutablePointer<FrontWork>
+    /// Whether the connection stays open after the request, as far as the client is concerned.
     var keepAlive = false
     var pool: UInt16 = .max
-    var queueEntry = RequestQueue.none
-    /// It came while the queue was above its threshold: its first request is refused, unless that is over by then.
-    var isUnwanted = false
-    /// What a hashed balance goes by; 0 = nothing.
-    var balanceHash: UInt64 = 0
+    /// The server it was given to last, as an index of the engine's table.
+    var lastServer = UInt16.max
     /// The back-end connection it has a slot on.
     var back = FrontConnection.noIndex
-    var retries: UInt8 = 0
-    /// The server it was given to last, and the one that failed it last, as indices of the engine's table.
-    var lastServer = UInt16.max
-    var failedServer = UInt16.max
+    /// It came while the queue was above its threshold: its first request is refused, unless that is over by then.
+    var isUnwanted = false
     /// Own bytes: answers of ours, held heads and response bytes in our custody, as `sender` counts them; and how much staging memory it
     /// counts for.
     var own = Buffer.none
     var stagedBytes: UInt32 = 0
-    /// The most bytes that were on their way to the client lately without a loss, and when; nothing counts before `provenAfter`.
-    /// Up to `flightThreshold`, where a loss was, the path may be asked for twice as much (slow start, RFC 5681 3.1).
-    var provenFlight = 0
-    var flightThreshold = Int.max
-    var provenAt = Instant.distantPast
-    var provenAfter: SequenceNumber
 
     // MARK: Deadlines and times
     /// When the phase must have ended.
@@ -126,27 +92,21 @@ struct FrontConnection {
     var progress = Instant.distantPast
     /// What it had acknowledged then.
     var progressMark: SequenceNumber
-    /// Up to where a body was there when its rate was looked at last.
-    var bodyMark = SequenceNumber(0)
+    /// Bytes discarded while closing.
+    var discarded: UInt32 = 0
+    /// When the first byte of the request came.
     var started = Instant.distantPast
-    var headComplete = Instant.distantPast
-    var queued = Instant.distantPast
-    var slotTaken = Instant.distantPast
-    var sent = Instant.distantPast
-    var responded = Instant.distantPast
-    var connectTime: Interval = .zero
     var bytesFromClient: UInt64 = 0
     var bytesToClient: UInt64 = 0
     var status: UInt16 = 0
-    var queuePosition: UInt32 = 0
-    /// How long the client may take to close after it has acknowledged our FIN.
-    var lingers = Interval.zero
-    /// Bytes discarded while closing.
-    var discarded: UInt32 = 0
+    /// While closing: a client that does not close is given less time after a refusal.
+    var wasRefused = false
+    /// Of a tunnel: how it came about.
+    var opening = TunnelOpening()
 
     init(
         generation: UInt32, listener: UInt16, service: UInt16, client: Endpoint, neighbour: HardwareAddress, sender: Sender,
-        options: NegotiatedOptions, receiveNext: SequenceNumber, shownEdge: SequenceNumber
+        options: NegotiatedOptions, receiveNext: SequenceNumber, shownEdge: SequenceNumber, work: UnsafeMutablePointer<FrontWork>
     ) {
         self.generation = generation
         self.listener = listener
@@ -160,32 +120,7 @@ struct FrontConnection {
         self.shownEdge = shownEdge
         toldEdge = shownEdge
         progressMark = sender.unacknowledged
-        provenAfter = sender.unacknowledged
-    }
-
-    /// Learns from an acknowledgement how much the path to the client takes.
-    /// - Parameters:
-    ///   - flight: bytes on their way before it.
-    ///   - lost: it shows a gap.
-    mutating func noteFlight(_ flight: Int, lost: Bool, moved: Bool, at now: Instant) {
-        if lost {
-            provenFlight /= 2
-            flightThreshold = provenFlight
-            provenAfter = sender.highest
-        } else if moved, sender.unacknowledged.isAtOrAfter(provenAfter) {
-            provenAfter = sender.unacknowledged
-            if flight >= provenFlight || now - provenAt > sender.timeout {
-                provenFlight = flight
-                provenAt = now
-            }
-        }
-    }
-
-    /// What the path may be given at once: twice what it took lately, after a loss no more than that. What is older than a timeout, and
-    /// than a second, is not trusted (RFC 5681 4.1).
-    func trustedFlight(at now: Instant) -> Int {
-        if now - provenAt > max(sender.timeout, .seconds(1)) { return 0 }
-        return max(provenFlight, min(2 * provenFlight, flightThreshold))
+        self.work = work
     }
 
     /// Whether a response waits for the client: for an acknowledgement, or because its window takes no full segment.
@@ -205,6 +140,8 @@ struct FrontConnection {
 
     /// The earliest of its deadlines.
     var deadline: Instant { min(acknowledgeBy, min(phaseDeadline, sender.deadline)) }
+    /// How long the client may take to close after it has acknowledged our FIN.
+    var lingers: Interval { wasRefused ? .seconds(2) : .seconds(10) }
     /// Whether a request has a slot on a back-end connection.
     var hasSlot: Bool { back != Self.noIndex }
     /// The right edge of what is taken.

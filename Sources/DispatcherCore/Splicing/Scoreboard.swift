@@ -7,7 +7,11 @@ struct Scoreboard {
     /// Sorted, neither touching nor overlapping.
     private var ranges = InlineArray<6, SACKBlocks.Block>(
         repeating: SACKBlocks.Block(start: SequenceNumber(0), end: SequenceNumber(0)))
-    private(set) var count = 0
+    private var used: UInt8 = 0
+    private(set) var count: Int {
+        get { Int(used) }
+        set { used = UInt8(newValue) }
+    }
 
     init() {}
 

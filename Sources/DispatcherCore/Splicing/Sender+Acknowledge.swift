@@ -7,6 +7,10 @@ extension Sender {
     mutating func acknowledge(_ number: SequenceNumber, isBare: Bool, sack: SACKBlocks = SACKBlocks(), at now: Instant) -> Int {
         let moved = number.distance(from: unacknowledged)
         guard moved >= 0 else { return 0 }
+        if onlyForwards {
+            if moved > 0 { follow(number) }
+            return moved
+        }
         endProbe(number, isBare: isBare && moved == 0, sack)
         if moved > 0 {
             advance(to: number, by: moved, sack, at: now)
@@ -28,6 +32,16 @@ extension Sender {
         } else if number.isAfter(probe.end) {
             self.probe = nil
             if !isRecovering { halve(flight) }
+        }
+    }
+
+    private mutating func follow(_ number: SequenceNumber) {
+        unacknowledged = number
+        if next.isBefore(number) { next = number }
+        // What lies behind goes along: half of the sequence space later it would count as being ahead.
+        if end.isBefore(number) {
+            base = number
+            end = number
         }
     }
 

@@ -16,6 +16,7 @@ extension Sender {
     /// The next piece that window and congestion window allow; nil when there is none. Up to `most` bytes in one piece: who
     /// transmits splits it. Call it until it says nil after own bytes were added and after each acknowledgement.
     mutating func nextPiece(at now: Instant, most: Int = Egress.alwaysFits) -> Piece? {
+        if onlyForwards { return nil }
         if next.isBefore(base) {
             // What lies before the own bytes is acknowledged or somebody else's to repeat.
             next = base
@@ -130,6 +131,12 @@ extension Sender {
     /// Notes that bytes up to `end` were forwarded, with our FIN behind them if `fin`. Whoever sent them repeats them; their round trip
     /// is that of our own bytes too.
     mutating func noteForwarded(upTo end: SequenceNumber, fin: Bool, at now: Instant) {
+        if onlyForwards {
+            precondition(!fin)
+            highest = SequenceNumber.later(highest, end)
+            next = SequenceNumber.later(next, end)
+            return
+        }
         if end.isAfter(highest) {
             highest = end
             if !isTiming {

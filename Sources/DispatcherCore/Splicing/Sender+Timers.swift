@@ -101,7 +101,7 @@ extension Sender {
         }
         piece.isTailProbe = true
         lastSent = now
-        probe = (end: highest, repeats: piece.isRetransmission)
+        probe = Transmission.TailProbe(end: highest, repeats: piece.isRetransmission)
         retransmitAt = now + timeout
         deadline = retransmitAt
         return piece

@@ -30,8 +30,7 @@ struct Sender {
     var edge: SequenceNumber
     /// The farthest right edge that the peer has offered: it must take what was sent before it shrank its window.
     private(set) var farthestEdge: SequenceNumber
-    /// The largest window that the peer has offered, bytes (MAX.SND.WND of RFC 5961 section 5.2); at least what a field without scale says.
-    private(set) var largestWindow = 65_535
+    private var widest: UInt32 = 65_535
     /// SND.WL1, SND.WL2: of the segment that set the window last.
     private var windowSequence: SequenceNumber
     private var windowAcknowledgement: SequenceNumber
@@ -46,40 +45,28 @@ struct Sender {
     /// Whether the peer has acknowledged our FIN.
     var finAcknowledged = false
 
-    // MARK: Congestion and recovery
-    var congestionWindow: UInt32
-    var threshold: UInt32 = .max
-    var scoreboard = Scoreboard()
-    /// Acknowledgements in a row that repeat the last one while own bytes are on their way.
-    var duplicates: UInt8 = 0
-    /// RecoveryPoint of RFC 6675: until it is acknowledged no second recovery begins.
-    var recovery: SequenceNumber
-    var isRecovering = false
-    /// The first missing piece is sent whatever the congestion window says: recovery has begun, or gone on by one hole without SACK.
-    var repairsAtOnce = false
-    /// HighRxt of RFC 6675: up to here holes were filled in this recovery; and whether the last piece was sent for want of others.
-    var repaired: SequenceNumber
-    var isRescued = false
-
-    // MARK: Round trip and timers
-    /// How often the timer has run out in a row.
-    var backoff: UInt8 = 0
-    var isTiming = false
-    var timedEnd: SequenceNumber
-    var timedAt = Instant.distantPast
-    var lastSent = Instant.distantPast
-    var smoothed = Interval.zero
-    var variation = Interval.zero
-    var timeout: Interval
-    /// When the retransmission or persist timer runs out.
-    var retransmitAt = Instant.distantFuture
-    /// When the next of the timers runs out, and whether that one is the tail loss probe.
+    /// Others' bytes alone are on their way, and will be: who sent them repeats them. There is no transmission then.
+    private(set) var onlyForwards = false
+    /// When the next of the timers runs out.
     var deadline = Instant.distantFuture
-    var isProbeNext = false
-    /// A tail loss probe is on its way: it ended there, and it repeated bytes.
-    var probe: (end: SequenceNumber, repeats: Bool)?
+    /// Of own bytes; blank while there can be none.
+    private(set) var transmission: UnsafeMutablePointer<Transmission>
 
-    init(initial: SequenceNumber, segmentSize: UInt16, timeout: Interval = Sender.initialTimeout) {
+    /// - Parameter transmission: where its own is kept from now on.
+    init(
+        initial: SequenceNumber, segmentSize: UInt16, timeout: Interval = Sender.initialTimeout,
+        transmission: UnsafeMutablePointer<Transmission>
+    ) {
+        transmission.initialize(to: Transmission(initial: initial, segmentSize: segmentSize, timeout: timeout))
+        self.init(initial: initial, segmentSize: segmentSize, kept: transmission)
+    }
+
+    /// Of a connection that is not open.
+    init(blank: UnsafeMutablePointer<Transmission>) {
+        self.init(initial: SequenceNumber(0), segmentSize: 536, kept: blank)
+    }
+
+    private init(initial: SequenceNumber, segmentSize: UInt16, kept: UnsafeMutablePointer<Transmission>) {
         unacknowledged = initial
         next = initial
         highest = initial
@@ -90,13 +77,22 @@ struct Sender {
         windowSequence = initial
         windowAcknowledgement = initial
         self.segmentSize = segmentSize
-        timedEnd = initial
-        congestionWindow = UInt32(segmentSize) * Self.initialSegments
-        recovery = initial
-        repaired = initial
-        self.timeout = timeout
+        transmission = kept
     }
 
+    /// From now on others' bytes alone are sent: nothing of ours is on its way, and nothing will be.
+    /// - Returns: the transmission, which is the caller's again.
+    mutating func forwardOnly(blank: UnsafeMutablePointer<Transmission>) -> UnsafeMutablePointer<Transmission> {
+        precondition(!hasUnacknowledgedOwn && !finQueued && !finSent)
+        let given = transmission
+        transmission = blank
+        deadline = .distantFuture
+        onlyForwards = true
+        return given
+    }
+
+    /// The largest window that the peer has offered, bytes (MAX.SND.WND of RFC 5961 section 5.2); at least what a field without scale says.
+    var largestWindow: Int { Int(widest) }
     /// The number that the next byte of the stream will have: after all own and all forwarded bytes.
     var streamEnd: SequenceNumber { SequenceNumber.later(end, finSent ? finSequence : highest) }
     /// Whether own bytes or the FIN are not acknowledged yet.
@@ -128,7 +124,7 @@ struct Sender {
         guard isNewer else { return false }
         windowSequence = segment.sequence
         windowAcknowledgement = segment.acknowledgement
-        largestWindow = max(largestWindow, bytes)
+        widest = max(widest, UInt32(clamping: bytes))
         let edge = segment.acknowledgement + bytes
         guard edge != self.edge else { return false }
         self.edge = edge
@@ -140,7 +136,7 @@ struct Sender {
     mutating func setWindow(_ segment: Segment, bytes: Int) {
         windowSequence = segment.sequence
         windowAcknowledgement = segment.acknowledgement
-        largestWindow = max(largestWindow, bytes)
+        widest = max(widest, UInt32(clamping: bytes))
         edge = segment.acknowledgement + bytes
         farthestEdge = edge
     }
@@ -187,6 +183,7 @@ struct Sender {
     mutating func narrow(to size: UInt16, at now: Instant) -> Bool {
         guard size < segmentSize else { return false }
         segmentSize = size
+        if onlyForwards { return true }
         // Karn: what is timed may be sent twice now.
         isTiming = false
         if unacknowledged.isBefore(end), unacknowledged.isAtOrAfter(base), next.isAfter(unacknowledged) {

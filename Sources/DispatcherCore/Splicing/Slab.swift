@@ -26,6 +26,12 @@ struct Slab<Value>: ~Copyable {
     /// Takes a place for `value`; the one given back last first.
     /// - Returns: its index; nil when all are in use.
     mutating func insert(_ value: Value) -> Int? {
+        guard let index = take() else { return nil }
+        (values + index).initialize(to: value)
+        return index
+    }
+
+    private mutating func take() -> Int? {
         let index: Int
         if freeCount > 0 {
             freeCount -= 1
@@ -35,7 +41,6 @@ struct Slab<Value>: ~Copyable {
             index = touched
             touched += 1
         }
-        (values + index).initialize(to: value)
         return index
     }
 
@@ -44,6 +49,21 @@ struct Slab<Value>: ~Copyable {
         free[freeCount] = UInt32(index)
         freeCount += 1
     }
+
+    /// Takes a place for `value`, in a slab that has one for everybody.
+    mutating func place(_ value: Value) -> UnsafeMutablePointer<Value> {
+        let place = claim()
+        place.initialize(to: value)
+        return place
+    }
+
+    /// The same for a value that the caller sets.
+    mutating func claim() -> UnsafeMutablePointer<Value> {
+        guard let index = take() else { preconditionFailure("there are more values than there can be") }
+        return values + index
+    }
+
+    mutating func remove(_ pointer: UnsafeMutablePointer<Value>) { remove(pointer - values) }
 
     /// The place itself; it stays where it is until the slab goes.
     @inline(__always) func pointer(_ index: Int) -> UnsafeMutablePointer<Value> {

@@ -2,6 +2,13 @@ import Testing
 
 @testable import DispatcherCore
 
+extension Sender {
+    /// Its transmission stays until the tests end.
+    fileprivate init(initial: SequenceNumber, segmentSize: UInt16) {
+        self.init(initial: initial, segmentSize: segmentSize, transmission: .allocate(capacity: 1))
+    }
+}
+
 @Suite("Sender")
 struct SenderTests {
     @Test(
