@@ -1,0 +1,146 @@
+"""Many videos that are played through a contender (programs/players.c): the stalls, and what the contender uses for a gigabyte."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .. import traffic
+from ..processes import machine_busy_seconds, processor_seconds
+from .cases import PROCESSOR_GB, Case
+from .contenders import CONTENDERS, Contender, Sluice
+from .judge import Round, Turn, summarise
+from .measure import Progress, serving
+
+NAMES = ("sluice", "sluice-l43", "haproxy", "direct")
+MBIT = 4.0
+MEBIBYTE = 1 << 20
+PATH = "/video"
+WRONG = ("other_status", "wrong_range", "wrong_bytes", "broken")
+KEPT = ("streams", "answered", "stalls", "stalled_streams", "stall_seconds", "longest_stall_s", "seeks", "start_ms_p99", "seek_ms_p99")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, and how the players play."""
+
+    rounds: int
+    seconds: float  # of a turn
+    streams: int
+    more: Sequence[int]  # streams that are tried after the rounds, until somebody's stall
+    mebibytes: int  # of the file
+    start: float = 2
+    ahead: float = 8
+    ramp: float = 4
+    seek: float = 30
+
+    @property
+    def options(self) -> dict[str, float]:
+        names = ("seconds", "start", "ahead", "ramp", "seek")
+        return {"mbit": MBIT, "segment": MEBIBYTE, **{name: getattr(self, name) for name in names}}
+
+
+def roomy(contender: Contender, streams: int) -> Contender:
+    """In mode l4/3 a player's connection is one to a server, for as long as it plays: room for all of them."""
+    return replace(contender, connections=streams) if isinstance(contender, Sluice) and contender.mode == "l4/3" else contender
+
+
+def failures(numbers: traffic.Numbers) -> int:
+    return sum(int(numbers[name]) for name in WRONG)
+
+
+def turn_of(numbers: traffic.Numbers, used: float | None, busy: float) -> Turn:
+    """What a turn's figures are: what the players counted, and the processor's seconds that the contender used (None: the kernel's)."""
+    gigabytes = numbers["bytes"] / 1e9
+    return {
+        **{name: numbers[name] for name in KEPT},
+        "megabytes_per_second": numbers["bytes"] / 1e6 / max(numbers["seconds"], 1e-9),
+        PROCESSOR_GB: None if used is None else used / max(gigabytes, 1e-9),
+        "machine_busy": busy,
+        "players_share": numbers["processor_seconds"] / max(numbers["seconds"], 1e-9),
+        "players_gap_ms": numbers["longest_gap_ms"],
+        "failures": failures(numbers),
+    }
+
+
+@dataclass
+class Bulk:
+    """A run of it. nginx serves `file` as /video at both servers."""
+
+    folder: Path
+    servers: list[str]
+    file: Path
+    plan: Plan
+    tell: Callable[[str], None]
+    names: Sequence[str] = NAMES
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.plan.rounds * len(self.names))
+
+    def take_turn(self, name: str, streams: int, seed: int) -> Turn:
+        contender = roomy(CONTENDERS[name], streams)
+        with serving(contender, self.folder / name, self.servers) as process:
+            pid = process.pid
+            used, (busy, machine) = processor_seconds(pid) if pid else 0.0, machine_busy_seconds()
+            options = self.plan.options | {"streams": streams, "seed": seed}
+            players = traffic.players(self.folder / "traffic", ",".join(contender.addresses), PATH, self.file, options)
+            try:
+                numbers = players.numbers(self.plan.seconds + 20)
+            finally:
+                players.stop()
+            used = processor_seconds(pid) - used if pid else 0.0
+            busy_after, machine_after = machine_busy_seconds()
+        return turn_of(numbers, used if pid else None, (busy_after - busy) / max(machine_after - machine, 1e-9))
+
+    def rounds(self) -> dict[str, Any]:
+        """Everybody in turn with the same streams; the order is reversed from one round to the next."""
+        plan, history = self.plan, list[Round]()
+        for number in range(plan.rounds):
+            turns: Round = {}
+            for name in self.names if number % 2 == 0 else reversed(self.names):
+                turns[name] = self.take_turn(name, plan.streams, number + 1)
+                self.tell(f"  {self.progress.next()} round {number + 1}  {name:<12} {one_line(turns[name])}")
+            history.append({name: turns[name] for name in self.names})
+        case = Case("bulk", f"{plan.streams} videos of {MBIT:g} Mbit/s, in ranges of 1 MiB", connections=plan.streams, load="players")
+        return summarise(case, self.names, history, {"rounds": plan.rounds, **plan.options, "streams": plan.streams})
+
+    def rising(self) -> list[dict[str, Any]]:
+        """More and more streams. Who has a stall or a wrong answer twice with as many does not go on to the next."""
+        found: list[dict[str, Any]] = []
+        still = list(self.names)
+        for place, streams in enumerate(self.plan.more):
+            for name in still if place % 2 == 0 else still[::-1]:
+                for seed in (1, 2):
+                    turn = self.take_turn(name, streams, seed)
+                    held = not turn["stalls"] and not turn["failures"]
+                    self.tell(f"  {streams:>5} streams  {name:<12} {one_line(turn)}")
+                    found.append({"contender": name, "streams": streams, "held": held, **turn})
+                    if held:
+                        break
+                else:
+                    still = [one for one in still if one != name]
+        return found
+
+
+def most_held(rising: Sequence[dict[str, Any]], case: dict[str, Any]) -> dict[str, int]:
+    """By contender, the most streams that were played without a stall; 0: not even those of the rounds."""
+    found: dict[str, int] = {}
+    for name in case["contenders"]:
+        turns = [turns[name] for turns in case["rounds"]]
+        found[name] = 0 if any(turn["stalls"] or turn["failures"] for turn in turns) else case["settings"]["streams"]
+    for step in rising:
+        if step["held"]:
+            found[step["contender"]] = max(found[step["contender"]], step["streams"])
+    return found
+
+
+def one_line(turn: Turn) -> str:
+    used = turn[PROCESSOR_GB]
+    own = "the kernel's CPU" if used is None else f"{used:.2f} s/GB"
+    return (
+        f"{turn['stalls']:>5,.0f} stalls, {turn['failures']:,.0f} failures, {turn['megabytes_per_second']:>7,.1f} MB/s, {own}, "
+        f"start p99 {turn['start_ms_p99']:,.0f} ms, machine {turn['machine_busy']:.0%} busy"
+    )
