@@ -64,6 +64,11 @@ def players(folder: Path, address: str, path: str, file: Path, options: dict[str
     return _start(folder, host, "players", address, port, path, file, *words, libraries=("-lm",))
 
 
+def churn(folder: Path, address: str, seconds: float, rate: float, seed: int, host: str = "client1", port: int = 80) -> Running:
+    """Clients that come and go, for one visit each; their tunnels are below /tunnel."""
+    return _start(folder, host, "churn", address, port, f"{seconds:g}", f"{rate:g}", seed, "/tunnel")
+
+
 def syn_flood(folder: Path, address: str, rate: float, seconds: float, port: int = 80) -> Running:
     """From client1, from addresses on its network that nobody has; what answers them comes back to client1 and ends there."""
     return _start(folder, "client1", "synflood", "eth0", HARDWARE_ADDRESS, address, port, FIRST_SPOOFED, SPOOFED, rate, seconds)
