@@ -96,7 +96,7 @@ def test_what_is_wrong_is_counted(dispatcher: Dispatcher, workspace: Path, folde
 
 
 def test_rounds_and_rising_numbers_make_a_report(file_servers: list[str], workspace: Path, folder: Path, capsys: Any) -> None:
-    plan = Plan(rounds=1, seconds=2, streams=4, more=(6,), mebibytes=1, start=1, ahead=3.5, ramp=0.2, seek=0)
+    plan = Plan(rounds=1, seconds=2, streams=4, more=(6,), mebibytes=1, start=1, ahead=3.5, ramp=0.2, seek=0, more_seconds=2, more_ramp=0.2)
     video = workspace / "files" / "video"
     video.write_bytes((workspace / "files" / "1MiB").read_bytes())
     run = Bulk(folder, file_servers, video, plan, print, ("sluice", "sluice-l43"))

@@ -22,8 +22,8 @@ from sluicelab.nginx import make_big_file, start_nginx
 from sluicelab.paths import PROJECT
 from sluicelab.robustness.figures import Figures
 
-FULL = Plan(rounds=5, seconds=20, streams=200, more=(400, 800, 1200, 1600, 2400, 3200, 4800), mebibytes=256)
-SHORT = Plan(rounds=2, seconds=12, streams=200, more=(800, 1600), mebibytes=64)
+FULL = Plan(rounds=5, seconds=20, streams=200, more=(400, 600, 800, 1000, 1200, 1600, 2400), mebibytes=256)
+SHORT = Plan(rounds=2, seconds=12, streams=200, more=(400, 800), mebibytes=64, more_seconds=14, more_ramp=6)
 MEMORY = Path("/dev/shm")  # the file is read from there, so that no disk is in the figures
 
 
@@ -114,7 +114,13 @@ def main(words: list[str]) -> int:
         "time": now() + " UTC",
         "duration": round(time.monotonic() - begun),
         "machine": {**report.machine(), "busy_before": round(busy, 2)},
-        "settings": {"short": chosen.short, "file_mib": plan.mebibytes, "turn_seconds": plan.seconds, "tried": list(plan.more)},
+        "settings": {
+            "short": chosen.short,
+            "file_mib": plan.mebibytes,
+            "turn_seconds": plan.seconds,
+            "tried": list(plan.more),
+            "of_more": plan.of_more,
+        },
         "cases": [case],
         "rising": rising,
         "figures": figures.document(),

@@ -35,11 +35,17 @@ class Plan:
     ahead: float = 8
     ramp: float = 4
     seek: float = 30
+    more_seconds: float = 24  # of a turn of the rising numbers, which begins slowly: to fill a buffer takes more than to play
+    more_ramp: float = 12
 
     @property
     def options(self) -> dict[str, float]:
         names = ("seconds", "start", "ahead", "ramp", "seek")
         return {"mbit": MBIT, "segment": MEBIBYTE, **{name: getattr(self, name) for name in names}}
+
+    @property
+    def of_more(self) -> dict[str, float]:
+        return self.options | {"seconds": self.more_seconds, "ramp": self.more_ramp}
 
 
 def roomy(contender: Contender, streams: int) -> Contender:
@@ -78,17 +84,17 @@ class Bulk:
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
-        self.progress = Progress(self.plan.rounds * len(self.names))
+        self.progress = Progress((self.plan.rounds + len(self.plan.more)) * len(self.names))
 
-    def take_turn(self, name: str, streams: int, seed: int) -> Turn:
+    def take_turn(self, name: str, streams: int, seed: int, options: dict[str, float]) -> Turn:
         contender = roomy(CONTENDERS[name], streams)
         with serving(contender, self.folder / name, self.servers) as process:
             pid = process.pid
             used, (busy, machine) = processor_seconds(pid) if pid else 0.0, machine_busy_seconds()
-            options = self.plan.options | {"streams": streams, "seed": seed}
+            options = options | {"streams": streams, "seed": seed}
             players = traffic.players(self.folder / "traffic", ",".join(contender.addresses), PATH, self.file, options)
             try:
-                numbers = players.numbers(self.plan.seconds + 20)
+                numbers = players.numbers(options["seconds"] + 20)
             finally:
                 players.stop()
             used = processor_seconds(pid) - used if pid else 0.0
@@ -101,7 +107,7 @@ class Bulk:
         for number in range(plan.rounds):
             turns: Round = {}
             for name in self.names if number % 2 == 0 else reversed(self.names):
-                turns[name] = self.take_turn(name, plan.streams, number + 1)
+                turns[name] = self.take_turn(name, plan.streams, number + 1, plan.options)
                 self.tell(f"  {self.progress.next()} round {number + 1}  {name:<12} {one_line(turns[name])}")
             history.append({name: turns[name] for name in self.names})
         case = Case("bulk", f"{plan.streams} videos of {MBIT:g} Mbit/s, in ranges of 1 MiB", connections=plan.streams, load="players")
@@ -113,10 +119,11 @@ class Bulk:
         still = list(self.names)
         for place, streams in enumerate(self.plan.more):
             for name in still if place % 2 == 0 else still[::-1]:
+                where = self.progress.next()
                 for seed in (1, 2):
-                    turn = self.take_turn(name, streams, seed)
+                    turn = self.take_turn(name, streams, seed, self.plan.of_more)
                     held = not turn["stalls"] and not turn["failures"]
-                    self.tell(f"  {streams:>5} streams  {name:<12} {one_line(turn)}")
+                    self.tell(f"  {where} {streams:>5} streams  {name:<12} {one_line(turn)}")
                     found.append({"contender": name, "streams": streams, "held": held, **turn})
                     if held:
                         break
