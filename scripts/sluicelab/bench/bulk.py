@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import traffic
+from ..dispatcher import Dispatcher
 from ..processes import machine_busy_seconds, processor_seconds
 from .cases import PROCESSOR_GB, Case
 from .contenders import CONTENDERS, Contender, Sluice
@@ -61,7 +62,7 @@ def turn_of(numbers: traffic.Numbers, used: float | None, busy: float) -> Turn:
     """What a turn's figures are: what the players counted, and the processor's seconds that the contender used (None: the kernel's)."""
     gigabytes = numbers["bytes"] / 1e9
     return {
-        **{name: numbers[name] for name in KEPT},
+        **{name: numbers[name] for name in (*KEPT, *WRONG)},
         "megabytes_per_second": numbers["bytes"] / 1e6 / max(numbers["seconds"], 1e-9),
         PROCESSOR_GB: None if used is None else used / max(gigabytes, 1e-9),
         "machine_busy": busy,
@@ -99,7 +100,9 @@ class Bulk:
                 players.stop()
             used = processor_seconds(pid) - used if pid else 0.0
             busy_after, machine_after = machine_busy_seconds()
-        return turn_of(numbers, used if pid else None, (busy_after - busy) / max(machine_after - machine, 1e-9))
+            lost = process.metrics.total("capture_drops_total") if isinstance(process, Dispatcher) else None
+        turn = turn_of(numbers, used if pid else None, (busy_after - busy) / max(machine_after - machine, 1e-9))
+        return turn | {"frames_lost": lost}
 
     def rounds(self) -> dict[str, Any]:
         """Everybody in turn with the same streams; the order is reversed from one round to the next."""
@@ -146,8 +149,9 @@ def most_held(rising: Sequence[dict[str, Any]], case: dict[str, Any]) -> dict[st
 
 def one_line(turn: Turn) -> str:
     used = turn[PROCESSOR_GB]
+    what = ", ".join(f"{turn[name]:,.0f} {name.replace('_', ' ')}" for name in WRONG if turn[name])
     own = "the kernel's CPU" if used is None else f"{used:.2f} s/GB"
     return (
-        f"{turn['stalls']:>5,.0f} stalls, {turn['failures']:,.0f} failures, {turn['megabytes_per_second']:>7,.1f} MB/s, {own}, "
+        f"{turn['stalls']:>5,.0f} stalls, {what or 'nothing wrong'}, {turn['megabytes_per_second']:>7,.1f} MB/s, {own}, "
         f"start p99 {turn['start_ms_p99']:,.0f} ms, machine {turn['machine_busy']:.0%} busy"
     )

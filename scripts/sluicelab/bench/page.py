@@ -44,6 +44,7 @@ COLUMNS = (
     Column("seeks", "seeks", "{:,.0f}"),
     Column("start p99 ms", "start_ms_p99", "{:,.0f}"),
     Column("seek p99 ms", "seek_ms_p99", "{:,.0f}"),
+    Column("frames lost", "frames_lost", "{:,.0f}"),
     Column("players' CPU", "players_share", "{:.0%}"),
     Column("machine us/request", "machine_us_per_request", "{:.1f}"),
     Column("machine busy", "machine_busy", "{:.0%}"),

@@ -74,7 +74,7 @@ static int sends(struct visit *v, const char *text, int length) {
     return 0;
 }
 static void ask(struct visit *v) {
-    static const char *const paths[] = { "/", "/", "/1KiB", "/1KiB", "/64KiB" };
+    static const char *const paths[] = { "/", "/", "/", "/64KiB" };
     char request[BODY + 512];
     int length;
     v->phase = ASKED; v->head_length = 0; v->body_left = -1; v->asks_left--; v->until = now() + PATIENCE;
@@ -89,7 +89,7 @@ static void ask(struct visit *v) {
                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: Y2h1cm4gY2h1cm4gY2h1cg==\r\n\r\n", tunnel_path);
         break;
     default:
-        length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: churn\r\n%s\r\n", v->kind == HALF_ANSWER ? "/1MiB" : paths[below(5)],
+        length = snprintf(request, sizeof request, "GET %s HTTP/1.1\r\nHost: churn\r\n%s\r\n", v->kind == HALF_ANSWER ? "/1MiB" : paths[below(4)],
                           v->kind == CLOSES ? "Connection: close\r\n" : "");
     }
     if (v->kind == HALF_HEAD) length = 1 + below(length - 4);
