@@ -16,7 +16,7 @@ import pytest
 from conftest import started
 from sluicelab import traffic
 from sluicelab.bench import bulk
-from sluicelab.bench.bulk import WRONG, Bulk, Plan, most_held, roomy, turn_of
+from sluicelab.bench.bulk import WRONG, Bulk, Plan, most_held, suited, turn_of
 from sluicelab.bench.cases import PROCESSOR_GB
 from sluicelab.bench.contenders import CONTENDERS, Sluice
 from sluicelab.dispatcher import Dispatcher, configuration, pool, service
@@ -140,6 +140,8 @@ def test_the_most_that_were_played_without_a_stall() -> None:
     assert most_held(rising, case) == {"a": 400, "b": 0}
 
 
-def test_a_connection_each_has_room_where_connections_are_forwarded() -> None:
-    forwarded, spliced = roomy(CONTENDERS["sluice-l43"], 900), roomy(CONTENDERS["sluice"], 900)
-    assert isinstance(forwarded, Sluice) and forwarded.connections == 900 and spliced == CONTENDERS["sluice"]
+def test_the_dispatcher_is_set_for_long_answers() -> None:
+    forwarded, spliced = suited(CONTENDERS["sluice-l43"], 900), suited(CONTENDERS["sluice"], 900)
+    assert isinstance(forwarded, Sluice) and forwarded.connections == 900
+    assert isinstance(spliced, Sluice) and spliced.connections == 32 and spliced.wait == "10s"
+    assert suited(CONTENDERS["haproxy"], 900) == CONTENDERS["haproxy"]

@@ -22,7 +22,7 @@ from sluicelab.nginx import make_big_file, start_nginx
 from sluicelab.paths import PROJECT
 from sluicelab.robustness.figures import Figures
 
-FULL = Plan(rounds=5, seconds=20, streams=200, more=(400, 600, 800, 1000, 1200, 1600, 2400), mebibytes=256)
+FULL = Plan(rounds=5, seconds=20, streams=200, more=(300, 400, 500, 600, 800, 1200, 1600), mebibytes=256)
 SHORT = Plan(rounds=2, seconds=12, streams=200, more=(400, 800), mebibytes=64, more_seconds=14, more_ramp=6)
 MEMORY = Path("/dev/shm")  # the file is read from there, so that no disk is in the figures
 

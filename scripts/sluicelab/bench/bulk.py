@@ -19,6 +19,7 @@ NAMES = ("sluice", "sluice-l43", "haproxy", "direct")
 MBIT = 4.0
 MEBIBYTE = 1 << 20
 PATH = "/video"
+WAIT = "10s"
 WRONG = ("other_status", "wrong_range", "wrong_bytes", "broken")
 KEPT = ("streams", "answered", "stalls", "stalled_streams", "stall_seconds", "longest_stall_s", "seeks", "start_ms_p99", "seek_ms_p99")
 
@@ -49,9 +50,15 @@ class Plan:
         return self.options | {"seconds": self.more_seconds, "ramp": self.more_ramp}
 
 
-def roomy(contender: Contender, streams: int) -> Contender:
-    """In mode l4/3 a player's connection is one to a server, for as long as it plays: room for all of them."""
-    return replace(contender, connections=streams) if isinstance(contender, Sluice) and contender.mode == "l4/3" else contender
+def suited(contender: Contender, streams: int) -> Contender:
+    """The dispatcher as one would set it for long answers.
+
+    The default of the wait, 1 s, is for short ones. In mode l4/3 a player's connection is one to a server, for as long as it plays: room for
+    all of them.
+    """
+    if not isinstance(contender, Sluice):
+        return contender
+    return replace(contender, wait=WAIT, connections=streams if contender.mode == "l4/3" else contender.connections)
 
 
 def failures(numbers: traffic.Numbers) -> int:
@@ -88,7 +95,7 @@ class Bulk:
         self.progress = Progress((self.plan.rounds + len(self.plan.more)) * len(self.names))
 
     def take_turn(self, name: str, streams: int, seed: int, options: dict[str, float]) -> Turn:
-        contender = roomy(CONTENDERS[name], streams)
+        contender = suited(CONTENDERS[name], streams)
         with serving(contender, self.folder / name, self.servers) as process:
             pid = process.pid
             used, (busy, machine) = processor_seconds(pid) if pid else 0.0, machine_busy_seconds()

@@ -11,7 +11,7 @@
  *
  * A stall is when a player that plays has nothing left; it ends when there are `start` seconds again, or by a seek, or with the run. Waiting
  * after the start and after a seek is no stall, and counted by itself. An answer is right if it is 206, with the Content-Range that was
- * asked for, and its bytes are the file's; after any other the connection is opened anew, as it is after one that broke.
+ * asked for, and its bytes are the file's; a second after any other the connection is opened anew, as it is at once after one that broke.
  *
  * Prints one line of JSON. `longest_gap_ms` and `processor_seconds` say whether the players themselves were the limit: the longest time in
  * which they looked at nothing, and what they used. Ends early by SIGTERM.
@@ -37,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 16384, MOST_ADDRESSES = 16, MOST_WAITS = 1 << 20, HEAD = 4096, BUFFER = 1 << 18, TURN_MS = 5, AGAIN_MS = 50 };
+enum { MOST = 16384, MOST_ADDRESSES = 16, MOST_WAITS = 1 << 20, HEAD = 4096, BUFFER = 1 << 18, TURN_MS = 5, AGAIN_MS = 50, REFUSED_MS = 1000 };
 enum phase { CLOSED, CONNECTING, IDLE, ASKED };
 enum playing { NOT_YET, STARTING, SEEKING, PLAYING, STALLED };          /* STARTING and SEEKING become PLAYING, that STALLED, and back */
 struct player {
@@ -157,7 +157,9 @@ static void readable(struct player *p, double t) {
             if (p->head_length >= HEAD - 1) { other_status++; close_it(p, t); return; }
             p->head[p->head_length++] = buffer[at++];
             p->head[p->head_length] = 0;
-            if (p->head_length >= 4 && !memcmp(p->head + p->head_length - 4, "\r\n\r\n", 4) && !is_right(p)) { close_it(p, t); return; }
+            if (p->head_length >= 4 && !memcmp(p->head + p->head_length - 4, "\r\n\r\n", 4) && !is_right(p)) {
+                close_it(p, t); p->open_at = t + REFUSED_MS * 1e-3; return;
+            }
         }
         if (at == n) continue;
         if (n - at > p->left || memcmp(buffer + at, file + p->first + p->length - p->left, n - at)) { wrong_bytes++; close_it(p, t); return; }
