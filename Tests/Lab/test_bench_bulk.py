@@ -135,6 +135,8 @@ def test_a_turns_figures() -> None:
 
 def test_the_most_that_were_played_without_a_stall() -> None:
     well, stalled = turn_of(numbers(), 1, 0), turn_of(numbers(stalls=1), 1, 0)
+    assert bulk.well(well) and not bulk.well(stalled)
+    assert not any(bulk.well(turn_of(numbers(**{what: 6000}), 1, 0)) for what in ("broken", "wrong_bytes", "start_ms_p99"))
     case = {"contenders": ["a", "b"], "settings": {"streams": 200}, "rounds": [{"a": well, "b": well}, {"a": well, "b": stalled}]}
     rising = [{"contender": "a", "streams": 400, "held": True}, {"contender": "a", "streams": 800, "held": False}]
     assert most_held(rising, case) == {"a": 400, "b": 0}

@@ -63,7 +63,8 @@ def _rising(run: dict[str, Any]) -> str:
     return "\n".join(
         [
             "<h2>More and more streams</h2>",
-            "<p>Each number is tried once, and once more when somebody stalls; who then stalls again is not tried with more.</p>",
+            "<p>Each number is tried once, and once more when somebody stalls, gets a wrong answer, or waits for more than 5 s to begin (p99); "
+            "who then does so again is not tried with more.</p>",
             bars.chart("the most streams without a stall", spread),
             chart("streams that stalled", "streams", [line for line in stalled if line.points]),
             chart("processor time of the contender, s for each GB", "streams", used),

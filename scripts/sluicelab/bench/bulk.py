@@ -20,8 +20,20 @@ MBIT = 4.0
 MEBIBYTE = 1 << 20
 PATH = "/video"
 WAIT = "10s"
+START_MS = 5000  # who waits longer for the first picture has not what was wanted, though it is no stall
 WRONG = ("other_status", "wrong_range", "wrong_bytes", "broken")
-KEPT = ("streams", "answered", "stalls", "stalled_streams", "stall_seconds", "longest_stall_s", "seeks", "start_ms_p99", "seek_ms_p99")
+KEPT = (
+    "streams",
+    "started",
+    "answered",
+    "stalls",
+    "stalled_streams",
+    "stall_seconds",
+    "longest_stall_s",
+    "seeks",
+    "start_ms_p99",
+    "seek_ms_p99",
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,11 @@ def turn_of(numbers: traffic.Numbers, used: float | None, busy: float) -> Turn:
     }
 
 
+def well(turn: Turn) -> bool:
+    """No stall, nothing wrong, and players that begin soon."""
+    return not turn["stalls"] and not turn["failures"] and (turn["start_ms_p99"] or 0) <= START_MS
+
+
 @dataclass
 class Bulk:
     """A run of it. nginx serves `file` as /video at both servers."""
@@ -124,7 +141,7 @@ class Bulk:
         return summarise(case, self.names, history, {"rounds": plan.rounds, **plan.options, "streams": plan.streams})
 
     def rising(self) -> list[dict[str, Any]]:
-        """More and more streams. Who has a stall or a wrong answer twice with as many does not go on to the next."""
+        """More and more streams. With whom it does not go well twice with as many does not go on to the next."""
         found: list[dict[str, Any]] = []
         still = list(self.names)
         for place, streams in enumerate(self.plan.more):
@@ -132,7 +149,7 @@ class Bulk:
                 where = self.progress.next()
                 for seed in (1, 2):
                     turn = self.take_turn(name, streams, seed, self.plan.of_more)
-                    held = not turn["stalls"] and not turn["failures"]
+                    held = well(turn)
                     self.tell(f"  {where} {streams:>5} streams  {name:<12} {one_line(turn)}")
                     found.append({"contender": name, "streams": streams, "held": held, **turn})
                     if held:
@@ -147,7 +164,7 @@ def most_held(rising: Sequence[dict[str, Any]], case: dict[str, Any]) -> dict[st
     found: dict[str, int] = {}
     for name in case["contenders"]:
         turns = [turns[name] for turns in case["rounds"]]
-        found[name] = 0 if any(turn["stalls"] or turn["failures"] for turn in turns) else case["settings"]["streams"]
+        found[name] = case["settings"]["streams"] if all(well(turn) for turn in turns) else 0
     for step in rising:
         if step["held"]:
             found[step["contender"]] = max(found[step["contender"]], step["streams"])
