@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import bulk
 import engine
 import load
 import push
@@ -31,6 +32,7 @@ OTHERS: dict[str, tuple[str, Callable[[list[str]], int]]] = {
     "load": ("the benchmark of controlled loading", load.main),
     "engine": ("that of the engine by itself", engine.main),
     "push": ("that of the push workers", push.main),
+    "bulk": ("that of videos that are played", bulk.main),
     "whole": ("that of the whole system with its devices", whole.main),
 }
 BUSY = 0.2  # share of the processors that others use before the run, from which on it is said

@@ -124,6 +124,14 @@ def resident_bytes(pid: int) -> int:
     return sum(int(fields[21]) for fields in _family(pid).values()) * os.sysconf("SC_PAGE_SIZE")
 
 
+def anonymous_bytes(pid: int) -> int:
+    """What a process has allocated and touched: without files, and without the rings that it shares with the kernel."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError("RssAnon")
+
+
 def machine_busy_seconds() -> tuple[float, float]:
     """Seconds that the processors were busy, and seconds in all, since the machine started."""
     hertz = os.sysconf("SC_CLK_TCK")

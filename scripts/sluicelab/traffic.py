@@ -35,9 +35,9 @@ class Running(Process):
         return self.numbers(timeout)
 
 
-def _start(folder: Path, host: str, name: str, *words: object) -> Running:
+def _start(folder: Path, host: str, name: str, *words: object, libraries: tuple[str, ...] = ()) -> Running:
     folder.mkdir(parents=True, exist_ok=True)
-    program = compiled(name, folder)
+    program = compiled(name, folder, *libraries)
     log = folder / f"{name}-{len(list(folder.glob(f'{name}-*.log')))}.log"
     return Running(host, [program, *map(str, words)], log)
 
@@ -56,6 +56,17 @@ def load(
 ) -> Running:
     """An open loop, or with rate 0 a closed one; `fresh`: a connection for each request."""
     return _start(folder, host, "load", address, port, path, connections, seconds, rate, "new" if fresh else "keep", within_ms)
+
+
+def players(folder: Path, address: str, path: str, file: Path, options: dict[str, float], host: str = "client1", port: int = 80) -> Running:
+    """Video players, with options of programs/players.c; `file` is what they should get."""
+    words = [f"{name}={value:.12g}" for name, value in options.items()]
+    return _start(folder, host, "players", address, port, path, file, *words, libraries=("-lm",))
+
+
+def churn(folder: Path, address: str, seconds: float, rate: float, seed: int, host: str = "client1", port: int = 80) -> Running:
+    """Clients that come and go, for one visit each; their tunnels are below /tunnel."""
+    return _start(folder, host, "churn", address, port, f"{seconds:g}", f"{rate:g}", seed, "/tunnel")
 
 
 def syn_flood(folder: Path, address: str, rate: float, seconds: float, port: int = 80) -> Running:

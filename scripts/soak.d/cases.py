@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
 from sluicelab.network import FILES_ADDRESS
-from sluicelab.robustness import kill_server, kill_workers, restart, slowloris, syn_flood
+from sluicelab.robustness import kill_server, kill_workers, memory, restart, slowloris, syn_flood
 from sluicelab.robustness.figures import Figures
 
 
@@ -77,10 +77,19 @@ def _restart(place: Place, figures: Figures) -> None:
     restart.run(_files(place), FILES_ADDRESS, place.folder, figures, times=max(int(10 * place.size), 1))
 
 
+def _memory(place: Place, figures: Figures) -> None:
+    dispatcher = _dispatcher(place, memory.configure())
+    memory.run(dispatcher, FILES_ADDRESS, place.folder, figures, seconds=max(1800 * place.size, 10), seed=place.seed)
+    _end(dispatcher, figures)
+
+
 CASES: dict[str, Case] = {
     "syn-flood": Case("100,000 spoofed SYNs a second beside 100 new connections a second", _syn_flood),
     "slowloris": Case("10,000 heads that never end and 1,000 slow readers beside an open loop of half the peak", _slowloris),
     "kill-server": Case("a back-end server is killed, resets, stops and vanishes at random moments", _kill_server),
     "kill-workers": Case("10,000 messages to 200 devices that come and go, while push workers are killed", _kill_workers),
+    "memory": Case(
+        "30 minutes of clients and tunnels that come and go, 250 a second: memory does not grow, tables are empty again", _memory
+    ),
     "restart": Case("kill -9 of the dispatcher, and the next one's first answer", _restart),
 }

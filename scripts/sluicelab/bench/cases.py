@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 RATE, GOODPUT, PROCESSOR = "requests_per_second", "megabytes_per_second", "processor_us_per_request"
-PROCESSOR_MB = "processor_us_per_megabyte"
+PROCESSOR_MB, PROCESSOR_GB = "processor_us_per_megabyte", "processor_seconds_per_gigabyte"
 NAMES = {
     RATE: "requests/s",
     GOODPUT: "MB/s",
     PROCESSOR: "CPU per request",
     PROCESSOR_MB: "CPU per MB",
+    PROCESSOR_GB: "CPU per GB",
     "bytes_each": "bytes for each",
     "within_alone": "answered within 100 ms, alone, %",
     "within_attack": "answered within 100 ms, under attack, %",
@@ -77,6 +78,8 @@ class Case:
             return ("bytes_each",)
         if self.load == "flood":
             return ()
+        if self.load == "players":
+            return (PROCESSOR_GB,)
         if self.load == "half":
             return ("latency_ms_p50", "latency_ms_p99", PROCESSOR)
         return (GOODPUT, PROCESSOR_MB) if self.load == "download" else (RATE, PROCESSOR)

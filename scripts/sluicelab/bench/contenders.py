@@ -73,10 +73,12 @@ class Sluice:
     transmit: str = "auto"
     logs: bool = False
     connections: int = CONNECTIONS  # to each server
+    wait: str = ""  # how long a request may wait for one of them; empty: the default
 
     def start(self, folder: Path, servers: list[str]) -> Process:
         services = [{**service("files", f"{FILES_ADDRESS}:80", "files"), "mode": self.mode}]
-        config = configuration(services, [pool("files", servers, connections=self.connections)], transmit=self.transmit)
+        more = {"queue": {"wait": self.wait}} if self.wait else {}
+        config = configuration(services, [pool("files", servers, connections=self.connections, **more)], transmit=self.transmit)
         if self.logs:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o777)  # it writes as `nobody`

@@ -10,7 +10,7 @@ from typing import Any
 from ..push.profile import Part, by_binary
 from . import report_html
 from .bars import Bar, chart
-from .cases import NAMES, PROCESSOR, PROCESSOR_MB, RATE
+from .cases import NAMES, PROCESSOR, PROCESSOR_GB, PROCESSOR_MB, RATE
 from .contenders import TITLES
 
 Case = dict[str, Any]
@@ -27,7 +27,7 @@ class Column:
     def cell(self, turn: dict[str, float | None]) -> str:
         value = turn.get(self.figure)
         if value is None:
-            return KERNELS if self.figure in (PROCESSOR, PROCESSOR_MB) else "-"
+            return KERNELS if self.figure in (PROCESSOR, PROCESSOR_GB, PROCESSOR_MB) else "-"
         return self.form.format(value * self.factor)
 
 
@@ -37,6 +37,15 @@ COLUMNS = (
     Column("MB/s", "megabytes_per_second", "{:,.1f}"),
     Column("CPU us/request", PROCESSOR, "{:.1f}"),
     Column("CPU us/MB", PROCESSOR_MB, "{:,.0f}"),
+    Column("CPU s/GB", PROCESSOR_GB, "{:.2f}"),
+    Column("ranges", "answered", "{:,.0f}"),
+    Column("stalls", "stalls", "{:,.0f}"),
+    Column("longest, s", "longest_stall_s", "{:.2f}"),
+    Column("seeks", "seeks", "{:,.0f}"),
+    Column("start p99 ms", "start_ms_p99", "{:,.0f}"),
+    Column("seek p99 ms", "seek_ms_p99", "{:,.0f}"),
+    Column("frames lost", "frames_lost", "{:,.0f}"),
+    Column("players' CPU", "players_share", "{:.0%}"),
     Column("machine us/request", "machine_us_per_request", "{:.1f}"),
     Column("machine busy", "machine_busy", "{:.0%}"),
     Column("p50 ms", "latency_ms_p50", "{:.2f}"),
@@ -123,7 +132,7 @@ def ratio_charts(case: Case) -> str:
 def round_charts(case: Case) -> str:
     """Every round by itself, for who wants to see how noisy it was."""
     parts = []
-    for figure in (RATE, "megabytes_per_second", PROCESSOR, PROCESSOR_MB):
+    for figure in (RATE, "megabytes_per_second", PROCESSOR, PROCESSOR_MB, PROCESSOR_GB):
         if figure not in case["compared"]:
             continue
         for name in case["contenders"]:
@@ -183,17 +192,25 @@ def summary(run: dict[str, Any]) -> str:
     return report_html.table(["case", "throughput", "CPU per request", "result"], rows) if rows else ""
 
 
-def whole(run: dict[str, Any]) -> str:
+STYLE = """body { font: 15px/1.5 system-ui, sans-serif; margin: 2em; max-width: 84em } table { border-collapse: collapse; margin: 1em 0 }
+td, th { padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc } td:first-child, th:first-child { text-align: left }
+.axis { font-size: 11px } .title { font-size: 13px } .grid { stroke: #ddd } .one { stroke: #333 } .spread { stroke: #222; stroke-width: 1.5 }
+.mark { stroke: #b5483a; stroke-dasharray: 4 3 } svg { margin: 1em 2em 0 0; vertical-align: top }"""
+
+
+def about(run: dict[str, Any]) -> str:
+    """Who took part, and the facts of the run."""
     facts = {**run["machine"], **run["settings"], "time": run["time"], "seconds": run["duration"]}
     listed = "".join(f"<li>{html.escape(key)}: {html.escape(str(value))}</li>" for key, value in facts.items())
     taken = dict.fromkeys(name for case in run["cases"] for name in case["contenders"])
     who = "".join(f"<li>{html.escape(name)}: {html.escape(TITLES.get(name, ''))}</li>" for name in taken)
+    return f"<h2>Who took part</h2>\n<ul>{who}</ul>\n<h2>The run</h2>\n<ul>{listed}</ul>"
+
+
+def whole(run: dict[str, Any]) -> str:
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Sluice benchmarks</title>
-<style>body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em; max-width: 84em }} table {{ border-collapse: collapse; margin: 1em 0 }}
-td, th {{ padding: .2em .7em; text-align: right; border-bottom: 1px solid #ccc }} td:first-child, th:first-child {{ text-align: left }}
-.axis {{ font-size: 11px }} .title {{ font-size: 13px }} .grid {{ stroke: #ddd }} .one {{ stroke: #333 }} .spread {{ stroke: #222; stroke-width: 1.5 }}
-.mark {{ stroke: #b5483a; stroke-dasharray: 4 3 }} svg {{ margin: 1em 2em 0 0; vertical-align: top }}</style>
+<style>{STYLE}</style>
 <h1>Sluice benchmarks</h1>
 <p>Contenders run in turn on one small machine that they share with clients and servers: only the ratios within a round mean anything. A bar
 is the median of them; half of the rounds lie within the thick line on it, all within the thin one. Dashed: what is wanted of sluice. CPU per
@@ -201,9 +218,6 @@ request is the contender's own user and system time; of nft and direct it is the
 throughput and CPU time disagree, CPU time decides.</p>
 {summary(run)}
 {"".join(section(case) for case in run["cases"])}
-<h2>Who took part</h2>
-<ul>{who}</ul>
-<h2>The run</h2>
-<ul>{listed}</ul>
+{about(run)}
 </html>
 """

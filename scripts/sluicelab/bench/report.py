@@ -8,7 +8,7 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,10 @@ def document(run: Run) -> str:
     return re.sub(r"\{[^{}\[\]]*\}", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
-def write(folder: Path, run: Run) -> Path:
+def write(folder: Path, run: Run, prefix: str = "", make: Callable[[Run], str] = page.whole) -> Path:
     """Both files; the path of the JSON one."""
     folder.mkdir(exist_ok=True)
-    path = folder / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
+    path = folder / f"{prefix}{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}.json"
     path.write_text(document(run))
-    path.with_suffix(".html").write_text(page.whole(run))
+    path.with_suffix(".html").write_text(make(run))
     return path

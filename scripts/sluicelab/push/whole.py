@@ -17,7 +17,7 @@ from ..dispatcher import Configuration, Dispatcher, configuration, pool, service
 from ..namespaces import inside
 from ..network import PUSH_ADDRESS, SOURCE_ADDRESS, server_address
 from ..paths import binary
-from ..processes import Process
+from ..processes import Process, anonymous_bytes
 from ..robustness.figures import Figures
 from ..scrape import Metrics
 from .bench_devices import Event, Plan, Target
@@ -72,14 +72,6 @@ def processor_seconds(pid: int) -> float:
     """User and system time of that process alone."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def anonymous_bytes(pid: int) -> int:
-    """What a process has allocated and touched: without files, and without the rings that it shares with the kernel."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon:"):
-            return int(line.split()[1]) * 1024
-    raise KeyError("RssAnon")
 
 
 @dataclass(frozen=True)

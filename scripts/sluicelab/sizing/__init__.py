@@ -1,0 +1,1 @@
+"""How much a deployment needs, computed from the reports in docs/ (docs/performance.md, "Sizing")."""
