@@ -5,9 +5,7 @@ import PushProtocol
 extension SQLiteStore {
     public func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) {
         write(grows: true, then: then) { db in
-            let exists = try Int64.fetchOne(
-                db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
-            guard exists != nil else { return nil }
+            guard let found = try Self.destinations(of: message, db) else { return nil }
             if let key = message.replayKey, let first = try Self.first(with: key, of: message.application, now: message.accepted, db) {
                 return Acceptance(sequence: first, isReplay: true)
             }
@@ -18,8 +16,63 @@ extension SQLiteStore {
                 ])
             let sequence = db.lastInsertedRowID
             if let key = message.replayKey { try Self.remember(key, of: message, sequence: sequence, expires: expires, db) }
-            return Acceptance(sequence: sequence, isReplay: false)
+            let routes = try found.connected.map { connected in
+                MessageRoutes(expires: expires, connected: try connected.map { try Self.route(to: $0, before: sequence, db) })
+            }
+            return Acceptance(sequence: sequence, isReplay: false, routes: routes)
         }
+    }
+
+    /// The most applications of a device for which `MessageRoute.previous` is looked for.
+    private static let routedApplications = 8
+
+    private struct Destinations {
+        /// The connected devices; nil: they were not looked for, are many, or others are to be woken.
+        let connected: [Recipient]?
+    }
+
+    /// Where the message goes; nil: no device has its application registered.
+    private static func destinations(of message: NewMessage, _ db: Database) throws -> Destinations? {
+        guard message.wantsRoutes else {
+            let exists = try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
+            return exists.map { _ in Destinations(connected: nil) }
+        }
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT registration.device, device.worker, device.wake_ip IS NOT NULL AND device.wake_due IS NULL
+                FROM registration LEFT JOIN device ON device.id = registration.device WHERE registration.application = ? LIMIT ?
+                """)
+        var connected: [Recipient] = []
+        var (count, hasSleepers) = (0, false)
+        let rows = try Row.fetchCursor(statement, arguments: [message.application, MessageRoutes.limit + 1])
+        while let row = try rows.next() {
+            count += 1
+            if let name = try row.decode(String?.self, atIndex: 1) {
+                guard let device = DeviceID(bytes: try row.decode(Data.self, atIndex: 0)), let worker = WorkerName(name) else { continue }
+                connected.append(Recipient(device: device, worker: worker))
+            } else if try row.decode(Bool.self, atIndex: 2) {
+                hasSleepers = true
+            }
+        }
+        guard count > 0 else { return nil }
+        return Destinations(connected: count > MessageRoutes.limit || hasSleepers ? nil : connected)
+    }
+
+    private static func route(to recipient: Recipient, before sequence: Int64, _ db: Database) throws -> MessageRoute {
+        let row = try Row.fetchOne(
+            db.cachedStatement(
+                sql: """
+                    SELECT COUNT(*), MAX(previous) FROM (
+                        SELECT (
+                            SELECT sequence FROM message WHERE application = registration.application AND sequence < ?2
+                            ORDER BY sequence DESC LIMIT 1) AS previous
+                        FROM registration WHERE device = ?1 LIMIT ?3)
+                    """), arguments: [Data(recipient.device.bytes), sequence, routedApplications + 1])
+        guard let row, try row.decode(Int.self, atIndex: 0) <= routedApplications else {
+            return MessageRoute(recipient: recipient, previous: nil)
+        }
+        return MessageRoute(recipient: recipient, previous: try row.decode(Int64?.self, atIndex: 1) ?? 0)
     }
 
     public func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) {
@@ -89,7 +142,7 @@ extension SQLiteStore {
             for acknowledgement in acknowledgements {
                 switch try Self.acknowledge(acknowledgement, db) {
                 case .ignored: ignored += 1
-                case .transient: break
+                case .transient, .deleted: break
                 case .removed(let application): applications.insert(application)
                 }
             }
@@ -103,6 +156,9 @@ extension SQLiteStore {
         case ignored
         /// It had a ttl of 0, so nothing waits for the acknowledgement.
         case transient
+        /// Nobody waits for the message any more, and it is gone.
+        case deleted
+        /// The application may have messages that nobody waits for any more.
         case removed(application: Int64)
     }
 
@@ -112,10 +168,18 @@ extension SQLiteStore {
             db.cachedStatement(sql: "SELECT application, transient FROM message WHERE sequence = ?"), arguments: [acknowledgement.sequence])
         guard let message else { return .ignored }
         let application = try message.decode(Int64.self, atIndex: 0)
+        let isTransient = try message.decode(Int64.self, atIndex: 1) == 1
+        if let cursor = try soleCursor(of: application, device: id, db) {
+            guard acknowledgement.sequence > cursor || isTransient else { return .ignored }
+            guard !isTransient else { return .transient }
+            // Nobody else waits for it. The cursor may stay where it is: what is gone is not pending.
+            try db.cachedStatement(sql: "DELETE FROM message WHERE sequence = ?").execute(arguments: [acknowledgement.sequence])
+            return .deleted
+        }
         let cursor = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT cursor FROM registration WHERE device = ? AND application = ?"), arguments: [id, application])
         guard let cursor else { return .ignored }
-        if try message.decode(Int64.self, atIndex: 1) == 1 { return .transient }
+        if isTransient { return .transient }
         guard acknowledgement.sequence > cursor else { return .ignored }
 
         let first = try firstPending(of: application, device: id, after: cursor, db)
@@ -138,6 +202,18 @@ extension SQLiteStore {
         try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ? AND application = ? AND sequence <= ?")
             .execute(arguments: [id, application, moved])
         return .removed(application: application)
+    }
+
+    /// The device's cursor of the application, if it alone has that registered, and has acknowledged nothing of it out of order that is
+    /// still there.
+    private static func soleCursor(of application: Int64, device: Data, _ db: Database) throws -> Int64? {
+        let rows = try Row.fetchAll(
+            db.cachedStatement(sql: "SELECT device, cursor FROM registration WHERE application = ? LIMIT 2"), arguments: [application])
+        guard rows.count == 1, try rows[0].decode(Data.self, atIndex: 0) == device else { return nil }
+        let acknowledged = try Int64.fetchOne(
+            db.cachedStatement(sql: "SELECT 1 FROM acknowledged WHERE device = ? AND application = ? LIMIT 1"),
+            arguments: [device, application])
+        return acknowledged == nil ? try rows[0].decode(Int64.self, atIndex: 1) : nil
     }
 
     private static func firstPending(of application: Int64, device: Data, after: Int64, _ db: Database) throws -> Int64? {

@@ -4,8 +4,8 @@ import PushProtocol
 
 /// The default engine: an SQLite database (WAL, synchronous=FULL) in a directory that the workers of one machine share.
 ///
-/// Writes of a process wait for each other for 2 ms or until there are 256, and go into one transaction with one `fsync`; the processes
-/// take turns by a lock file. Reads run in snapshots beside them.
+/// Writes of a process wait for each other for some ms (`GatheringPace`) or until there are 256, and go into one transaction with one
+/// `fsync`; the processes take turns by a lock file. Reads run in snapshots beside them.
 public final class SQLiteStore: MessageStore {
     /// How long a ttl-0 message stays readable, in milliseconds: until the sockets that were open have got it.
     static let transientLifetime: Int64 = 60_000
@@ -13,6 +13,8 @@ public final class SQLiteStore: MessageStore {
     static let expiryBatch = 1000
     /// How long SQLite waits for a lock that another process holds, in seconds: only recovery and closing take one out of turn.
     static let busyTimeout = 5
+    /// How long reads gather, as a part of how long writes do.
+    private static let readShare = 0.3
 
     struct Write: Sendable {
         /// Does the work in the batch's transaction; what it returns reports the outcome after the commit.
@@ -66,11 +68,16 @@ public final class SQLiteStore: MessageStore {
             pool: pool, turn: turn, log: WriteAheadLog(database: path, limit: logLimit),
             space: FreeSpace(directory: directory, reserve: reserve))
         writes = OperationLane(
-            name: "store-writes", limits: .init(gathering: 0.002, enough: 256, batch: 1024, waiting: 16_384)
+            name: "store-writes", limits: .init(gathering: GatheringPace.shortest, enough: 256, batch: 1024, waiting: 16_384)
         ) { committer.commit($0) }
         committer.lane = writes
-        reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 1, batch: 1024, waiting: 262_144)) {
-            Self.run($0, on: pool)
+        reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 64, batch: 1024, waiting: 262_144)) {
+            Self.run($0(), on: pool)
+        }
+        committer.gathers = { [weak writes, weak reads] seconds in
+            writes?.gathering = seconds
+            // Each snapshot begins with nothing in memory after the others' commits: where there are many, reads share some.
+            reads?.gathering = seconds > GatheringPace.shortest ? seconds * Self.readShare : 0
         }
     }
 
