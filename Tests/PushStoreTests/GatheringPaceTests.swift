@@ -31,7 +31,7 @@ struct GatheringPaceTests {
     @Test("It stays where it is while commits are neither many nor few")
     func steady() {
         let some = pace(3, every: 0.004, others: 7)
-        #expect(pace(100, every: 8 / 150.0, others: 7, after: some).gathering == some.gathering)
+        #expect(pace(100, every: 8 / 100.0, others: 7, after: some).gathering == some.gathering)
     }
 
     @Test("It is short again when the others do little, or nothing", arguments: [(0.5, 3), (0.01, 0)])

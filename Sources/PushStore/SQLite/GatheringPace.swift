@@ -6,11 +6,11 @@ struct GatheringPace {
     /// In seconds.
     static let shortest = 0.002
     /// In seconds: what a message waits at most, before its turn comes.
-    static let longest = 0.03
+    static let longest = 0.04
     /// Above so many commits a second, of all processes, batches are made larger.
-    static let busy = 200.0
+    static let busy = 150.0
     /// Below so many they are made smaller.
-    static let calm = 100.0
+    static let calm = 75.0
     private static let step = 1.25
 
     /// Seconds.

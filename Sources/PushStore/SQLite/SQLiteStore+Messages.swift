@@ -16,9 +16,7 @@ extension SQLiteStore {
                 ])
             let sequence = db.lastInsertedRowID
             if let key = message.replayKey { try Self.remember(key, of: message, sequence: sequence, expires: expires, db) }
-            let routes = try found.connected.map { connected in
-                MessageRoutes(expires: expires, connected: try connected.map { try Self.route(to: $0, before: sequence, db) })
-            }
+            let routes = found.connected.map { MessageRoutes(expires: expires, connected: $0) }
             return Acceptance(sequence: sequence, isReplay: false, routes: routes)
         }
     }
@@ -28,10 +26,10 @@ extension SQLiteStore {
 
     private struct Destinations {
         /// The connected devices; nil: they were not looked for, are many, or others are to be woken.
-        let connected: [Recipient]?
+        let connected: [MessageRoute]?
     }
 
-    /// Where the message goes; nil: no device has its application registered.
+    /// Where the message goes, before it is stored; nil: no device has its application registered.
     private static func destinations(of message: NewMessage, _ db: Database) throws -> Destinations? {
         guard message.wantsRoutes else {
             let exists = try Int64.fetchOne(
@@ -40,39 +38,29 @@ extension SQLiteStore {
         }
         let statement = try db.cachedStatement(
             sql: """
-                SELECT registration.device, device.worker, device.wake_ip IS NOT NULL AND device.wake_due IS NULL
-                FROM registration LEFT JOIN device ON device.id = registration.device WHERE registration.application = ? LIMIT ?
+                SELECT registration.device, device.worker, device.wake_ip IS NOT NULL AND device.wake_due IS NULL,
+                    CASE WHEN device.worker IS NOT NULL THEN (
+                        SELECT CASE WHEN COUNT(*) <= ?2 THEN IFNULL(MAX(previous), 0) END FROM (
+                            SELECT (
+                                SELECT sequence FROM message WHERE application = own.application ORDER BY sequence DESC LIMIT 1) AS previous
+                            FROM registration AS own WHERE own.device = registration.device LIMIT ?2 + 1)) END
+                FROM registration LEFT JOIN device ON device.id = registration.device WHERE registration.application = ?1 LIMIT ?3
                 """)
-        var connected: [Recipient] = []
+        var connected: [MessageRoute] = []
         var (count, hasSleepers) = (0, false)
-        let rows = try Row.fetchCursor(statement, arguments: [message.application, MessageRoutes.limit + 1])
+        let rows = try Row.fetchCursor(statement, arguments: [message.application, routedApplications, MessageRoutes.limit + 1])
         while let row = try rows.next() {
             count += 1
             if let name = try row.decode(String?.self, atIndex: 1) {
                 guard let device = DeviceID(bytes: try row.decode(Data.self, atIndex: 0)), let worker = WorkerName(name) else { continue }
-                connected.append(Recipient(device: device, worker: worker))
+                let recipient = Recipient(device: device, worker: worker)
+                connected.append(MessageRoute(recipient: recipient, previous: try row.decode(atIndex: 3)))
             } else if try row.decode(Bool.self, atIndex: 2) {
                 hasSleepers = true
             }
         }
         guard count > 0 else { return nil }
         return Destinations(connected: count > MessageRoutes.limit || hasSleepers ? nil : connected)
-    }
-
-    private static func route(to recipient: Recipient, before sequence: Int64, _ db: Database) throws -> MessageRoute {
-        let row = try Row.fetchOne(
-            db.cachedStatement(
-                sql: """
-                    SELECT COUNT(*), MAX(previous) FROM (
-                        SELECT (
-                            SELECT sequence FROM message WHERE application = registration.application AND sequence < ?2
-                            ORDER BY sequence DESC LIMIT 1) AS previous
-                        FROM registration WHERE device = ?1 LIMIT ?3)
-                    """), arguments: [Data(recipient.device.bytes), sequence, routedApplications + 1])
-        guard let row, try row.decode(Int.self, atIndex: 0) <= routedApplications else {
-            return MessageRoute(recipient: recipient, previous: nil)
-        }
-        return MessageRoute(recipient: recipient, previous: try row.decode(Int64?.self, atIndex: 1) ?? 0)
     }
 
     public func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) {
@@ -164,22 +152,15 @@ extension SQLiteStore {
 
     private static func acknowledge(_ acknowledgement: Acknowledgement, _ db: Database) throws -> AcknowledgementOutcome {
         let id = Data(acknowledgement.device.bytes)
+        if try removeOnlyCopy(acknowledgement.sequence, device: id, db) { return .deleted }
         let message = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT application, transient FROM message WHERE sequence = ?"), arguments: [acknowledgement.sequence])
         guard let message else { return .ignored }
         let application = try message.decode(Int64.self, atIndex: 0)
-        let isTransient = try message.decode(Int64.self, atIndex: 1) == 1
-        if let cursor = try soleCursor(of: application, device: id, db) {
-            guard acknowledgement.sequence > cursor || isTransient else { return .ignored }
-            guard !isTransient else { return .transient }
-            // Nobody else waits for it. The cursor may stay where it is: what is gone is not pending.
-            try db.cachedStatement(sql: "DELETE FROM message WHERE sequence = ?").execute(arguments: [acknowledgement.sequence])
-            return .deleted
-        }
         let cursor = try Int64.fetchOne(
             db.cachedStatement(sql: "SELECT cursor FROM registration WHERE device = ? AND application = ?"), arguments: [id, application])
         guard let cursor else { return .ignored }
-        if isTransient { return .transient }
+        if try message.decode(Int64.self, atIndex: 1) == 1 { return .transient }
         guard acknowledgement.sequence > cursor else { return .ignored }
 
         let first = try firstPending(of: application, device: id, after: cursor, db)
@@ -204,16 +185,21 @@ extension SQLiteStore {
         return .removed(application: application)
     }
 
-    /// The device's cursor of the application, if it alone has that registered, and has acknowledged nothing of it out of order that is
-    /// still there.
-    private static func soleCursor(of application: Int64, device: Data, _ db: Database) throws -> Int64? {
-        let rows = try Row.fetchAll(
-            db.cachedStatement(sql: "SELECT device, cursor FROM registration WHERE application = ? LIMIT 2"), arguments: [application])
-        guard rows.count == 1, try rows[0].decode(Data.self, atIndex: 0) == device else { return nil }
-        let acknowledged = try Int64.fetchOne(
-            db.cachedStatement(sql: "SELECT 1 FROM acknowledged WHERE device = ? AND application = ? LIMIT 1"),
-            arguments: [device, application])
-        return acknowledged == nil ? try rows[0].decode(Int64.self, atIndex: 1) : nil
+    /// Removes a message that is pending for the device and for nobody else; false: it is not, and nothing was done.
+    ///
+    /// The device's cursor may stay where it is, for what is gone is not pending. Where it has acknowledged other messages of the
+    /// application out of order, however, the cursor is moved past them.
+    private static func removeOnlyCopy(_ sequence: Int64, device: Data, _ db: Database) throws -> Bool {
+        try db.cachedStatement(
+            sql: """
+                DELETE FROM message WHERE sequence = ?1 AND transient = 0
+                AND (
+                    SELECT COUNT(*) = 1 AND MIN(device) = ?2 AND MIN(cursor) < ?1
+                    FROM (SELECT device, cursor FROM registration WHERE application = message.application LIMIT 2))
+                AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?2 AND application = message.application)
+                """
+        ).execute(arguments: [sequence, device])
+        return db.changesCount > 0
     }
 
     private static func firstPending(of application: Int64, device: Data, after: Int64, _ db: Database) throws -> Int64? {

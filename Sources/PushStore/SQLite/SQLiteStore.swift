@@ -34,6 +34,9 @@ public final class SQLiteStore: MessageStore {
     let pool: DatabasePool
     private let writes: OperationLane<Write>
     private let reads: OperationLane<Read>
+    /// A connection of its own: what reads one row is done without a transaction around it.
+    private let lookUpQueue: DatabaseQueue
+    private let lookUps: OperationLane<Read>
     private let clock: StoreClock
 
     /// Opens the store in `directory`, which must exist; makes it when it is empty. Several processes may do so at once.
@@ -74,10 +77,17 @@ public final class SQLiteStore: MessageStore {
         reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 64, batch: 1024, waiting: 262_144)) {
             Self.run($0(), on: pool)
         }
-        committer.gathers = { [weak writes, weak reads] seconds in
+        let queue = try Self.openForLookUps(path)
+        lookUpQueue = queue
+        lookUps = OperationLane(name: "store-look-ups", limits: .init(gathering: 0, enough: 64, batch: 1024, waiting: 262_144)) { take in
+            Self.lookUp(take(), in: queue)
+        }
+        committer.gathers = { [weak writes, weak reads, weak lookUps] seconds in
             writes?.gathering = seconds
             // Each snapshot begins with nothing in memory after the others' commits: where there are many, reads share some.
-            reads?.gathering = seconds > GatheringPace.shortest ? seconds * Self.readShare : 0
+            let shared = seconds > GatheringPace.shortest ? seconds * Self.readShare : 0
+            reads?.gathering = shared
+            lookUps?.gathering = shared
         }
     }
 
@@ -112,11 +122,25 @@ public final class SQLiteStore: MessageStore {
         return (pool, identity, clock)
     }
 
-    public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length) }
+    /// A connection that only reads, for one row at a time.
+    private static func openForLookUps(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(TimeInterval(busyTimeout))
+        do {
+            return try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            throw StoreError(describing: error)
+        }
+    }
+
+    public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length + lookUps.length) }
 
     public func close() {
         writes.close()
         reads.close()
+        lookUps.close()
+        try? lookUpQueue.close()
         // The pool closes its writer first. The last connection to a database empties its log, and one that only reads cannot.
         pool.invalidateReadOnlyConnections()
         // Closing can fail only while statements run, and both lanes have ended.
@@ -136,6 +160,13 @@ public final class SQLiteStore: MessageStore {
             }
         } catch {
             for operation in batch.dropFirst(begun) { operation.fail(StoreError(describing: error)) }
+        }
+    }
+
+    private static func lookUp(_ batch: [Read], in queue: DatabaseQueue) {
+        // Without a transaction each statement has a snapshot of its own.
+        queue.writeWithoutTransaction { db in
+            for operation in batch { operation.perform(db) }
         }
     }
 
@@ -159,6 +190,17 @@ public final class SQLiteStore: MessageStore {
 
     /// Lets `perform` wait for the next snapshot.
     func read<Value: Sendable>(then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value) {
+        read(in: reads, then: then, perform)
+    }
+
+    /// The same for one statement that reads little.
+    func lookUp<Value: Sendable>(then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value) {
+        read(in: lookUps, then: then, perform)
+    }
+
+    private func read<Value: Sendable>(
+        in lane: OperationLane<Read>, then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value
+    ) {
         let operation = Read(
             perform: { db in
                 do {
@@ -168,7 +210,7 @@ public final class SQLiteStore: MessageStore {
                     then(.failure(StoreError(describing: error)))
                 }
             }, fail: { then(.failure($0)) })
-        if let rejection = reads.submit(operation) { then(.failure(StoreError(rejection))) }
+        if let rejection = lane.submit(operation) { then(.failure(StoreError(rejection))) }
     }
 }
 
