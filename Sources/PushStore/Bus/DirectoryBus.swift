@@ -65,7 +65,8 @@ public final class DirectoryBus: MessageBus {
 
     /// Sends on the caller's thread if the worker is known and nothing waits for it; false: the outbox is to do it.
     private func sendsAtOnce(_ datagram: [UInt8], to address: BusAddress) -> Bool {
-        guard case .worker(let name) = address, let target = found.withLock({ $0[name] }), outbox.isEmpty(for: address) else { return false }
+        guard case .worker(let name) = address, let target = found.withLock({ $0[name] }), outbox.isEmpty(for: address)
+        else { return false }
         return socket.send(datagram, to: target) == .done
     }
 
