@@ -39,6 +39,9 @@ public enum BusNote: Hashable, Sendable {
     case accepted(application: Int64, sequence: Int64)
     /// To the worker that holds their sockets: devices have a new message.
     case arrived(sequence: Int64, devices: [DeviceID])
+    /// The same for one device, with the message. `previous` is the greatest sequence number of an earlier message that the store had for
+    /// the device, 0: none (`MessageRoute`).
+    case message(StoredMessage, device: DeviceID, previous: Int64)
     /// To the worker that held its socket: the device has connected elsewhere, by this connection.
     case replaced(device: DeviceID, connection: Int64)
     /// To NS-UA-UDP: the store has devices that are to be woken.

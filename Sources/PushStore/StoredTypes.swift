@@ -64,9 +64,14 @@ public struct NewMessage: Hashable, Sendable {
     public let ttl: Int64
     /// What a repetition of the message has in common with it; nil: every message is a new one.
     public let replayKey: ReplayKey?
+    /// The acceptance is to say where the message goes, if that are few devices.
+    public let wantsRoutes: Bool
 
     /// A message for `application`.
-    public init(application: Int64, body: NotificationBody, accepted: Int64, ttl: Int64, replayKey: ReplayKey? = nil) {
+    public init(
+        application: Int64, body: NotificationBody, accepted: Int64, ttl: Int64, replayKey: ReplayKey? = nil, wantsRoutes: Bool = false
+    ) {
+        self.wantsRoutes = wantsRoutes
         self.application = application
         self.body = body
         self.accepted = accepted
@@ -80,11 +85,45 @@ public struct Acceptance: Hashable, Sendable {
     public let sequence: Int64
     /// The message is the repetition of an earlier one, whose sequence number this is.
     public let isReplay: Bool
+    /// Where it goes; nil: that is to be asked (`recipients`). Always nil for a repetition.
+    public let routes: MessageRoutes?
 
     /// The message `sequence` is durable.
-    public init(sequence: Int64, isReplay: Bool) {
+    public init(sequence: Int64, isReplay: Bool, routes: MessageRoutes? = nil) {
         self.sequence = sequence
         self.isReplay = isReplay
+        self.routes = routes
+    }
+}
+
+/// Where a message goes when it is accepted: to few devices, none of which is to be woken.
+public struct MessageRoutes: Hashable, Sendable {
+    /// For more devices than this a store does not look.
+    public static let limit = 4
+
+    /// When the message's time is over, by the store's clock; milliseconds.
+    public let expires: Int64
+    /// To the devices that are connected.
+    public let connected: [MessageRoute]
+
+    /// What a store reports.
+    public init(expires: Int64, connected: [MessageRoute]) {
+        self.expires = expires
+        self.connected = connected
+    }
+}
+
+/// Where a message goes for one device.
+public struct MessageRoute: Hashable, Sendable {
+    public let recipient: Recipient
+    /// The greatest sequence number of an earlier message that the store had for any application of the device, pending or not; 0: there
+    /// was none; nil: not known. Whoever has sent the device everything up to this may send it the message next.
+    public let previous: Int64?
+
+    /// What a store reports.
+    public init(recipient: Recipient, previous: Int64?) {
+        self.recipient = recipient
+        self.previous = previous
     }
 }
 
@@ -99,6 +138,16 @@ public struct StoredMessage: Hashable, Sendable {
     public let accepted: Int64
     /// When its time is over, by the store's clock; milliseconds.
     public let expires: Int64
+
+    /// A message as the store has it, or has just accepted it.
+    public init(sequence: Int64, appToken: AppToken, body: NotificationBody, isTransient: Bool, accepted: Int64, expires: Int64) {
+        self.sequence = sequence
+        self.appToken = appToken
+        self.body = body
+        self.isTransient = isTransient
+        self.accepted = accepted
+        self.expires = expires
+    }
 }
 
 /// A message that was removed because its time was over.

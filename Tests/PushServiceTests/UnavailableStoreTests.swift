@@ -13,6 +13,9 @@ import Testing
 private final class UnreliableStore: MessageStore {
     private let store: SQLiteStore
     private let error = Mutex<StoreError?>(nil)
+    private let pendingReads = Atomic<Int>(0)
+    /// How often it was asked for pending messages.
+    var reads: Int { pendingReads.load(ordering: .relaxed) }
 
     init(_ store: SQLiteStore) {
         self.store = store
@@ -63,7 +66,10 @@ private final class UnreliableStore: MessageStore {
     func acknowledge(_ acknowledgements: [Acknowledgement], then: @escaping Completion<Int>) {
         pass(then) { store.acknowledge(acknowledgements, then: then) }
     }
-    func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) { pass(then) { store.pending(query, then: then) } }
+    func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) {
+        pendingReads.add(1, ordering: .relaxed)
+        pass(then) { store.pending(query, then: then) }
+    }
     func recipients(of application: Int64, then: @escaping Completion<Recipients>) {
         pass(then) { store.recipients(of: application, then: then) }
     }
@@ -187,6 +193,45 @@ struct UnavailableStoreTests {
             #expect(try await back.notification().message == "more")
             #expect(harness.worker.counters[.storeReadsFailed] > 0)
         }
+    }
+
+    @Test("What comes with its note is sent without reading the store, unless something may lie before it")
+    func messageInNote() async throws {
+        try await withWorker { harness, store in
+            let (device, token) = try await harness.device()
+            let url = try await device.registerApplication("w")
+            let other = try await device.registerApplication("x")
+            let reads = store.reads
+            for index in 0..<5 {
+                let identifier = try await harness.push("\(index)", to: index % 2 == 0 ? url : other, ttl: index == 4 ? 0 : nil)
+                let notification = try await device.notification()
+                #expect(notification.message == "\(index)" && notification.messageID == identifier)
+                if index > 2 { device.acknowledge(identifier) }
+            }
+            #expect(store.reads == reads)
+            // One without a note lies between.
+            let application = try #require(try await application(of: url, store))
+            let body = NotificationBody(bytes: Array(#""id":"i","message":"silent","timestamp":1,"priority":1"#.utf8))
+            let silent = NewMessage(application: application.number, body: body, accepted: store.now, ttl: 60)
+            _ = try await withCheckedThrowingContinuation { continuation in store.accept(silent) { continuation.resume(with: $0) } }
+            try await harness.push("loud", to: other)
+            #expect(try await device.notification().message == "silent")
+            #expect(try await device.notification().message == "loud")
+            // What a device has unregistered does not come by a late note.
+            let pair: JSONValue = ["watoken": "x", "pbkbase64": .text(TestKeys.one.pbkbase64)]
+            device.send(["messageType": "unregisterWA", "data": pair])
+            guard case .answer? = try await device.next() else { throw LabError("no answer") }
+            let before = store.reads
+            try await harness.push("read", to: url)
+            #expect(try await device.notification().message == "read")
+            #expect(store.reads > before)
+            #expect(try await harness.pending(token) == 4)
+        }
+    }
+
+    private func application(of url: String, _ store: UnreliableStore) async throws -> Application? {
+        let token = try #require(AppToken(url.suffix(64)))
+        return try await withCheckedThrowingContinuation { continuation in store.application(token) { continuation.resume(with: $0) } }
     }
 
     @Test("Acknowledgements that could not be written are written when the store works again, and nothing is lost")

@@ -35,6 +35,15 @@ struct DirectoryBusTests {
             #expect(BusNote(datagram: [9] + datagram.dropFirst()) == nil)
         }
         #expect(BusNote(datagram: [UInt8]()) == nil)
+        for length in [0, 1, BusNote.bodyLimit] {
+            let message = StoredMessage(
+                sequence: 5, appToken: ApplicationPair.named("w").appToken,
+                body: NotificationBody(bytes: [UInt8](repeating: 7, count: length)), isTransient: length == 1, accepted: 6, expires: -1)
+            let note = BusNote.message(message, device: DeviceID(), previous: .max)
+            #expect(note.datagram.count <= BusNote.longest)
+            #expect(BusNote(datagram: note.datagram) == note)
+            #expect(BusNote(datagram: note.datagram.dropLast(length + 1)) == nil)
+        }
         let most = BusNote.arrived(sequence: 1, devices: (0..<BusNote.deviceLimit).map { _ in DeviceID() })
         #expect(most.datagram.count <= BusNote.longest)
         #expect(BusNote(datagram: most.datagram) == most)

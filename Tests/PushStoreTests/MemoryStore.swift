@@ -270,8 +270,20 @@ final class MemoryStore: MessageStore {
                 application: message.application, token: token, body: message.body, expires: expires, isTransient: message.ttl == 0,
                 accepted: message.accepted)
             if let key = message.replayKey { state.replays[message.application, default: [:]][key] = (state.sequence, expires) }
-            return Acceptance(sequence: state.sequence, isReplay: false)
+            return Acceptance(sequence: state.sequence, isReplay: false, routes: Self.routes(of: message, expires: expires, state))
         }
+    }
+
+    private static func routes(of message: NewMessage, expires: Int64, _ state: State) -> MessageRoutes? {
+        let devices = state.registrations.filter { $0.value[message.application] != nil }.keys
+        let hasSleepers = state.sockets.contains { isSleeper($0.key, $0.value, of: message.application, state) }
+        guard message.wantsRoutes, devices.count <= MessageRoutes.limit, !hasSleepers else { return nil }
+        let connected = devices.compactMap { device -> MessageRoute? in
+            guard let worker = state.sockets[device]?.worker else { return nil }
+            let earlier = state.messages.filter { $0.key < state.sequence && state.registrations[device]?[$0.value.application] != nil }
+            return MessageRoute(recipient: Recipient(device: device, worker: worker), previous: earlier.keys.max() ?? 0)
+        }
+        return MessageRoutes(expires: expires, connected: connected)
     }
 
     /// The message is for the device: it was accepted after the registration.

@@ -298,6 +298,60 @@ struct MessageStoreContractTests {
         #expect(try await store.arrivals(for: mine, after: arrivals.through).devices.isEmpty)
     }
 
+    // MARK: Routes
+
+    private func accept(_ application: ApplicationPair, _ store: any MessageStore, wantsRoutes: Bool = true) async throws -> Acceptance {
+        let number = try #require(try await store.application(application.appToken)).number
+        let message = NewMessage(
+            application: number, body: NotificationBody(bytes: [1]), accepted: 1000, ttl: 60, wantsRoutes: wantsRoutes)
+        return try #require(try await store.accept(message))
+    }
+
+    @Test("An acceptance says where the message goes, and what the device may have got before", arguments: StoreEngine.allCases)
+    func routes(engine: StoreEngine) async throws {
+        let subject = try engine.make()
+        defer { subject.close() }
+        let store = subject.store
+        let (worker, mail, other) = (WorkerName(), ApplicationPair.named("mail"), DeviceID())
+        _ = try await store.connect(device, to: worker)
+        try await store.register(mail, for: device)
+        try await store.register(news, for: device)
+        try await store.register(news, for: other)
+        let first = try #require(try await accept(news, store).routes)
+        // The other device has the application, but no socket.
+        let recipient = Recipient(device: device, worker: worker)
+        #expect(first == MessageRoutes(expires: 61_000, connected: [MessageRoute(recipient: recipient, previous: 0)]))
+        let mailed = try await accept(mail, store)
+        #expect(mailed.routes?.connected.first?.previous == mailed.sequence - 1)
+        #expect(try await accept(news, store).routes?.connected.first?.previous == mailed.sequence)
+        #expect(try await accept(news, store, wantsRoutes: false).routes == nil)
+        let connection = try await store.connect(device, to: WorkerName())
+        try await store.disconnect(device, connection: connection.number)
+        #expect(try await accept(news, store).routes?.connected.isEmpty == true)
+    }
+
+    @Test("It does not when devices are to be woken, or there are many", arguments: StoreEngine.allCases)
+    func noRoutes(engine: StoreEngine) async throws {
+        let subject = try engine.make()
+        defer { subject.close() }
+        let store = subject.store
+        let target = WakeUpTarget(interface: DeviceInterface(ip: "10.0.0.1", port: 4), network: MobileNetwork(mcc: "214", mnc: "07"))
+        let connection = try await store.connect(device, to: WorkerName(), wakeUp: target)
+        try await store.register(news, for: device)
+        #expect(try await accept(news, store).routes?.connected.count == 1)
+        try await store.disconnect(device, connection: connection.number, sentThrough: .max, now: 100_000)
+        #expect(try await accept(news, store).routes == nil)
+        let others = (0..<MessageRoutes.limit + 1).map { _ in DeviceID() }
+        let mail = ApplicationPair.named("mail")
+        for other in others {
+            _ = try await store.connect(other, to: WorkerName())
+            try await store.register(mail, for: other)
+        }
+        #expect(try await accept(mail, store).routes == nil)
+        try await store.forget(others[0])
+        #expect(try await accept(mail, store).routes?.connected.count == MessageRoutes.limit)
+    }
+
     // MARK: Replay protection
 
     private func notification(_ text: String, _ application: Application, key: ReplayKey?, at time: Int64 = 0, ttl: Int64 = 60)

@@ -75,6 +75,31 @@ struct SQLiteStoreTests {
         #expect(try store.rowCount(of: "seen") == 0)
     }
 
+    @Test("What the only device acknowledges is gone at once, in whatever order, and counts once")
+    func soleDevice() async throws {
+        try await store.register(news, for: device)
+        var sequences: [Int64] = []
+        for index in 0..<4 { sequences.append(try await store.post("\(index)", to: news.appToken)) }
+        let acknowledgements = sequences.map { Acknowledgement(device: device, sequence: $0) }
+        #expect(try await store.acknowledge([acknowledgements[2], acknowledgements[0], acknowledgements[2]]) == 1)
+        #expect(try store.rowCount(of: "message") == 2)
+        #expect(try store.rowCount(of: "acknowledged") == 0)
+        #expect(try await store.pendingSequences(device) == [sequences[1], sequences[3]])
+        // Another one's, and one that comes with another device.
+        let other = DeviceID()
+        #expect(try await store.acknowledge([Acknowledgement(device: other, sequence: sequences[1])]) == 1)
+        try await store.register(news, for: other)
+        #expect(try await store.acknowledge([acknowledgements[3], Acknowledgement(device: other, sequence: sequences[1])]) == 1)
+        #expect(try await store.pendingSequences(device) == [sequences[1]])
+        #expect(try await store.pendingSequences(other).isEmpty)
+        #expect(try store.rowCount(of: "acknowledged") == 1)
+        // Alone again, with something that was acknowledged out of order.
+        #expect(try await store.unregister(news, for: other))
+        #expect(try await store.acknowledge([acknowledgements[3], acknowledgements[1]]) == 1)
+        #expect(try store.rowCount(of: "message") == 0)
+        #expect(try store.rowCount(of: "acknowledged") == 0)
+    }
+
     // MARK: Helpers
 
     private func totalRows() throws -> Int {

@@ -25,11 +25,10 @@ struct Notify: Sendable {
             switch outcome {
             case .success(nil): refuse(.noAppToken)
             case .success(let found?):
-                guard let application = try? RegisteredApplication(found, permittedKeyBits: context.configuration.permittedKeyBits) else {
+                guard let application = try? context.applications.add(found, token) else {
                     refuse(.noAppToken)
                     return
                 }
-                context.applications[token] = application
                 check(application, isFresh: true)
             case .failure(let error): fail(error)
             }
@@ -62,7 +61,8 @@ struct Notify: Sendable {
     private func store(_ request: NotifyRequest, signature: [UInt8], for application: RegisteredApplication, isFresh: Bool) {
         let replayKey = context.configuration.replayProtection ? ReplayKey(id: request.id, signature: signature) : nil
         let message = NewMessage(
-            application: application.number, body: request.body, accepted: context.store.now, ttl: request.ttl, replayKey: replayKey)
+            application: application.number, body: request.body, accepted: context.store.now, ttl: request.ttl, replayKey: replayKey,
+            wantsRoutes: context.configuration.roles.contains(.monitor))
         let (handed, handedTime) = (NIODeadline.now(), MessageStep.now())
         context.store.accept(message) { outcome in
             switch outcome {
@@ -78,16 +78,39 @@ struct Notify: Sendable {
                     context.messageLog?.add(
                         MessageStep(
                             event: .accepted, sequence: accepted.sequence, application: token, took: took / 1000, time: handedTime))
-                    context.bus.send(.accepted(application: application.number, sequence: accepted.sequence), to: .any(.monitor))
+                    route(message, accepted)
                 }
                 answer(.accepted(MessageID(store: context.store.identity, sequence: accepted.sequence)))
             case .success(nil):
                 // Unregistered since it was looked up; a new registration would have another number.
-                context.applications[token] = nil
+                context.applications.remove(token)
                 if isFresh { refuse(.noAppToken) } else { lookUp() }
             case .failure(let error): fail(error)
             }
         }
+    }
+
+    /// Tells the workers that hold the sockets, with the message, if the store knows them already; else a monitor finds them.
+    private func route(_ message: NewMessage, _ accepted: Acceptance) {
+        guard let routes = accepted.routes else {
+            context.bus.send(.accepted(application: message.application, sequence: accepted.sequence), to: .any(.monitor))
+            return
+        }
+        let stored = StoredMessage(
+            sequence: accepted.sequence, appToken: token, body: message.body, isTransient: message.ttl == 0, accepted: message.accepted,
+            expires: routes.expires)
+        if routes.connected.isEmpty { context.note(.routed, accepted.sequence, devices: 0, reason: "no device is connected") }
+        for (worker, group) in Dictionary(grouping: routes.connected, by: \.recipient.worker) {
+            context.note(.routed, accepted.sequence, to: worker, devices: group.count)
+            for route in group { context.bus.send(Self.note(stored, route), to: .worker(worker)) }
+        }
+    }
+
+    private static func note(_ message: StoredMessage, _ route: MessageRoute) -> BusNote {
+        guard let previous = route.previous, message.body.bytes.count <= BusNote.bodyLimit else {
+            return .arrived(sequence: message.sequence, devices: [route.recipient.device])
+        }
+        return .message(message, device: route.recipient.device, previous: previous)
     }
 
     private func refuse(_ refusal: NotifyRefusal) {

@@ -26,6 +26,11 @@ final class DeviceNotes: Sendable {
         context.sockets.wake(devices.lazy.map { (device: $0, sequence: sequence) })
     }
 
+    /// A device has a new message, which came with the note.
+    func arrived(_ message: StoredMessage, device: DeviceID, previous: Int64) {
+        context.sockets[device]?.execute { $0.arrived(message, previous: previous) }
+    }
+
     /// A device has connected elsewhere.
     func replaced(device: DeviceID, connection: Int64) {
         context.sockets[device]?.execute { $0.replaced(by: connection) }

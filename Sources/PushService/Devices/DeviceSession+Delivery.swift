@@ -26,6 +26,8 @@ struct DeliveryState {
     var mayHaveMore = false
     /// The store is being read.
     var isReading = false
+    /// An application was unregistered on this connection: a message that comes with a note may be one of it from before.
+    private(set) var hasForgotten = false
     /// In the order in which they were sent first.
     var inFlight: [InFlight] = []
     /// The task that sends again what is due first.
@@ -40,6 +42,7 @@ struct DeliveryState {
 
     /// The device has unregistered the application.
     mutating func forget(_ application: AppToken) {
+        hasForgotten = true
         inFlight.removeAll { $0.appToken == application }
     }
 }
@@ -59,6 +62,25 @@ extension DeviceSession {
     func arrived(through sequence: Int64) {
         delivery.arrivedThrough = max(delivery.arrivedThrough, sequence)
         deliver()
+    }
+
+    /// The store has accepted `message` for the device. If everything before it has been sent, it is sent without reading the store.
+    ///
+    /// - Parameter previous: the greatest sequence number of an earlier message that the store had for the device; 0: it had none.
+    func arrived(_ message: StoredMessage, previous: Int64) {
+        guard isNext(message, previous: previous) else { return arrived(through: message.sequence) }
+        delivery.arrivedThrough = message.sequence
+        send([message], isAll: true, known: message.sequence)
+    }
+
+    /// Nothing else comes before the message, and it may be sent now.
+    private func isNext(_ message: StoredMessage, previous: Int64) -> Bool {
+        // What was accepted before the device connected is in the store's hands: it may have had a ttl of 0, or have been acknowledged.
+        guard case .registered(_, let connection) = stage, message.sequence > connection.sequence else { return false }
+        let hasSentAll = !delivery.isReading && !delivery.mayHaveMore && delivery.arrivedThrough <= delivery.sentThrough
+        let isNext = message.sequence > delivery.sentThrough && previous <= delivery.sentThrough
+        let hasRoom = delivery.inFlight.count < context.configuration.inFlightLimit && output?.isWritable == true
+        return hasSentAll && isNext && hasRoom && !delivery.hasForgotten && message.expires > context.store.now
     }
 
     /// Sends what is pending and fits into the window. The store is read in the order in which it accepted, so whatever a note speaks of,

@@ -155,6 +155,7 @@ public final class PushWorker: Sendable {
             switch note {
             case .accepted(let application, let sequence): monitor?.accepted(application: application, sequence: sequence)
             case .arrived(let sequence, let ids): devices?.arrived(sequence: sequence, devices: ids)
+            case .message(let message, let device, let previous): devices?.arrived(message, device: device, previous: previous)
             case .replaced(let device, let connection): devices?.replaced(device: device, connection: connection)
             case .wakeUps: caller?.noted()
             }

@@ -37,7 +37,7 @@ final class WorkerContext: Sendable {
     ])
     /// From handing a message to the store until it is durable.
     let acceptTimes = LatencyHistogram(bounds: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10])
-    let applications = TwoGenerationCache<AppToken, RegisteredApplication>(limit: 16_384)
+    let applications: RegisteredApplications
     let tokenLimiter: RateLimiter?
     let notifyLimiter: RateLimiter?
     let acknowledgements: AcknowledgementBatcher
@@ -57,6 +57,7 @@ final class WorkerContext: Sendable {
         messageLog = try configuration.messageLog.map {
             try MessageLog(path: $0, worker: bus.name, store: store.identity, counters: counters, logger: logger)
         }
+        applications = RegisteredApplications(permittedKeyBits: configuration.permittedKeyBits)
         self.configuration = configuration
         self.logger = logger
         self.store = store

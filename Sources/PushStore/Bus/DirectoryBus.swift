@@ -19,6 +19,8 @@ public final class DirectoryBus: MessageBus {
     private let socket: DatagramSocket
     private let outbox = Outbox()
     private let listener = Mutex<BusListener?>(nil)
+    /// The files of workers that were found.
+    private let found = Mutex<[WorkerName: String]>([:])
     private let isClosed = Atomic<Bool>(false)
     private let lost = Atomic<Int>(0)
 
@@ -54,9 +56,18 @@ public final class DirectoryBus: MessageBus {
     public func send(_ note: BusNote, to address: BusAddress) {
         if isOwn(address) {
             listener.withLock { $0 }?.receive(note)
-        } else if !outbox.put(note.datagram, to: address, limit: Self.waitingLimit) {
-            lost.add(1, ordering: .relaxed)
+            return
         }
+        let datagram = note.datagram
+        guard !sendsAtOnce(datagram, to: address) else { return }
+        if !outbox.put(datagram, to: address, limit: Self.waitingLimit) { lost.add(1, ordering: .relaxed) }
+    }
+
+    /// Sends on the caller's thread if the worker is known and nothing waits for it; false: the outbox is to do it.
+    private func sendsAtOnce(_ datagram: [UInt8], to address: BusAddress) -> Bool {
+        guard case .worker(let name) = address, let target = found.withLock({ $0[name] }), outbox.isEmpty(for: address)
+        else { return false }
+        return socket.send(datagram, to: target) == .done
     }
 
     private func isOwn(_ address: BusAddress) -> Bool {
@@ -119,14 +130,23 @@ public final class DirectoryBus: MessageBus {
 
     private func drop(_ address: BusAddress) {
         lost.add(outbox.drop(address), ordering: .relaxed)
-        if case .worker(let name) = address { listener.withLock { $0 }?.gone(name) }
+        guard case .worker(let name) = address else { return }
+        found.withLock { $0[name] = nil }
+        listener.withLock { $0 }?.gone(name)
     }
 
     /// The file of the socket that `address` stands for.
     private func target(of address: BusAddress) -> String? {
         switch address {
         case .any(let role): files().filter { $0.split(separator: ".").dropFirst().contains(role.rawValue[...]) }.randomElement()
-        case .worker(let name): files().first { $0.prefix { $0 != "." } == name.description }
+        case .worker(let name): file(of: name)
         }
+    }
+
+    private func file(of worker: WorkerName) -> String? {
+        if let known = found.withLock({ $0[worker] }) { return known }
+        let file = files().first { $0.prefix { $0 != "." } == worker.description }
+        if let file { found.withLock { $0[worker] = file } }
+        return file
     }
 }

@@ -25,6 +25,13 @@ final class Outbox: @unchecked Sendable {
         return true
     }
 
+    /// Nothing waits for `address`, and nothing is being sent to it.
+    func isEmpty(for address: BusAddress) -> Bool {
+        condition.lock()
+        defer { condition.unlock() }
+        return queues[address] == nil && !isClosed
+    }
+
     /// Waits for addresses whose datagrams may be sent now; nil when the outbox is closed.
     func take() -> [BusAddress]? {
         condition.lock()

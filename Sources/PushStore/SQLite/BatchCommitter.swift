@@ -3,6 +3,8 @@ import GRDB
 
 /// Writes batches of operations, each in one transaction, while the process has its turn. Used by the thread of the write lane.
 ///
+/// A batch is taken when the turn has come: while others have it, it grows.
+///
 /// A transaction that fails leaves nothing behind: its operations report that, and the next batch is tried as if nothing had been.
 final class BatchCommitter {
     typealias Write = SQLiteStore.Write
@@ -13,6 +15,9 @@ final class BatchCommitter {
     private let turn: TurnLock
     private let log: WriteAheadLog
     private let space: FreeSpace
+    private var pace = GatheringPace()
+    /// Is told how long batches are to gather, in seconds.
+    var gathers: (Double) -> Void = { _ in }
     /// Takes the operations that are tried again.
     weak var lane: OperationLane<Write>?
 
@@ -23,12 +28,20 @@ final class BatchCommitter {
         self.space = space
     }
 
-    func commit(_ batch: [Write]) {
-        let batch = withinSpace(batch)
-        guard !batch.isEmpty else { return }
+    /// - Parameter take: gives the batch; called once.
+    func commit(_ take: () -> [Write]) {
+        var taken: [Write]?
         do {
-            try transact(batch) { operation, db in try operation.perform(db) }
+            try transact {
+                let batch = withinSpace(take())
+                taken = batch
+                return batch
+            } perform: { operation, db in
+                try operation.perform(db)
+            }
         } catch {
+            // Without a turn nothing has been taken.
+            let batch = taken ?? take()
             guard batch.count > 1, StoreError.isOfOneOperation(error) else {
                 fail(batch, StoreError(describing: error))
                 if (error as? DatabaseError)?.resultCode == .SQLITE_FULL { makeRoom() }
@@ -36,7 +49,7 @@ final class BatchCommitter {
             }
             // One operation met a damaged page, say: the others must not suffer for it.
             do {
-                try transact(batch, perform: Self.separately)
+                try transact({ batch }, perform: Self.separately)
             } catch {
                 fail(batch, StoreError(describing: error))
             }
@@ -64,9 +77,12 @@ final class BatchCommitter {
         return bytes ?? 0
     }
 
-    private func transact(_ batch: [Write], perform: (Write, Database) throws -> @Sendable () -> Void) throws {
+    private func transact(_ take: () -> [Write], perform: (Write, Database) throws -> @Sendable () -> Void) throws {
         var reports: [@Sendable () -> Void] = []
+        var number: Int64?
         try turn.withLock {
+            let batch = take()
+            guard !batch.isEmpty else { return }
             try pool.writeWithoutTransaction { db in
                 try db.inTransaction(.immediate) {
                     for operation in batch { reports.append(try perform(operation, db)) }
@@ -75,6 +91,11 @@ final class BatchCommitter {
                 // What is committed is reported as such, whatever becomes of the log.
                 try? log.shorten(db)
             }
+            number = turn.countCommit()
+        }
+        if let number {
+            pace.committed(number: number, at: .now)
+            gathers(pace.gathering)
         }
         for report in reports { report() }
     }

@@ -6,7 +6,7 @@ import Foundation
 final class OperationLane<Operation: Sendable>: @unchecked Sendable {
     /// When a batch begins.
     struct Limits {
-        /// How long the first operation waits for others.
+        /// How long the first operation waits for others, until that is changed.
         var gathering: TimeInterval
         /// As many operations do not wait any longer.
         var enough: Int
@@ -17,17 +17,20 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
     }
 
     private let limits: Limits
-    private let run: ([Operation]) -> Void
+    private let run: (() -> [Operation]) -> Void
     // All below is guarded by the condition's lock.
     private let condition = MonotonicCondition()
     private var waiting: [Operation] = []
+    private var gatheringTime: TimeInterval
     private var oldest = MonotonicTime.distantPast
     private var isClosing = false
     private var isDone = false
 
-    /// A lane that hands batches to `run` on a thread called `name`.
-    init(name: String, limits: Limits, run: @escaping ([Operation]) -> Void) {
+    /// A lane that calls `run` for each batch, on a thread called `name`. `run` takes the batch when it is ready for it, once: what comes
+    /// until then belongs to it.
+    init(name: String, limits: Limits, run: @escaping (() -> [Operation]) -> Void) {
         self.limits = limits
+        gatheringTime = limits.gathering
         self.run = run
         let thread = Thread { [self] in loop() }
         thread.name = name
@@ -51,6 +54,20 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
         return nil
     }
 
+    /// How long the first operation of a batch waits for others, in seconds; from the next batch on.
+    var gathering: TimeInterval {
+        get {
+            condition.lock()
+            defer { condition.unlock() }
+            return gatheringTime
+        }
+        set {
+            condition.lock()
+            defer { condition.unlock() }
+            gatheringTime = newValue
+        }
+    }
+
     /// How many operations wait.
     var length: Int {
         condition.lock()
@@ -68,25 +85,31 @@ final class OperationLane<Operation: Sendable>: @unchecked Sendable {
     }
 
     private func loop() {
-        while let batch = next() { run(batch) }
+        while waitForBatch() { run(take) }
         condition.lock()
         isDone = true
         condition.broadcast()
         condition.unlock()
     }
 
-    /// The next batch; nil when the lane is closed and nothing waits.
-    private func next() -> [Operation]? {
+    /// Returns when a batch is to begin; false when the lane is closed and nothing waits.
+    private func waitForBatch() -> Bool {
         condition.lock()
         defer { condition.unlock() }
         while waiting.isEmpty {
-            if isClosing { return nil }
+            if isClosing { return false }
             condition.wait()
         }
-        let start = oldest + limits.gathering
-        while limits.gathering > 0, waiting.count < limits.enough, !isClosing {
+        let (gathering, start) = (gatheringTime, oldest + gatheringTime)
+        while gathering > 0, waiting.count < limits.enough, !isClosing {
             guard condition.wait(until: start) else { break }
         }
+        return true
+    }
+
+    private func take() -> [Operation] {
+        condition.lock()
+        defer { condition.unlock() }
         let batch = Array(waiting.prefix(limits.batch))
         waiting.removeFirst(batch.count)
         return batch

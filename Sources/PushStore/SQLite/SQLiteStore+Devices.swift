@@ -111,7 +111,7 @@ extension SQLiteStore {
     }
 
     public func application(_ token: AppToken, then: @escaping Completion<Application?>) {
-        read(then: then) { db in
+        lookUp(then: then) { db in
             try Row.fetchOne(
                 db.cachedStatement(sql: "SELECT number, pbkbase64 FROM application WHERE token = ?"), arguments: [Data(token.bytes)]
             ).map { Application(number: try $0.decode(atIndex: 0), pbkbase64: try $0.decode(atIndex: 1)) }

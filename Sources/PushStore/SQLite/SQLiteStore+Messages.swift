@@ -5,9 +5,7 @@ import PushProtocol
 extension SQLiteStore {
     public func accept(_ message: NewMessage, then: @escaping Completion<Acceptance?>) {
         write(grows: true, then: then) { db in
-            let exists = try Int64.fetchOne(
-                db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
-            guard exists != nil else { return nil }
+            guard let found = try Self.destinations(of: message, db) else { return nil }
             if let key = message.replayKey, let first = try Self.first(with: key, of: message.application, now: message.accepted, db) {
                 return Acceptance(sequence: first, isReplay: true)
             }
@@ -18,8 +16,51 @@ extension SQLiteStore {
                 ])
             let sequence = db.lastInsertedRowID
             if let key = message.replayKey { try Self.remember(key, of: message, sequence: sequence, expires: expires, db) }
-            return Acceptance(sequence: sequence, isReplay: false)
+            let routes = found.connected.map { MessageRoutes(expires: expires, connected: $0) }
+            return Acceptance(sequence: sequence, isReplay: false, routes: routes)
         }
+    }
+
+    /// The most applications of a device for which `MessageRoute.previous` is looked for.
+    private static let routedApplications = 8
+
+    private struct Destinations {
+        /// The connected devices; nil: they were not looked for, are many, or others are to be woken.
+        let connected: [MessageRoute]?
+    }
+
+    /// Where the message goes, before it is stored; nil: no device has its application registered.
+    private static func destinations(of message: NewMessage, _ db: Database) throws -> Destinations? {
+        guard message.wantsRoutes else {
+            let exists = try Int64.fetchOne(
+                db.cachedStatement(sql: "SELECT 1 FROM application WHERE number = ?"), arguments: [message.application])
+            return exists.map { _ in Destinations(connected: nil) }
+        }
+        let statement = try db.cachedStatement(
+            sql: """
+                SELECT registration.device, device.worker, device.wake_ip IS NOT NULL AND device.wake_due IS NULL,
+                    CASE WHEN device.worker IS NOT NULL THEN (
+                        SELECT CASE WHEN COUNT(*) <= ?2 THEN IFNULL(MAX(previous), 0) END FROM (
+                            SELECT (
+                                SELECT sequence FROM message WHERE application = own.application ORDER BY sequence DESC LIMIT 1) AS previous
+                            FROM registration AS own WHERE own.device = registration.device LIMIT ?2 + 1)) END
+                FROM registration LEFT JOIN device ON device.id = registration.device WHERE registration.application = ?1 LIMIT ?3
+                """)
+        var connected: [MessageRoute] = []
+        var (count, hasSleepers) = (0, false)
+        let rows = try Row.fetchCursor(statement, arguments: [message.application, routedApplications, MessageRoutes.limit + 1])
+        while let row = try rows.next() {
+            count += 1
+            if let name = try row.decode(String?.self, atIndex: 1) {
+                guard let device = DeviceID(bytes: try row.decode(Data.self, atIndex: 0)), let worker = WorkerName(name) else { continue }
+                let recipient = Recipient(device: device, worker: worker)
+                connected.append(MessageRoute(recipient: recipient, previous: try row.decode(atIndex: 3)))
+            } else if try row.decode(Bool.self, atIndex: 2) {
+                hasSleepers = true
+            }
+        }
+        guard count > 0 else { return nil }
+        return Destinations(connected: count > MessageRoutes.limit || hasSleepers ? nil : connected)
     }
 
     public func pending(_ query: PendingQuery, then: @escaping Completion<[StoredMessage]>) {
@@ -89,7 +130,7 @@ extension SQLiteStore {
             for acknowledgement in acknowledgements {
                 switch try Self.acknowledge(acknowledgement, db) {
                 case .ignored: ignored += 1
-                case .transient: break
+                case .transient, .deleted: break
                 case .removed(let application): applications.insert(application)
                 }
             }
@@ -103,11 +144,15 @@ extension SQLiteStore {
         case ignored
         /// It had a ttl of 0, so nothing waits for the acknowledgement.
         case transient
+        /// Nobody waits for the message any more, and it is gone.
+        case deleted
+        /// The application may have messages that nobody waits for any more.
         case removed(application: Int64)
     }
 
     private static func acknowledge(_ acknowledgement: Acknowledgement, _ db: Database) throws -> AcknowledgementOutcome {
         let id = Data(acknowledgement.device.bytes)
+        if try removeOnlyCopy(acknowledgement.sequence, device: id, db) { return .deleted }
         let message = try Row.fetchOne(
             db.cachedStatement(sql: "SELECT application, transient FROM message WHERE sequence = ?"), arguments: [acknowledgement.sequence])
         guard let message else { return .ignored }
@@ -138,6 +183,23 @@ extension SQLiteStore {
         try db.cachedStatement(sql: "DELETE FROM acknowledged WHERE device = ? AND application = ? AND sequence <= ?")
             .execute(arguments: [id, application, moved])
         return .removed(application: application)
+    }
+
+    /// Removes a message that is pending for the device and for nobody else; false: it is not, and nothing was done.
+    ///
+    /// The device's cursor may stay where it is, for what is gone is not pending. Where it has acknowledged other messages of the
+    /// application out of order, however, the cursor is moved past them.
+    private static func removeOnlyCopy(_ sequence: Int64, device: Data, _ db: Database) throws -> Bool {
+        try db.cachedStatement(
+            sql: """
+                DELETE FROM message WHERE sequence = ?1 AND transient = 0
+                AND (
+                    SELECT COUNT(*) = 1 AND MIN(device) = ?2 AND MIN(cursor) < ?1
+                    FROM (SELECT device, cursor FROM registration WHERE application = message.application LIMIT 2))
+                AND NOT EXISTS (SELECT 1 FROM acknowledged WHERE device = ?2 AND application = message.application)
+                """
+        ).execute(arguments: [sequence, device])
+        return db.changesCount > 0
     }
 
     private static func firstPending(of application: Int64, device: Data, after: Int64, _ db: Database) throws -> Int64? {

@@ -4,8 +4,8 @@ import PushProtocol
 
 /// The default engine: an SQLite database (WAL, synchronous=FULL) in a directory that the workers of one machine share.
 ///
-/// Writes of a process wait for each other for 2 ms or until there are 256, and go into one transaction with one `fsync`; the processes
-/// take turns by a lock file. Reads run in snapshots beside them.
+/// Writes of a process wait for each other for some ms (`GatheringPace`) or until there are 256, and go into one transaction with one
+/// `fsync`; the processes take turns by a lock file. Reads run in snapshots beside them.
 public final class SQLiteStore: MessageStore {
     /// How long a ttl-0 message stays readable, in milliseconds: until the sockets that were open have got it.
     static let transientLifetime: Int64 = 60_000
@@ -13,6 +13,8 @@ public final class SQLiteStore: MessageStore {
     static let expiryBatch = 1000
     /// How long SQLite waits for a lock that another process holds, in seconds: only recovery and closing take one out of turn.
     static let busyTimeout = 5
+    /// How long reads gather, as a part of how long writes do.
+    private static let readShare = 0.3
 
     struct Write: Sendable {
         /// Does the work in the batch's transaction; what it returns reports the outcome after the commit.
@@ -32,6 +34,9 @@ public final class SQLiteStore: MessageStore {
     let pool: DatabasePool
     private let writes: OperationLane<Write>
     private let reads: OperationLane<Read>
+    /// A connection of its own: what reads one row is done without a transaction around it.
+    private let lookUpQueue: DatabaseQueue
+    private let lookUps: OperationLane<Read>
     private let clock: StoreClock
 
     /// Opens the store in `directory`, which must exist; makes it when it is empty. Several processes may do so at once.
@@ -66,11 +71,23 @@ public final class SQLiteStore: MessageStore {
             pool: pool, turn: turn, log: WriteAheadLog(database: path, limit: logLimit),
             space: FreeSpace(directory: directory, reserve: reserve))
         writes = OperationLane(
-            name: "store-writes", limits: .init(gathering: 0.002, enough: 256, batch: 1024, waiting: 16_384)
+            name: "store-writes", limits: .init(gathering: GatheringPace.shortest, enough: 256, batch: 1024, waiting: 16_384)
         ) { committer.commit($0) }
         committer.lane = writes
-        reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 1, batch: 1024, waiting: 262_144)) {
-            Self.run($0, on: pool)
+        reads = OperationLane(name: "store-reads", limits: .init(gathering: 0, enough: 64, batch: 1024, waiting: 262_144)) {
+            Self.run($0(), on: pool)
+        }
+        let queue = try Self.openForLookUps(path)
+        lookUpQueue = queue
+        lookUps = OperationLane(name: "store-look-ups", limits: .init(gathering: 0, enough: 64, batch: 1024, waiting: 262_144)) { take in
+            Self.lookUp(take(), in: queue)
+        }
+        committer.gathers = { [weak writes, weak reads, weak lookUps] seconds in
+            writes?.gathering = seconds
+            // Each snapshot begins with nothing in memory after the others' commits: where there are many, reads share some.
+            let shared = seconds > GatheringPace.shortest ? seconds * Self.readShare : 0
+            reads?.gathering = shared
+            lookUps?.gathering = shared
         }
     }
 
@@ -105,11 +122,25 @@ public final class SQLiteStore: MessageStore {
         return (pool, identity, clock)
     }
 
-    public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length) }
+    /// A connection that only reads, for one row at a time.
+    private static func openForLookUps(_ path: String) throws -> DatabaseQueue {
+        var configuration = Configuration()
+        configuration.readonly = true
+        configuration.busyMode = .timeout(TimeInterval(busyTimeout))
+        do {
+            return try DatabaseQueue(path: path, configuration: configuration)
+        } catch {
+            throw StoreError(describing: error)
+        }
+    }
+
+    public var waiting: StoreQueues { StoreQueues(writes: writes.length, reads: reads.length + lookUps.length) }
 
     public func close() {
         writes.close()
         reads.close()
+        lookUps.close()
+        try? lookUpQueue.close()
         // The pool closes its writer first. The last connection to a database empties its log, and one that only reads cannot.
         pool.invalidateReadOnlyConnections()
         // Closing can fail only while statements run, and both lanes have ended.
@@ -129,6 +160,13 @@ public final class SQLiteStore: MessageStore {
             }
         } catch {
             for operation in batch.dropFirst(begun) { operation.fail(StoreError(describing: error)) }
+        }
+    }
+
+    private static func lookUp(_ batch: [Read], in queue: DatabaseQueue) {
+        // Without a transaction each statement has a snapshot of its own.
+        queue.writeWithoutTransaction { db in
+            for operation in batch { operation.perform(db) }
         }
     }
 
@@ -152,6 +190,17 @@ public final class SQLiteStore: MessageStore {
 
     /// Lets `perform` wait for the next snapshot.
     func read<Value: Sendable>(then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value) {
+        read(in: reads, then: then, perform)
+    }
+
+    /// The same for one statement that reads little.
+    func lookUp<Value: Sendable>(then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value) {
+        read(in: lookUps, then: then, perform)
+    }
+
+    private func read<Value: Sendable>(
+        in lane: OperationLane<Read>, then: @escaping Completion<Value>, _ perform: @escaping @Sendable (Database) throws -> Value
+    ) {
         let operation = Read(
             perform: { db in
                 do {
@@ -161,7 +210,7 @@ public final class SQLiteStore: MessageStore {
                     then(.failure(StoreError(describing: error)))
                 }
             }, fail: { then(.failure($0)) })
-        if let rejection = reads.submit(operation) { then(.failure(StoreError(rejection))) }
+        if let rejection = lane.submit(operation) { then(.failure(StoreError(rejection))) }
     }
 }
 

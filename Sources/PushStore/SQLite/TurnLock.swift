@@ -3,7 +3,8 @@ import Glibc
 /// The lock by which the processes of one directory take turns in writing.
 ///
 /// Two files make it fair: who waits for the lock holds the turnstile, so the holder cannot come back before the one who waits. The
-/// kernel frees both when a process dies, however it dies.
+/// kernel frees both when a process dies, however it dies. The lock's file holds how many commits there have been, by whichever process:
+/// a hint for how busy the others are.
 final class TurnLock: Sendable {
     private let turnstile: CInt
     private let lock: CInt
@@ -36,6 +37,16 @@ final class TurnLock: Sendable {
         flock(turnstile, LOCK_UN)
         defer { flock(lock, LOCK_UN) }
         return try body()
+    }
+
+    /// Counts a commit; only while the lock is held. Returns how many all processes have made; nil: the file cannot be read or written.
+    func countCommit() -> Int64? {
+        var count: Int64 = 0
+        let size = MemoryLayout<Int64>.size
+        let read = pread(lock, &count, size, 0)
+        guard read == 0 || read == size else { return nil }
+        count = read == 0 ? 1 : count &+ 1
+        return pwrite(lock, &count, size, 0) == size ? count : nil
     }
 
     private static func openFile(_ path: String) throws -> CInt {
