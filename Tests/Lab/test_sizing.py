@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from sluicelab.paths import SCRIPTS
-from sluicelab.sizing.measured import BATCH_SECONDS, DOCS, Point, batches, read
+from sluicelab.sizing.measured import BATCH_SECONDS, BUSY_BATCHES, BUSY_SECONDS, DOCS, Point, batches, read
 from sluicelab.sizing.model import Law, Model, Wanted, fit
 from sluicelab.sizing.tables import MARKED, marked, written
 
@@ -19,7 +19,7 @@ MODEL = Model(read())
 
 @pytest.mark.parametrize("point", MODEL.measured.points, ids=lambda point: f"{point.report}-{point.rate:g}")
 def test_the_model_is_near_every_rate_that_held(point: Point) -> None:
-    assert abs(MODEL.law.error(point)) <= WORKERS_ERROR
+    assert abs(MODEL.law(point.workers).error(point)) <= WORKERS_ERROR
     if point.dispatcher_us is not None:
         assert -DISPATCHER_BELOW <= MODEL.dispatcher_us / point.dispatcher_us - 1 <= DISPATCHER_ABOVE
 
@@ -41,21 +41,22 @@ def test_the_fit_finds_the_law_that_made_the_points() -> None:
 
 def test_batches_are_as_many_as_messages_when_few_and_bounded_when_many() -> None:
     assert batches(1, 1) == pytest.approx(1, rel=0.01) and batches(1, 1e9) == pytest.approx(1 / BATCH_SECONDS, rel=0.01)
-    assert batches(8, 8000) == pytest.approx(8 * batches(1, 1000))
+    assert batches(8, 80) == pytest.approx(8 * batches(1, 10))
+    assert batches(8, 400) == BUSY_BATCHES and batches(8, 1e9) == pytest.approx(8 / BUSY_SECONDS, rel=0.01)
 
 
 def test_needs_grow_as_they_should() -> None:
-    base = Wanted(devices=150_000, messages=1200, reconnects=0, ping=0)
+    base = Wanted(devices=150_000, messages=1000, reconnects=0, ping=0)
     needs = MODEL.needs(base)
     assert (needs.stores, needs.workers, needs.dispatchers) == (1, 8, 1)  # the machine that was measured
-    assert needs.worker_us == pytest.approx(MODEL.law.processors(8, 1200) / 1200 * 1e6)
+    assert needs.worker_us == pytest.approx(MODEL.law(8).processors(8, 1000) / 1000 * 1e6)
     assert MODEL.needs(replace(base, messages=2 * MODEL.measured.held(8))).stores == 2
     assert MODEL.needs(replace(base, devices=300_001)).stores == 3
-    ten = MODEL.needs(replace(base, devices=1_500_000, messages=12_000))
+    ten = MODEL.needs(replace(base, devices=1_500_000, messages=10_000))
     assert ten.worker_processors == pytest.approx(10 * needs.worker_processors) and ten.workers == 80
     lossy = MODEL.needs(replace(base, loss=50 - 1e-9))
     assert lossy.packets == pytest.approx(2 * needs.packets) and lossy.down_mbit == pytest.approx(2 * needs.down_mbit)
-    assert MODEL.needs(replace(base, size=1100)).down_mbit - needs.down_mbit == pytest.approx(1200 * 1000 * 8e-6)
+    assert MODEL.needs(replace(base, size=1100)).down_mbit - needs.down_mbit == pytest.approx(1000 * 1000 * 8e-6)
     assert MODEL.needs(replace(base, ping=60)).ping_mbit == pytest.approx(4 * MODEL.needs(replace(base, ping=240)).ping_mbit)
 
 

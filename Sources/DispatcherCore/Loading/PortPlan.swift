@@ -1,6 +1,7 @@
 /// How the dispatcher's ports toward the servers are laid out ([0059], with the start number that its equation leaves out):
-/// `port = first + layer * servers * connections + server * connections + connection`. A slot is (server, connection); its layers give
-/// it a fresh port when the last one may not be used yet. The ports above are the tunnel range.
+/// `port = first + layer * stride + server * connections + connection`, where `stride` is `servers * connections`, rounded up to a multiple
+/// of the shards. A slot is (server, connection); its layers give it a fresh port when the last one may not be used yet. The ports above
+/// are the tunnel range.
 public struct PortPlan: Equatable, Sendable {
     public var first = 10_000
     public var last = 65_535

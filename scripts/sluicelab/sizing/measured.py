@@ -12,8 +12,9 @@ from typing import Any
 from ..paths import PROJECT
 
 DOCS = PROJECT / "docs"
-WHOLE = ("performance-whole.json", "performance-whole-20000.json", "performance-whole-60000.json")
+WHOLE = ("performance-whole.json",)
 BATCH_SECONDS = 0.002  # in which a worker's writes wait for each other (docs/store.md)
+BUSY_SECONDS, BUSY_BATCHES = 0.04, 150  # the same when several workers make more batches a second than this
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,11 @@ class Point:
 
 
 def batches(workers: int, rate: float) -> float:
-    """Durable writes a second of one store, at most: after each there is another as soon as a message comes and the collecting is over."""
+    """Durable writes a second of one store, at most: after each there is another as soon as a message comes and the collecting is over.
+    Several busy workers collect longer."""
     each = rate / workers
-    return workers * each / (1 + each * BATCH_SECONDS)
+    quick, slow = (workers * each / (1 + each * seconds) for seconds in (BATCH_SECONDS, BUSY_SECONDS))
+    return quick if workers == 1 else min(quick, max(slow, BUSY_BATCHES))
 
 
 @dataclass(frozen=True)

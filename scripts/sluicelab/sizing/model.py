@@ -80,13 +80,20 @@ class Needs:
 class Model:
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
-        self.law = fit(measured.points)
+        # Several workers share processors and hand messages to each other: a message costs more, a batch is a batch.
+        self.alone = fit([point for point in measured.points if point.workers == 1])
+        several = [point for point in measured.points if point.workers > 1]
+        each = [1e6 * (point.processors - self.alone.batch_us * point.batches / 1e6) / point.rate for point in several]
+        self.together = Law(sum(each) / len(each), self.alone.batch_us)
         through = [point.dispatcher_us for point in measured.points if point.dispatcher_us is not None]
         self.dispatcher_us = sum(through) / len(through)
         self.connect_us = max(one.worker_us for one in measured.registered)
         self.dispatcher_connect_us = max(one.dispatcher_us for one in measured.registered)
 
     # MARK: Pieces, each of which is held to measured points
+
+    def law(self, workers: int) -> Law:
+        return self.alone if workers == 1 else self.together
 
     def worker_memory(self, devices: int, workers: int) -> float:
         return workers * self.measured.worker_bytes + devices * self.measured.device_bytes
@@ -111,7 +118,7 @@ class Model:
         rate, connects = wanted.messages / stores, wanted.devices * wanted.reconnects / DAY
         pings = wanted.devices / wanted.ping if wanted.ping else 0.0
         again = 1 / (1 - wanted.loss / 100)  # what is lost is sent once more, and may be lost again
-        messages_only = stores * self.law.processors(wanted.workers, rate)
+        messages_only = stores * self.law(wanted.workers).processors(wanted.workers, rate)
         worker = messages_only + connects * self.connect_us / 1e6
         # Beyond the hundred bytes of the messages that were measured each byte passes twice: on its way in, and out.
         longer = max(wanted.size - 100, 0)

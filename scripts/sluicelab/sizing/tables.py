@@ -95,7 +95,7 @@ def checks(model: Model) -> str:
     """The model beside every point that was measured."""
     body = []
     for point in model.measured.points:
-        made = model.law.processors(point.workers, point.rate)
+        made = model.law(point.workers).processors(point.workers, point.rate)
         where = f"{point.workers} worker{'s' if point.workers > 1 else ''}, {point.rate:,.0f} a second"
         body.append([f"{where}: workers, us", *_beside(1e6 * point.processors / point.rate, 1e6 * made / point.rate), point.report])
         if point.dispatcher_us is not None:
@@ -115,8 +115,9 @@ def _beside(measured: float, made: float) -> list[str]:
 def constants(model: Model) -> str:
     measured = model.measured
     body = [
-        ["workers, for each message", f"{model.law.message_us:,.0f} us"],
-        ["workers, for each batch of messages", f"{model.law.batch_us:,.0f} us"],
+        ["a worker alone, for each message", f"{model.alone.message_us:,.0f} us"],
+        ["several workers on 2 processors, for each message", f"{model.together.message_us:,.0f} us"],
+        ["workers, for each batch of messages", f"{model.alone.batch_us:,.0f} us"],
         ["workers, for each device that connects and registers", f"{model.connect_us:,.0f} us"],
         ["dispatcher, for each message", f"{model.dispatcher_us:,.0f} us"],
         ["dispatcher, for each packet of a ping", f"{model.packet_us:,.0f} us"],
