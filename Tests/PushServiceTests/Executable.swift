@@ -12,10 +12,17 @@ final class Executable {
     private let errors: CInt
     /// How it ended, as `waitpid` tells; nil: it has not been waited for.
     private var status: CInt?
+    /// Stays as long as the process is there.
+    private let kept: TemporaryDirectory?
 
     /// Starts `name`, which lies beside the test bundle, or has an absolute path.
-    /// - Parameter descriptors: how many it may have open; nil: as many as this process.
-    init(_ name: String, _ arguments: [String], in directory: String? = nil, descriptors: Int? = nil) throws {
+    /// - Parameters:
+    ///   - descriptors: how many it may have open; nil: as many as this process.
+    ///   - keeping: where its data is: removed when nobody holds it, so this one does.
+    init(
+        _ name: String, _ arguments: [String], in directory: String? = nil, descriptors: Int? = nil, keeping: TemporaryDirectory? = nil
+    ) throws {
+        kept = keeping
         let path = name.hasPrefix("/") ? name : try Self.productsFolder().appendingPathComponent(name).path
         guard FileManager.default.isExecutableFile(atPath: path) else {
             throw LabError("\(path) is missing; build it with: swift build --product \(name)")
@@ -143,7 +150,7 @@ struct WorkerExecutable {
         let arguments = [
             "--data", directory.path, "--listen", "127.0.0.1", "--ua-port", "0", "--as-port", "0", "--public-url", "http://push.test",
         ]
-        process = try Executable("sluice-worker", arguments + more, descriptors: descriptors)
+        process = try Executable("sluice-worker", arguments + more, descriptors: descriptors, keeping: directory)
         // The log names the bound ports.
         guard let line = process.errorLine(), let devices = Self.port(after: "devices on port ", in: line),
             let servers = Self.port(after: "application servers on port ", in: line)
