@@ -34,7 +34,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "kept, and play it in real time from a buffer of some seconds. Every byte is compared. Counted are the stalls, and the contender's "
         "processor time for a gigabyte; then more and more streams are tried, until each contender's stall.",
     )
-    parser.add_argument("--short", action="store_true", help="under 4 minutes: fewer and shorter turns, and fewer numbers of streams")
+    parser.add_argument("--short", action="store_true", help="4 minutes: fewer and shorter turns, and fewer numbers of streams")
     parser.add_argument("--streams", type=int, help=f"of the rounds (default {FULL.streams})")
     parser.add_argument("--rounds", type=int, help=f"default {FULL.rounds}; with --short {SHORT.rounds}")
     parser.add_argument("--contender", action="append", choices=NAMES, help="only this one; may be repeated")
