@@ -29,6 +29,40 @@ int clinux_packet_socket(int index) {
     return made;
 }
 
+int clinux_may_force_receive_buffer(void) {
+    int with = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), bytes = 1 << 20;
+    if (with < 0) return 0;
+    int may = setsockopt(with, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof bytes) == 0;
+    close(with);
+    return may;
+}
+
+int clinux_queue_long_frames(int socket, int bytes) {
+    int one = 1, half = bytes / 2; // the kernel doubles it
+    if (setsockopt(socket, SOL_SOCKET, SO_RCVBUFFORCE, &half, sizeof half) != 0) return -1;
+    return setsockopt(socket, SOL_PACKET, PACKET_COPY_THRESH, &one, sizeof one);
+}
+
+int clinux_slot_frame_offset(int socket) {
+    unsigned reserve = 0;
+    socklen_t size = sizeof reserve;
+    if (getsockopt(socket, SOL_PACKET, PACKET_RESERVE, &reserve, &size) != 0) return -1;
+    // As the kernel's tpacket_rcv has it for a link header of at most 16 bytes.
+    return (int)(TPACKET_ALIGN(TPACKET2_HDRLEN + 16) + reserve) - ETH_HLEN;
+}
+
+int clinux_is_queued(const void *frame, unsigned length, int frame_offset) {
+    // libpcap moves the beginning of a frame whose tag it puts back.
+    for (int tag = 0; tag <= 4; tag += 4) {
+        struct tpacket2_hdr slot;
+        memcpy(&slot, (const char *)frame - frame_offset + tag, sizeof slot);
+        if (slot.tp_mac != frame_offset || slot.tp_len + (unsigned)tag != length) continue;
+        if (!(slot.tp_status & TP_STATUS_COPY)) return CLINUX_NOT_QUEUED;
+        return tag ? CLINUX_QUEUED_UNTAGGED : CLINUX_QUEUED;
+    }
+    return CLINUX_QUEUED;
+}
+
 int clinux_bypass_queue(int socket, int on) { return setsockopt(socket, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on); }
 
 static int device_call(int with, const char *name, void *argument) {

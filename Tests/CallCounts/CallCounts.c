@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -121,6 +122,54 @@ int64_t sluice_thread_nanoseconds(void)
     struct timespec now;
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
     return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t sluice_wall_nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+struct runner {
+    pthread_t thread;
+    pthread_barrier_t *start;
+    void (*body)(void *);
+    void *context;
+    int64_t began, ended, busy;
+};
+
+static void *run_one(void *of)
+{
+    struct runner *runner = of;
+    pthread_barrier_wait(runner->start);
+    int64_t before = sluice_thread_nanoseconds();
+    runner->began = sluice_wall_nanoseconds();
+    runner->body(runner->context);
+    runner->ended = sluice_wall_nanoseconds();
+    runner->busy = sluice_thread_nanoseconds() - before;
+    return NULL;
+}
+
+int64_t sluice_at_once(void (*body)(void *), void *const *contexts, int count, int64_t *busy)
+{
+    struct runner runners[64];
+    pthread_barrier_t start;
+    if (count < 1 || count > 64 || pthread_barrier_init(&start, NULL, (unsigned)count) != 0) return -1;
+    for (int i = 0; i < count; i++) {
+        runners[i] = (struct runner){ .start = &start, .body = body, .context = contexts[i] };
+        // Those that have started wait for it: there is no way on.
+        if (pthread_create(&runners[i].thread, NULL, run_one, &runners[i]) != 0) return -1;
+    }
+    int64_t began = INT64_MAX, ended = 0;
+    for (int i = 0; i < count; i++) {
+        pthread_join(runners[i].thread, NULL);
+        if (runners[i].began < began) began = runners[i].began;
+        if (runners[i].ended > ended) ended = runners[i].ended;
+        busy[i] = runners[i].busy;
+    }
+    pthread_barrier_destroy(&start);
+    return ended - began;
 }
 
 int64_t sluice_resident_bytes(void)

@@ -24,6 +24,8 @@ struct Exchange {
     var held = 0
     /// Places for connections that the service is configured to have.
     var limit = 100_000
+    /// Requests that a server may have at a time; nil = 64 at first, and then by its measured performance.
+    var fixedLimit: Int?
 
     static let windowScale: UInt8 = 7
 
@@ -89,7 +91,12 @@ struct Exchange {
             name: "pool",
             servers: (0..<servers).map {
                 var server = ServerConfiguration(endpoint: Endpoint(address: IPAddress(v4: Self.firstServer + UInt32($0)), port: 8_080))
-                if mode == .l43 { (server.initialLimit, server.maximumLimit) = (64_000, 64_000) } else { server.initialLimit = 64 }
+                if let fixedLimit { (server.initialLimit, server.minimumLimit, server.maximumLimit) = (fixedLimit, fixedLimit, fixedLimit) }
+                if mode == .l43 {
+                    (server.initialLimit, server.maximumLimit) = (64_000, 64_000)
+                } else if fixedLimit == nil {
+                    server.initialLimit = 64
+                }
                 return server
             })
         (pool.tunnels, pool.mostTunnels) = (63_000, 63_000)

@@ -10,8 +10,8 @@ struct Player: ~Copyable {
     /// The longest that one frame, or the end of a turn, took of this thread's time; nanoseconds.
     private(set) var longest: Int64 = 0
 
-    init(_ exchange: Exchange) {
-        engine = Recording.engine(exchange)
+    init(_ exchange: Exchange, _ seat: Seat = Seat()) {
+        engine = Recording.engine(exchange, seat)
         egress = Recording.egress()
     }
 

@@ -17,14 +17,17 @@ struct Recording: ~Copyable {
     static let turn = 64
     static let step: Int64 = 2_000
 
-    init(_ exchange: Exchange, tapeBytes: Int = 48 << 20, tapeEntries: Int = 1 << 16) {
-        engine = Self.engine(exchange)
+    init(_ exchange: Exchange, _ seat: Seat = Seat(), tapeBytes: Int = 48 << 20, tapeEntries: Int = 1 << 16) {
+        engine = Self.engine(exchange, seat)
         egress = Self.egress()
         peers = Peers(exchange)
         tape = Tape(bytes: tapeBytes, entries: tapeEntries)
     }
 
-    static func engine(_ exchange: Exchange) -> Dispatcher { Dispatcher(configuration: exchange.configuration, seed: seed) }
+    static func engine(_ exchange: Exchange, _ seat: Seat = Seat()) -> Dispatcher {
+        Dispatcher(
+            configuration: exchange.configuration.part(seat.shard), seed: seed &+ UInt64(seat.shard.index), shared: seat.shared)
+    }
 
     /// As the dispatcher's loop has it with packet sockets.
     static func egress() -> Egress { Egress(leavesChecksums: true, gathers: true) }

@@ -9,6 +9,7 @@ let usage = """
     EngineBench hold idle|tunnels COUNT  memory of so many connections
     EngineBench grow idle|tunnels COUNT  the longest single step while so many connections are opened
     EngineBench pace COUNT EXCHANGES     messages in so many tunnels
+    EngineBench shards CASE COUNT ROUNDS as many engines that share their load, in as many threads, beside one engine in one
     EngineBench self-test                what is counted of an engine that is made and given back
     EngineBench cases
     """
@@ -49,6 +50,11 @@ func run(_ words: [String]) throws -> String {
     case "grow" where words.count == 3:
         guard let kind = Holding.Kind(rawValue: words[1]), let count = Int(words[2]), count > Holding.first else { break }
         return try Holding(kind, count).growth()
+    case "shards" where words.count == 4:
+        guard let found = cases.first(where: { $0.name == words[1] }), found.exchange.mode == .l73, found.exchange.kind == .request,
+            let count = Int(words[2]), (2...64).contains(count), let rounds = Int(words[3]), rounds > 0
+        else { break }
+        return try Shards.run(found.name, found.exchange, count, rounds: rounds)
     default: break
     }
     throw UsageError()

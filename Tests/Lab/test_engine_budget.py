@@ -8,7 +8,7 @@ from sluicelab.engine.cases import Bench, Size
 from sluicelab.robustness.figures import Figures
 
 PACKETS = 1_000_000
-SMALL = Size(packets=10_000, held=(2_000,), messages=2_000, few=1_000, rounds=1)
+SMALL = Size(packets=10_000, held=(2_000,), messages=2_000, few=1_000, rounds=1, shard_rounds=1)
 
 
 @pytest.mark.deadline(240)  # callgrind is slow, and nothing else may be said of a machine that is busy
@@ -54,9 +54,13 @@ def test_every_case_has_a_budget_and_is_known_to_the_program() -> None:
 def test_the_parts_of_the_benchmark_find_something() -> None:
     bench = Bench(SMALL, Figures(lambda _: None), lambda _: None)
     bench.tunnels()
+    bench.shards()
     bench.memory()
     bench.steps()
     assert bench.found["tunnels"]["ratio"] > 0
+    for row in bench.found["shards"].values():
+        # Each engine does what it did when it was recorded, or the program fails. Faster than two processors is a mistake.
+        assert row["shards"] == 2 and 0 < row["ratio_percent"] < 400, row
     assert all(row["bytes_each"] > 100 for row in bench.found["memory"])
     assert all(row["longest_step_ns"] > 0 and row["frames"] > 5 * 2_000 - 100 for row in bench.found["steps"])
 

@@ -50,6 +50,54 @@ struct GatheredPayloadTests {
         for index in Self.sizes.indices { #expect(both.gathered.whole(both.gathered[index]) == both.copied.whole(both.copied[index])) }
     }
 
+    @Test func itStaysInMemoryThatIsSaidToStay() {
+        let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 20_000, alignment: 8)
+        defer { memory.deallocate() }
+        memory.initializeMemory(as: UInt8.self, repeating: 7)
+        let segment = OutgoingSegment(
+            side: .client, source: TestFrames.service, destination: TestFrames.client, sequence: SequenceNumber(1),
+            acknowledgement: SequenceNumber(7), flags: [.ack], window: 500, segmentSize: 1_460)
+        func lengthsOutside(gathers: Bool, lying: Range<Int>) -> [Int] {
+            var egress = Egress(leavesChecksums: true, gathers: gathers)
+            egress.lying = UnsafeRawBufferPointer(rebasing: memory[lying])
+            for part in [0..<2_047, 0..<2_048, 4_000..<12_000, 12_000..<20_000, 3_999..<9_000] {
+                let fits = egress.append(segment, payload: UnsafeRawBufferPointer(rebasing: memory[part]))
+                #expect(fits)
+            }
+            return (0..<egress.count).map { egress[$0].payload.count }
+        }
+        #expect(lengthsOutside(gathers: true, lying: 0..<20_000) == [0, 2_048, 8_000, 8_000, 5_001])
+        #expect(lengthsOutside(gathers: true, lying: 4_000..<12_000) == [0, 0, 8_000, 0, 0])
+        #expect(lengthsOutside(gathers: true, lying: 0..<0) == [0, 0, 0, 0, 0])
+        #expect(lengthsOutside(gathers: false, lying: 0..<20_000) == [0, 0, 0, 0, 0])
+    }
+
+    @Test func aForwardedSegmentLeavesItsPayloadToo() throws {
+        let frame = TestFrames.frame(.client, payload: 9_000)
+        try frame.withUnsafeBytes { bytes in
+            guard case .segment(let segment) = Frame.parse(bytes.bytes) else {
+                Issue.record("no segment")
+                return
+            }
+            let outgoing = ForwardedSegment(
+                side: .server, source: TestFrames.source, destination: TestFrames.server, sequence: SequenceNumber(5),
+                acknowledgement: SequenceNumber(6), window: 9, segmentSize: 1_460)
+            let payload = UnsafeRawBufferPointer(rebasing: bytes[segment.payloadOffset...])
+            #expect(payload.count == 9_000)
+            func forwarded(_ lying: UnsafeRawBufferPointer) -> (outside: Int, whole: [UInt8]) {
+                var egress = Egress(leavesChecksums: true, gathers: true)
+                egress.lying = lying
+                let fits = egress.forward(
+                    segment, bytes.bytes, payload: payload, flags: [.ack], as: outgoing, payloadSum: nil)
+                #expect(fits)
+                return (egress[0].payload.count, egress.whole(egress[0]))
+            }
+            let (left, copied) = (forwarded(bytes), forwarded(.empty))
+            #expect(left.outside == 9_000 && copied.outside == 0)
+            #expect(left.whole == copied.whole)
+        }
+    }
+
     @Test(arguments: [Int.max, 20_000]) func asFrames(limit: Int) {
         let both = Both(.client, Self.sizes, leavesChecksums: true, to: TestFrames.clientHardware)
         var one = FrameWire(limit: limit)

@@ -20,8 +20,8 @@ def arguments(words: list[str]) -> argparse.Namespace:
         prog="scripts/bench engine",
         description="The engine by itself: exchanges are recorded between it and simple peers, and played to another engine, which alone is "
         "measured. instructions: counted by callgrind, beside their budgets. packets: allocations, references counted and frames a second "
-        "over a million frames. tunnels: cost of a packet among few and many. memory: bytes of idle connections. steps: the longest "
-        "that one step takes while connections come.",
+        "over a million frames. tunnels: cost of a packet among few and many. shards: two engines in two threads beside "
+        "one. memory: bytes of idle connections. steps: the longest that one step takes while connections come.",
     )
     parser.add_argument("--short", action="store_true", help="a tenth of the frames and connections: half a minute instead of four")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")

@@ -38,6 +38,20 @@ int clinux_ppoll(struct pollfd *descriptors, unsigned long count, int64_t timeou
 int clinux_raw_socket(int family, const char *interface);
 /// Keeps a packet socket from seeing what this host sends (PACKET_IGNORE_OUTGOING, Linux 4.20).
 int clinux_ignore_outgoing(int socket);
+/// Whether this process may set a receive buffer beyond the system's maximum (SO_RCVBUFFORCE; needs CAP_NET_ADMIN): 1 or 0.
+int clinux_may_force_receive_buffer(void);
+/// Has the kernel queue on a packet socket the whole of every frame that is longer than its slot of the ring (PACKET_COPY_THRESH), as long
+/// as no more bytes wait there.
+int clinux_queue_long_frames(int socket, int bytes);
+/// Bytes from the beginning of a slot of an Ethernet capture's ring (TPACKET_V2) to the frame in it; -1 with errno.
+int clinux_slot_frame_offset(int socket);
+#define CLINUX_NOT_QUEUED 0
+#define CLINUX_QUEUED 1
+/// Queued, without the VLAN tag that the frame has in its slot.
+#define CLINUX_QUEUED_UNTAGGED 2
+/// Whether the whole of a frame in a slot was queued; `length` is the frame's. What lies before it must be a slot of that form, otherwise
+/// the answer is CLINUX_QUEUED, to be found out by who fetches it.
+int clinux_is_queued(const void *frame, unsigned length, int frame_offset);
 /// How many processors this process may use (sched_getaffinity); -1 with errno.
 int clinux_usable_processors(void);
 /// An instruction of a classic BPF program, as the kernel lays it out.

@@ -116,7 +116,7 @@ extension L73Dispatcher {
         front.pointee.phase = .closing
         front.pointee.wasRefused = refusing
         front.pointee.discarded = 0
-        if hasWork(front) { giveWork(front) }
+        giveWork(front)
         front.pointee.sender.finQueued = true
         front.pointee.beginProgress(at: now)
         front.pointee.phaseDeadline = now + limits[Int(front.pointee.service)].sendIdle

@@ -48,7 +48,7 @@ extension L73Dispatcher {
             tunnelTable.remove(tunnelHash(server: server, port: back.pointee.local.port), place) {
                 L73Dispatcher.tunnelHash(slab + $0, key)
             }
-            if hasWork(back) { giveWork(back) }
+            giveWork(back)
             if !back.pointee.sender.onlyForwards { transmissions.remove(back.pointee.sender.transmission) }
             backs.remove(place)
         } else {
@@ -73,7 +73,7 @@ extension L73Dispatcher {
 
     mutating func releaseBuffers(_ front: FrontRef) {
         giveOwn(front)
-        if hasWork(front) { giveWork(front) }
+        giveWork(front)
     }
 
     /// The client has reset its connection, or is given up.

@@ -6,7 +6,7 @@ extension L73Dispatcher {
         let limits = self.limits[Int(front.pointee.service)]
         if front.pointee.phase == .idle {
             guard front.pointee.received.contiguous > 0 else {
-                if hasWork(front), !front.pointee.received.hasGap { giveWork(front) }
+                if !front.pointee.received.hasGap { giveWork(front) }
                 return
             }
             isIdleNoMore(front, index)

@@ -50,10 +50,10 @@ extension L73Dispatcher {
     /// The client has the 101: from here on others' bytes alone pass, and what only a request and its response need is given back.
     private mutating func settle(_ front: FrontRef, _ back: BackRef) {
         guard !front.pointee.sender.onlyForwards, !front.pointee.sender.finQueued, !back.pointee.sender.finQueued else { return }
-        if hasWork(front) { giveWork(front) }
+        giveWork(front)
         transmissions.remove(front.pointee.sender.forwardOnly(blank: blankTransmission.pointer))
         releaseBuffers(back)
-        if hasWork(back) { giveWork(back) }
+        giveWork(back)
         transmissions.remove(back.pointee.sender.forwardOnly(blank: blankTransmission.pointer))
     }
 

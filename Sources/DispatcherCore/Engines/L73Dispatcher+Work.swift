@@ -16,6 +16,7 @@ extension L73Dispatcher {
 
     /// There is no request on it any more, and no byte of one.
     mutating func giveWork(_ front: FrontRef) {
+        guard hasWork(front) else { return }
         releaseWork(front)
         frontWork.remove(front.pointee.work)
         front.pointee.work = blankFrontWork.pointer
@@ -23,6 +24,7 @@ extension L73Dispatcher {
 
     /// No response is on it, and none will be. Its buffers were given back.
     mutating func giveWork(_ back: BackRef) {
+        guard hasWork(back) else { return }
         backWork.remove(back.pointee.work)
         back.pointee.work = blankBackWork.pointer
     }

@@ -122,6 +122,8 @@ public struct Egress: ~Copyable {
     private let packetCapacity: Int
     let leavesChecksums: Bool
     let gathers: Bool
+    /// Memory whose bytes stay as they are until `removeAll`: a payload that lies there is left there.
+    public var lying = UnsafeRawBufferPointer.empty
     private var used = 0
     /// Payload bytes that lie elsewhere.
     private var gathered = 0
@@ -156,6 +158,24 @@ public struct Egress: ~Copyable {
 
     /// Whether a payload of so many bytes that stays where it is would be left there.
     func wouldGather(_ length: Int) -> Bool { gathers && length >= Self.leastGathered }
+
+    /// Whether a payload is left where it is.
+    func leaves(_ payload: UnsafeRawBufferPointer, stays: Bool = false) -> Bool {
+        guard wouldGather(payload.count), let start = payload.baseAddress else { return false }
+        guard !stays else { return true }
+        guard let first = lying.baseAddress else { return false }
+        return start >= first && start + payload.count <= first + lying.count
+    }
+
+    /// Puts the payload of the packet that was reserved last behind its headers, or leaves it where it is.
+    mutating func place(_ payload: UnsafeRawBufferPointer, at end: UnsafeMutableRawPointer, isLeft: Bool) {
+        if isLeft {
+            packets[count - 1].payload = payload
+            gathered += payload.count
+        } else if let bytes = payload.baseAddress {
+            end.copyMemory(from: bytes, byteCount: payload.count)
+        }
+    }
 
     /// Whether only the room of a few packets is left.
     var isNearlyFull: Bool { count >= packetCapacity - 8 || capacity - used < 2 * Self.largest }
@@ -205,10 +225,10 @@ public struct Egress: ~Copyable {
         let ipHeader = IPHeader.length(for: segment.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = segment.segmentSize - optionLength
-        let isGathered = stays && wouldGather(payload.count)
+        let isLeft = leaves(payload, stays: stays)
         guard length <= 65_535,
             let packet = reserve(
-                isGathered ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
+                isLeft ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
                 destination: segment.destination.address,
                 segmentSize: segmentSize)
         else { return false }
@@ -223,12 +243,7 @@ public struct Egress: ~Copyable {
         tcp.store(segment.window, at: 14)
         tcp.store(UInt32(0), at: 16)
         if optionLength > 0 { segment.writeOptions(at: tcp + 20) }
-        if isGathered {
-            packets[count - 1].payload = payload
-            gathered += payload.count
-        } else if let bytes = payload.baseAddress {
-            (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count)
-        }
+        place(payload, at: tcp + tcpHeader, isLeft: isLeft)
 
         var sum = Checksum()
         sum.addPseudoHeader(

@@ -38,10 +38,11 @@ extension Egress {
         let ipHeader = IPHeader.length(for: outgoing.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = max(outgoing.segmentSize - (tcpHeader - 20), 1)
-        guard
+        let isLeft = leaves(payload)
+        guard length <= 65_535,
             let packet = reserve(
-                length, side: outgoing.side, nextHop: outgoing.nextHop, destination: outgoing.destination.address,
-                segmentSize: segmentSize)
+                isLeft ? length - payload.count : length, side: outgoing.side, nextHop: outgoing.nextHop,
+                destination: outgoing.destination.address, segmentSize: segmentSize)
         else { return false }
         IPHeader.write(
             at: packet, source: outgoing.source.address, destination: outgoing.destination.address, protocolNumber: 6, length: length,
@@ -63,7 +64,7 @@ extension Egress {
                 ForwardedOptions.moveSACK(options, by: outgoing.sackDelta, drops: dropsSACK)
             }
         }
-        if let bytes = payload.baseAddress { (tcp + tcpHeader).copyMemory(from: bytes, byteCount: payload.count) }
+        place(payload, at: tcp + tcpHeader, isLeft: isLeft)
 
         var sum = Checksum()
         sum.addPseudoHeader(

@@ -80,7 +80,7 @@ struct MetricFamily: Sendable {
     static let repeated = MetricFamily("repeated_requests_total", .counter, [], "Requests that were repeated on another connection.")
     static let streamed = MetricFamily("streamed_requests_total", .counter, [], "Requests whose body was longer than `body-buffer`.")
     static let captureDrops = MetricFamily(
-        "capture_drops_total", .counter, ["side"], "Frames lost because the capture's ring was full: an alarm.")
+        "capture_drops_total", .counter, ["side"], "Frames lost because `capture-memory` was full: an alarm.")
     static let egressErrors = MetricFamily(
         "egress_errors_total", .counter, ["side"], "Packets that the kernel did not take, or that found no room on the way to it.")
     static let nextHopDrops = MetricFamily(

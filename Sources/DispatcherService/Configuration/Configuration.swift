@@ -102,15 +102,12 @@ public struct Configuration: Sendable {
     /// The name of the device over which a host talks to itself.
     static let loopback = "lo"
 
-    /// A loopback device takes larger packets than the capture keeps.
-    private static let largestPacket = Int(Capture.snapshotLength) - Frame.ethernetHeaderLength
-
     /// What the engine is told.
     public func engineConfiguration(client: NetworkInterface, server: NetworkInterface) -> EngineConfiguration {
         var engine = EngineConfiguration()
         engine.sidesShareInterface = sidesShareInterface
-        engine.clientSideMTU = min(client.mtu, Self.largestPacket)
-        engine.serverSideMTU = min(server.mtu, Self.largestPacket)
+        engine.clientSideMTU = min(client.mtu, Capture.largestPacket)
+        engine.serverSideMTU = min(server.mtu, Capture.largestPacket)
         engine.clientSideIsLoopback = client.isLoopback
         engine.serverSideIsLoopback = server.isLoopback
         engine.sourceAddresses = sourceAddresses

@@ -5,14 +5,18 @@ import Glibc
 
 /// The frames that one interface takes in, by libpcap in immediate mode (tcp.md, "Devices").
 ///
-/// The frame that `dispatch` hands out lies in the ring that the kernel shares: it is gone when the callback returns.
+/// The frame that `dispatch` hands out lies in the ring that the kernel shares: it is gone when the callback returns. A slot of the ring
+/// takes a packet of the interface's MTU; what is longer comes beside it (`LongFrames`).
 public struct Capture: ~Copyable {
-    /// Bytes of a frame that are kept. A slot of the ring is then exactly 64 KiB; longer frames are cut and counted.
-    public static let snapshotLength: Int32 = 65_450
+    /// Bytes that a filter lets pass of a frame: more than the longest one has. It must not be what a slot takes, or the kernel takes the
+    /// frame to have no more.
+    static let filteredLength: Int32 = 262_144
+    /// The largest IP packet that is whole in every capture, bytes: a loopback device takes larger ones.
+    public static let largestPacket = LongFrames.mostSlot - LongFrames.slotHeader - Frame.ethernetHeaderLength
 
     let handle: OpaquePointer
     private let name: String
-    private let truncated: UnsafeMutablePointer<UInt64>
+    private let long: UnsafeMutablePointer<LongFrames>
     /// Through which the kernel is a member of groups; -1 = of none.
     private var membership: Int32 = -1
 
@@ -20,7 +24,7 @@ public struct Capture: ~Copyable {
     /// - Parameters:
     ///   - interface: an Ethernet interface that is up.
     ///   - filter: a libpcap expression; only what it lets pass takes a slot of the ring.
-    ///   - memory: bytes of the ring.
+    ///   - memory: bytes of the ring and of the frames beside it. Without CAP_NET_ADMIN the ring has it all, in slots of 64 KiB.
     /// - Throws: `CaptureError`; `notPermitted` without CAP_NET_RAW.
     public init(interface: String, filter: String, memory: Int) throws(CaptureError) {
         var reason = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
@@ -28,12 +32,19 @@ public struct Capture: ~Copyable {
             throw CaptureError(.failed, "cannot capture on \(interface): \(String(nulTerminated: reason))")
         }
         do throws(CaptureError) {
-            try Self.activate(handle, interface: interface, filter: filter, memory: memory)
+            // Without that right the kernel lets only a few frames lie beside the ring.
+            let slot =
+                clinux_may_force_receive_buffer() != 0
+                ? LongFrames.slot(mtu: try NetworkInterface(named: interface).mtu) : LongFrames.mostSlot
+            let queues = slot < LongFrames.mostSlot
+            try Self.activate(handle, interface: interface, filter: filter, memory: queues ? memory / 4 : memory, slot: slot)
+            // What came before has passed the filter in libpcap only, and nothing of it is queued.
+            let long = queues ? try LongFrames(of: handle, memory: memory / 4 * 3) : LongFrames()
+            self.init(handle: handle, name: interface, long: long)
         } catch {
             pcap_close(handle)
             throw error
         }
-        self.init(handle: handle, name: interface)
     }
 
     /// Reads the frames of a capture file as if they came in on an interface; no permission is needed.
@@ -50,19 +61,20 @@ public struct Capture: ~Copyable {
             pcap_close(handle)
             throw error
         }
-        self.init(handle: handle, name: file)
+        self.init(handle: handle, name: file, long: LongFrames())
     }
 
-    private init(handle: OpaquePointer, name: String) {
+    private init(handle: OpaquePointer, name: String, long: LongFrames) {
         self.handle = handle
         self.name = name
-        truncated = .allocate(capacity: 1)
-        truncated.initialize(to: 0)
+        self.long = .allocate(capacity: 1)
+        self.long.initialize(to: long)
     }
 
     deinit {
         pcap_close(handle)
-        truncated.deallocate()
+        long.pointee.deallocate()
+        long.deallocate()
         if membership >= 0 { close(membership) }
     }
 
@@ -110,8 +122,10 @@ public struct Capture: ~Copyable {
         return made
     }
 
-    private static func activate(_ handle: OpaquePointer, interface: String, filter: String, memory: Int) throws(CaptureError) {
-        pcap_set_snaplen(handle, snapshotLength)
+    private static func activate(
+        _ handle: OpaquePointer, interface: String, filter: String, memory: Int, slot: Int
+    ) throws(CaptureError) {
+        pcap_set_snaplen(handle, Int32(slot - LongFrames.slotHeader))
         pcap_set_immediate_mode(handle, 1)
         pcap_set_promisc(handle, 1)
         pcap_set_buffer_size(handle, Int32(clamping: memory))
@@ -158,7 +172,7 @@ public struct Capture: ~Copyable {
     }
 
     /// The reading end, without ownership: so that a loop may change itself while it reads.
-    var frames: CapturedFrames { CapturedFrames(handle: handle, name: name, truncated: truncated) }
+    var frames: CapturedFrames { CapturedFrames(handle: handle, name: name, long: long) }
 
     public var statistics: CaptureStatistics { frames.statistics }
 }

@@ -4,19 +4,25 @@ import CPcap
 struct CapturedFrames {
     let handle: OpaquePointer
     let name: String
-    let truncated: UnsafeMutablePointer<UInt64>
+    let long: UnsafeMutablePointer<LongFrames>
 
-    /// Hands out the frames that wait, at most `limit`. A frame is valid only inside the call of `body`.
+    /// Hands out the frames that wait, at most `limit`. A frame is valid only inside the call of `body`, unless it is `lying`.
     /// - Returns: how many; negative when the capture failed.
     func dispatch(limit: Int32, _ body: (RawSpan) -> Void) -> Int32 {
         // libpcap calls back through a C pointer: the closure waits behind it, on this stack.
         withoutActuallyEscaping(body) { body in
-            var receiver = Receiver(truncated: truncated, body: body)
+            var receiver = Receiver(long: long, body: body)
             return withUnsafeMutablePointer(to: &receiver) { receiver in
                 pcap_dispatch(handle, limit, Receiver.receive, UnsafeMutableRawPointer(receiver).assumingMemoryBound(to: UInt8.self))
             }
         }
     }
+
+    /// Memory in which frames stay until `release`: those that are longer than a slot.
+    var lying: UnsafeRawBufferPointer { long.pointee.lying }
+    /// Whether `release` is due before the next frame.
+    var isFull: Bool { long.pointee.isFull }
+    func release() { long.pointee.release() }
 
     /// The error that the last failed `dispatch` met.
     var failure: CaptureError { Capture.failure(handle, "the capture on \(name) failed") }
@@ -33,10 +39,11 @@ struct CapturedFrames {
     var statistics: CaptureStatistics {
         var seen = pcap_stat()
         var result = CaptureStatistics()
-        result.truncated = truncated.pointee
+        result.truncated = long.pointee.truncated
+        result.dropped = long.pointee.lost
         if pcap_stats(handle, &seen) == 0 {
             result.received = UInt64(seen.ps_recv)
-            result.dropped = UInt64(seen.ps_drop)
+            result.dropped += UInt64(seen.ps_drop)
         }
         return result
     }
@@ -45,15 +52,18 @@ struct CapturedFrames {
     func inject(_ frame: UnsafeRawBufferPointer) -> Bool { pcap_inject(handle, frame.baseAddress, frame.count) == Int32(frame.count) }
 
     private struct Receiver {
-        let truncated: UnsafeMutablePointer<UInt64>
+        let long: UnsafeMutablePointer<LongFrames>
         let body: (RawSpan) -> Void
 
         static let receive: pcap_handler = { context, header, bytes in
             guard let context, let header, let bytes else { return }
             let receiver = UnsafeMutableRawPointer(context).assumingMemoryBound(to: Receiver.self)
-            let kept = Int(header.pointee.caplen)
-            if header.pointee.caplen < header.pointee.len { receiver.pointee.truncated.pointee &+= 1 }
-            receiver.pointee.body(UnsafeRawBufferPointer(start: bytes, count: kept).bytes)
+            var frame = UnsafeRawBufferPointer(start: bytes, count: Int(header.pointee.caplen))
+            if header.pointee.caplen < header.pointee.len {
+                guard let whole = receiver.pointee.long.pointee.fetch(frame, length: Int(header.pointee.len)) else { return }
+                frame = whole
+            }
+            receiver.pointee.body(frame.bytes)
         }
     }
 }

@@ -7,7 +7,7 @@ public struct PacketFilter: ~Copyable {
     /// - Throws: `CaptureError` (`badFilter`) with libpcap's own reason.
     public init(_ expression: String) throws(CaptureError) {
         // A handle without a device compiles for any Ethernet device, and needs no permission.
-        guard let handle = pcap_open_dead(DLT_EN10MB, Capture.snapshotLength) else {
+        guard let handle = pcap_open_dead(DLT_EN10MB, Capture.filteredLength) else {
             throw CaptureError(.failed, "libpcap has no memory for a filter")
         }
         defer { pcap_close(handle) }

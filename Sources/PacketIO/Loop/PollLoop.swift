@@ -102,6 +102,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     private mutating func take(_ frames: CapturedFrames, _ side: Side) {
         now = MonotonicClock.now()
+        egress.lying = frames.lying
         let count = frames.dispatch(limit: Self.batch) { frame in
             if !shards.isEmpty, shard == 0, handOn(frame, side) { return }
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
@@ -111,9 +112,10 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             } else {
                 if let recorder { recorder.record(frame, on: side, at: now) }
                 engine.receive(frame, on: side, at: now, into: &egress)
-                if egress.wantsFlush { flush() }
+                if egress.wantsFlush || frames.isFull { flush() }
             }
         }
+        egress.lying = .empty
         if count < 0 { failed = side }
     }
 
@@ -123,6 +125,8 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
             sink.send(egress, at: now)
             egress.removeAll()
         }
+        client.release()
+        server?.release()
     }
 
     /// Timers, then everything out, then the records.

@@ -20,5 +20,12 @@ struct call_counts sluice_measured(void (*body)(void *), void *context);
 /// Nanoseconds of processor time of this thread: what other programs take meanwhile is not in it.
 int64_t sluice_thread_nanoseconds(void);
 
+/// Nanoseconds since some moment.
+int64_t sluice_wall_nanoseconds(void);
+
+/// Calls `body` with each context, each in a thread of its own, all at once; `count` is at most 64. Returns the nanoseconds from when all
+/// began until the last came back, -1 when a thread could not be started. In `busy` is the processor time of each.
+int64_t sluice_at_once(void (*body)(void *), void *const *contexts, int count, int64_t *busy);
+
 /// Bytes of this process that are resident.
 int64_t sluice_resident_bytes(void);

@@ -40,6 +40,40 @@ struct SenderTests {
         #expect(sender.nextPiece(at: now)?.sequence == end)
     }
 
+    @Test("who only forwards gives its transmission back, and knows of nothing but the ends of what is on its way")
+    func forwardsOnly() {
+        let now = Instant(nanoseconds: 1_000_000_000)
+        let start = SequenceNumber(UInt32.max - 100)
+        let (kept, blank) = (
+            UnsafeMutablePointer<Transmission>.allocate(capacity: 1), UnsafeMutablePointer<Transmission>.allocate(capacity: 1)
+        )
+        blank.initialize(to: Transmission(initial: SequenceNumber(0), segmentSize: 536, timeout: .seconds(1)))
+        defer {
+            kept.deallocate()
+            blank.deallocate()
+        }
+        var sender = Sender(initial: start, segmentSize: 1_460, transmission: kept)
+        sender.edge = start + 60_000
+        #expect(sender.beginOwn() == 0)
+        sender.appendOwn(150)
+        #expect(sender.nextPiece(at: now)?.length == 150)
+        #expect(sender.acknowledge(start + 150, isBare: true, at: now) == 150)
+
+        #expect(sender.forwardOnly(blank: blank) == kept && sender.transmission == blank && sender.onlyForwards)
+        #expect(sender.deadline == .distantFuture && !sender.hasUnacknowledgedOwn)
+        sender.noteForwarded(upTo: start + 1_150, fin: false, at: now)
+        #expect(sender.flight == 1_000 && sender.streamEnd == start + 1_150 && !sender.ownIsInFlight)
+        // Sent once more by whom it came from.
+        sender.noteForwarded(upTo: start + 650, fin: false, at: now)
+        #expect(sender.flight == 1_000)
+        for _ in 0..<5 { #expect(sender.acknowledge(start + 150, isBare: true, at: now) == 0) }
+        #expect(sender.nextPiece(at: now) == nil && sender.deadline == .distantFuture)
+        #expect(sender.acknowledge(start + 900, isBare: false, at: now) == 750 && sender.flight == 250)
+        #expect(sender.narrow(to: 1_000, at: now) && sender.segmentSize == 1_000 && !sender.narrow(to: 1_000, at: now))
+        #expect(sender.nextPiece(at: now) == nil && sender.deadline == .distantFuture)
+        #expect(sender.acknowledge(start + 1_150, isBare: true, at: now) == 250 && sender.flight == 0)
+    }
+
     @Test("acknowledged own bytes are dropped while others are added: offsets count from the first one that is kept")
     func drops() {
         let now = Instant(nanoseconds: 1_000_000_000)

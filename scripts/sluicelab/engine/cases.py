@@ -13,6 +13,7 @@ TOP = 25
 MOST_BYTES = {"idle": 512, "tunnels": 768}
 NAMES = {"idle": "idle front-end connection", "tunnels": "idle tunnel"}
 MOST_GROWTH = 1.5
+SHARDED = ("small", "connection", "64k-merged")
 MOST_STEP_MS = 1.0
 
 
@@ -25,10 +26,11 @@ class Size:
     messages: int  # in tunnels, of which a few talk at a time
     few: int  # tunnels that the cost among many is compared with
     rounds: int  # of few and many in turn
+    shard_rounds: int  # of one engine and two in turn
 
 
-FULL = Size(packets=1_000_000, held=(100_000, 1_000_000), messages=200_000, few=1_000, rounds=3)
-SHORT = Size(packets=100_000, held=(100_000,), messages=50_000, few=1_000, rounds=1)
+FULL = Size(packets=1_000_000, held=(100_000, 1_000_000), messages=200_000, few=1_000, rounds=3, shard_rounds=41)
+SHORT = Size(packets=100_000, held=(100_000,), messages=50_000, few=1_000, rounds=1, shard_rounds=7)
 
 
 @dataclass
@@ -85,6 +87,13 @@ class Bench:
         self.found["tunnels"] = {"few": few, "many": many, "rounds": found, "ratio": round(ratio, 2)}
         self.figures.at_most(f"cost of a packet among {many:,} tunnels beside {few:,}", round(ratio, 2), MOST_GROWTH, "times")
 
+    def shards(self) -> None:
+        """Frames a second of two engines that share their load, in two threads, beside those of one."""
+        rows = self.found["shards"] = {}
+        for name in SHARDED:
+            found = rows[name] = runs.run("shards", name, "2", str(self.size.shard_rounds))
+            self.figures.note(f"frames a second of two threads beside one, {runs.CASES[name].title}, %", found["ratio_percent"])
+
     def memory(self) -> None:
         """Bytes of each connection that says nothing."""
         rows = self.found["memory"] = []
@@ -108,6 +117,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "instructions": Bench.instructions,
     "packets": Bench.packets,
     "tunnels": Bench.tunnels,
+    "shards": Bench.shards,
     "memory": Bench.memory,
     "steps": Bench.steps,
 }
