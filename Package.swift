@@ -61,7 +61,7 @@ let package = Package(
         .target(
             name: "PushService",
             dependencies: [
-                "PushProtocol", "PushStore", .product(name: "NIOCore", package: "swift-nio"),
+                "PushProtocol", "PushStore", "CLinux", .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOWebSocket", package: "swift-nio"),
                 .product(name: "NIOTLS", package: "swift-nio"), .product(name: "NIOSSL", package: "swift-nio-ssl"),

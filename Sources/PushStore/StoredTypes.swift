@@ -12,7 +12,7 @@ public struct WorkerName: Hashable, Sendable, CustomStringConvertible {
 
     /// The name `text`; nil unless it is 16 lower-case hexadecimal digits.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 16, let bytes = Hex.decode(text), Hex.encode(bytes) == text else { return nil }
+        guard text.utf8.count == 16, text.utf8.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }) else { return nil }
         description = String(text)
     }
 }

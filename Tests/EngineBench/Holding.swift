@@ -59,6 +59,10 @@ struct Holding {
             }
         }
         frames = recording.frames
-        return Report.object([("connections", "\(count)"), ("frames", "\(frames)"), ("longest_step_ns", "\(player.longest)")])
+        return Report.object([
+            ("connections", "\(count)"), ("frames", "\(frames)"), ("longest_step_ns", "\(player.longest)"),
+            ("longest_at", "\(player.longestAt)"), ("longest_ends_turn", "\(player.longestEndsTurn)"),
+            ("steps_of_microseconds", "\(player.steps)"),
+        ])
     }
 }

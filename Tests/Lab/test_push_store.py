@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import http.client
 import json
+import os
 import re
 import secrets
 import shutil
@@ -394,3 +395,21 @@ def test_damage_is_said_and_not_served(folder: Path, key: Key) -> None:
     ended = subprocess.run([*command, "--as-port", "0", "--check-store"], capture_output=True, text=True, timeout=20, check=False)
     assert ended.returncode == 1
     assert "1 registrations are for an application that does not exist" in ended.stderr and str(data) in ended.stderr
+
+
+@pytest.mark.parametrize("only_one", [True, False])
+def test_an_event_loop_for_each_processor_that_the_worker_may_use(tmp_path: Path, only_one: bool) -> None:
+    """With more of them than processors it would spend its time on changing from one to the other."""
+    usable = os.sched_getaffinity(0)
+    try:
+        if only_one:
+            os.sched_setaffinity(0, {min(usable)})
+        worker = Worker(tmp_path / "data", tmp_path / "log")
+    finally:
+        os.sched_setaffinity(0, usable)
+    try:
+        tasks = Path(f"/proc/{worker.process.pid}/task").iterdir()
+        loops = [name for name in (task.joinpath("comm").read_text() for task in tasks) if name.startswith("NIO-ELT")]
+        assert len(loops) == 1 if only_one else 1 <= len(loops) <= len(usable), loops
+    finally:
+        assert worker.stop() == 0

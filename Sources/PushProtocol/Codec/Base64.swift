@@ -24,11 +24,19 @@ public enum Base64 {
 
     /// The bytes of a text in the standard alphabet. Line ends, blanks and tabs are skipped; padding is optional but must be right
     /// when it is there; left-over bits must be zero. Nil for anything else.
-    public static func decode(_ text: some StringProtocol) -> [UInt8]? {
+    public static func decode(_ text: String) -> [UInt8]? { decode(spaced: text.utf8) }
+    /// As of a whole text.
+    public static func decode(_ text: Substring) -> [UInt8]? { decode(spaced: text.utf8) }
+
+    /// The bytes of a text in the URL alphabet in its only canonical form: no padding, no white space, left-over bits zero.
+    public static func decodeURL(_ text: String) -> [UInt8]? { decode(Array(text.utf8), values: urlValues) }
+
+    // What is public is not generic: a generic function of another module asks for each byte through a table.
+    private static func decode(spaced text: some Collection<UInt8>) -> [UInt8]? {
         var characters: [UInt8] = []
-        characters.reserveCapacity(text.utf8.count)
+        characters.reserveCapacity(text.count)
         var padding = 0
-        for byte in text.utf8 {
+        for byte in text {
             switch byte {
             case 0x0a, 0x0d, 0x20, 0x09: continue
             case UInt8(ascii: "="): padding += 1
@@ -39,11 +47,6 @@ public enum Base64 {
         }
         guard padding == 0 || (padding <= 2 && (characters.count + padding).isMultiple(of: 4)) else { return nil }
         return decode(characters, values: standardValues)
-    }
-
-    /// The bytes of a text in the URL alphabet in its only canonical form: no padding, no white space, left-over bits zero.
-    public static func decodeURL(_ text: some StringProtocol) -> [UInt8]? {
-        decode(Array(text.utf8), values: urlValues)
     }
 
     private static func encode(_ bytes: [UInt8], alphabet: [UInt8], padded: Bool) -> String {
@@ -61,21 +64,27 @@ public enum Base64 {
 
     private static func decode(_ characters: [UInt8], values: [UInt8]) -> [UInt8]? {
         guard characters.count % 4 != 1 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(characters.count * 3 / 4)
-        var bits: UInt32 = 0
-        var count = 0
-        for character in characters {
-            let value = values[Int(character)]
-            guard value != 0xff else { return nil }
-            bits = bits << 6 | UInt32(value)
-            count += 6
-            if count >= 8 {
-                count -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-                bits &= (1 << UInt32(count)) - 1
+        var isRight = true
+        let bytes = [UInt8](unsafeUninitializedCapacity: characters.count * 3 / 4) { bytes, made in
+            var bits: UInt32 = 0
+            var count = 0
+            for character in characters {
+                let value = values[Int(character)]
+                guard value != 0xff else {
+                    isRight = false
+                    return
+                }
+                bits = bits << 6 | UInt32(value)
+                count += 6
+                if count >= 8 {
+                    count -= 8
+                    bytes[made] = UInt8(truncatingIfNeeded: bits >> UInt32(count))
+                    made += 1
+                    bits &= (1 << UInt32(count)) - 1
+                }
             }
+            isRight = bits == 0
         }
-        return bits == 0 ? bytes : nil
+        return isRight ? bytes : nil
     }
 }

@@ -16,25 +16,36 @@ public enum Hex {
     }
 
     /// `bytes` in lower-case hexadecimal.
-    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity(bytes.underestimatedCount * 2)
-        for byte in bytes {
-            text.append(digit(byte >> 4))
-            text.append(digit(byte & 0xf))
+    public static func encode(_ bytes: [UInt8]) -> String {
+        String(unsafeUninitializedCapacity: bytes.count * 2) { text in
+            for (index, byte) in bytes.enumerated() {
+                text[2 * index] = digit(byte >> 4)
+                text[2 * index + 1] = digit(byte & 0xf)
+            }
+            return bytes.count * 2
         }
-        return String(decoding: text, as: UTF8.self)
     }
 
     /// The bytes of `text`; nil when it has an odd length or anything but hexadecimal digits.
-    public static func decode(_ text: some StringProtocol) -> [UInt8]? {
-        let digits = Array(text.utf8)
-        guard digits.count.isMultiple(of: 2) else { return nil }
+    public static func decode(_ text: String) -> [UInt8]? { decode(digits: text.utf8) }
+    /// The bytes of `text`; nil when it has an odd length or anything but hexadecimal digits.
+    public static func decode(_ text: Substring) -> [UInt8]? { decode(digits: text.utf8) }
+
+    // What is public is not generic: a generic function of another module asks for each byte through a table.
+    private static func decode(digits: some Collection<UInt8>) -> [UInt8]? {
+        let count = digits.count
+        guard count.isMultiple(of: 2) else { return nil }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(digits.count / 2)
-        for index in stride(from: 0, to: digits.count, by: 2) {
-            guard let high = value(of: digits[index]), let low = value(of: digits[index + 1]) else { return nil }
-            bytes.append(high << 4 | low)
+        bytes.reserveCapacity(count / 2)
+        var high: UInt8?
+        for digit in digits {
+            guard let value = value(of: digit) else { return nil }
+            if let first = high {
+                bytes.append(first << 4 | value)
+                high = nil
+            } else {
+                high = value
+            }
         }
         return bytes
     }

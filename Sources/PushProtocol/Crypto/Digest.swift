@@ -2,9 +2,12 @@ import COpenSSL
 
 /// Message digests of libcrypto.
 public enum Digest {
+    // Fetched once: an algorithm that is only named is looked up with each use (OpenSSL 3, crypto(7), "ALGORITHM FETCHING").
+    nonisolated(unsafe) private static let fetchedSHA256 = EVP_MD_fetch(nil, "SHA256", nil)
+
     /// SHA-256 (FIPS 180-4): 32 bytes.
     public static func sha256(_ bytes: [UInt8]) -> [UInt8] {
-        digest(bytes, EVP_sha256(), count: 32)
+        digest(bytes, fetchedSHA256, count: 32)
     }
 
     /// SHA-1: 20 bytes. Only the WebSocket handshake asks for it (RFC 6455, section 4.2.2).

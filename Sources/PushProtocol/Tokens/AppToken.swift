@@ -18,7 +18,10 @@ public struct AppToken: Hashable, Sendable {
     }
 
     /// The token in `text`: 64 lower-case hexadecimal digits; nil for anything else.
-    public init?(_ text: some StringProtocol) {
+    public init?(_ text: String) { self.init(Substring(text)) }
+
+    /// The token in `text`: 64 lower-case hexadecimal digits; nil for anything else.
+    public init?(_ text: Substring) {
         guard text.utf8.count == Self.length * 2, !text.utf8.contains(where: { (UInt8(ascii: "A")...UInt8(ascii: "F")).contains($0) }),
             let bytes = Hex.decode(text)
         else { return nil }

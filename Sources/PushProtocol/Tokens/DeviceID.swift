@@ -27,6 +27,6 @@ public struct DeviceID: Hashable, Sendable {
 extension DeviceID: CustomStringConvertible {
     /// The first 32 bits in hexadecimal: enough for a log, too little to be the identifier.
     public var description: String {
-        Hex.encode(bytes.prefix(4))
+        Hex.encode(Array(bytes.prefix(4)))
     }
 }

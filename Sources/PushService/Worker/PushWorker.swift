@@ -85,9 +85,7 @@ public final class PushWorker: Sendable {
     static func start(
         _ configuration: WorkerConfiguration, logger: Logger, store: any MessageStore, bus: any MessageBus, tokenKeys: TokenKeys
     ) async throws -> PushWorker {
-        // The first is what the control group allows, the second what the process may run on (taskset, CPUAffinity=).
-        let processors = min(System.coreCount, ProcessInfo.processInfo.activeProcessorCount)
-        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? max(1, processors))
+        let eventLoops = MultiThreadedEventLoopGroup(numberOfThreads: configuration.eventLoops ?? Processors.usable)
         var messageLog: MessageLog?
         do {
             let context = try WorkerContext(
