@@ -7,14 +7,6 @@ struct Player: ~Copyable {
     private var egress: Egress
     /// Packets that it sent.
     private(set) var sent = 0
-    /// The longest that one frame, or the end of a turn, took of this thread's time; nanoseconds.
-    private(set) var longest: Int64 = 0
-    /// Which it was: the frame's number, and whether it was the end of the turn behind it. And the longest others, by powers of two.
-    private(set) var longestAt = 0
-    private(set) var longestEndsTurn = false
-    private var timed = 0
-    /// Steps that took at least 2^n microseconds.
-    private(set) var steps = [Int](repeating: 0, count: 16)
 
     init(_ exchange: Exchange, _ seat: Seat = Seat()) {
         engine = Recording.engine(exchange, seat)
@@ -33,30 +25,24 @@ struct Player: ~Copyable {
         }
     }
 
-    /// The same, and each step timed.
-    mutating func playTimed(_ tape: borrowing Tape) {
+    /// The same, and each step timed: a frame, or the end of a turn; nanoseconds of this thread's time, in order.
+    mutating func play(_ tape: borrowing Tape, _ note: (Int64) -> Void) {
         var begun = sluice_thread_nanoseconds()
-        func step(endsTurn: Bool) {
+        func step() {
             let now = sluice_thread_nanoseconds()
-            if now - begun > longest { (longest, longestAt, longestEndsTurn) = (now - begun, timed, endsTurn) }
-            var (least, place) = (Int64(1_000), 0)
-            while now - begun >= least, place < steps.count {
-                steps[place] += 1
-                (least, place) = (least * 2, place + 1)
-            }
-            begun = now
+            note(now - begun)
+            begun = sluice_thread_nanoseconds()
         }
         for index in 0..<tape.played {
             let entry = tape.entry(index)
             if entry.length > 0 {
                 engine.receive(tape.frame(entry).bytes, on: entry.side, at: entry.at, into: &egress)
                 if egress.wantsFlush { flush() }
-                timed += 1
-                step(endsTurn: false)
+                step()
             }
             if entry.endsTurn {
                 finishTurn(at: entry.at)
-                step(endsTurn: true)
+                step()
             }
         }
     }

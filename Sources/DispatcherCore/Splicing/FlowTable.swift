@@ -26,8 +26,6 @@ struct FlowTable: ~Copyable {
         var places = 16
         while places < 2 * capacity { places *= 2 }
         guard let memory = calloc(places, MemoryLayout<Place>.stride) else { fatalError("no memory for a table of \(capacity) flows") }
-        let bytes = places * MemoryLayout<Place>.stride
-        if bytes >= LargePages.leastSpread { LargePages.advise(memory, bytes: bytes, from: 0) }
         self.places = memory.bindMemory(to: Place.self, capacity: places)
         self.capacity = capacity
         mask = places - 1

@@ -12,7 +12,6 @@ struct Slab<Value>: ~Copyable {
     init(capacity: Int) {
         self.capacity = capacity
         values = .allocate(capacity: max(capacity, 1))
-        LargePages.advise(values, bytes: capacity * MemoryLayout<Value>.stride, from: LargePages.first)
         free = .allocate(capacity: max(capacity, 1))
     }
 

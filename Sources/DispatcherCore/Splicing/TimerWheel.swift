@@ -44,7 +44,6 @@ struct TimerWheel: ~Copyable {
     init(capacity: Int) {
         self.capacity = capacity
         guard let memory = calloc(max(capacity, 1), MemoryLayout<Node>.stride) else { fatalError("no memory for \(capacity) timers") }
-        LargePages.advise(memory, bytes: capacity * MemoryLayout<Node>.stride, from: LargePages.first)
         nodes = memory.bindMemory(to: Node.self, capacity: max(capacity, 1))
         heads = .allocate(capacity: Self.dealing + 1)
         heads.initialize(repeating: Self.none, count: Self.dealing + 1)

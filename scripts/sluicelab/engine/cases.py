@@ -104,7 +104,7 @@ class Bench:
                 self.figures.at_most(f"bytes of an {name}, of {count:,}", found["bytes_each"], MOST_BYTES[kind])
 
     def steps(self) -> None:
-        """The longest that one frame, or the timers of one turn, held everything up while connections came."""
+        """The longest that one frame, or the timers of one turn, held everything up while connections came, in three engines alike."""
         rows = self.found["steps"] = []
         for kind, name in NAMES.items():
             found = runs.run("grow", kind, str(self.size.held[-1]))
