@@ -147,6 +147,15 @@ struct ConfigurationDecoderTests {
         #expect(try TestConfigurations.read(TestConfigurations.least).keptServers.isEmpty)
     }
 
+    @Test func connectionsAreForwardedByAsManyThreadsAsRequests() throws {
+        let forwarded = TestConfigurations.least.replacingOccurrences(of: "    routes:", with: "    mode: l4/3\n    routes:")
+        #expect(try TestConfigurations.read("shards: 4\n" + forwarded).shards == 4)
+        let kept = forwarded.replacingOccurrences(of: "  - name: web", with: "  - name: web\n    l4: { source: keep }")
+        #expect(try TestConfigurations.read("shards: 4\n" + kept.replacingOccurrences(of: "be0", with: "fe0")).sidesShareInterface)
+        // As many as for requests, whatever this host has.
+        #expect(try TestConfigurations.read(forwarded).shards == TestConfigurations.read(TestConfigurations.least).shards)
+    }
+
     @Test func bothFamiliesAreRead() throws {
         let configuration = try TestConfigurations.read(
             TestConfigurations.least.replacingOccurrences(of: "10.77.1.100:80", with: "[\"10.77.1.100:80\", \"[fd77:1::100]:80\"]")

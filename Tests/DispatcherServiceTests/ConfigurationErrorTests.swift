@@ -116,9 +116,6 @@ struct ConfigurationErrorTests {
             ]),
 
         // Not built.
-        Case(
-            replace: "services:\n  - name: files", with: "shards: 2\nservices:\n  - name: files\n    mode: l4/3",
-            said: ["@:6: not supported yet: shards (2) with a service in mode l4/3"]),
         top("admin: { listen: \"[::1]:9900\" }", "not supported yet: admin.listen ([::1]:9900)"),
         Case(
             replace: "[10.77.2.200]", with: "[10.77.2.200, 10.77.2.201]",
@@ -151,6 +148,18 @@ struct ConfigurationErrorTests {
             "pools[].balance: random is not one of round-robin, least-connections, \"hash: source\", \"hash: path\", \"hash: header NAME\""),
         pool("queue: { refuse-with: silence }", "pools[].queue.refuse-with: silence is not one of reset, answer"),
         pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
+        Case(
+            replace: "services:\n  - name: files", with: "  last-port: 30481\nshards: 3\nservices:\n  - name: files\n    mode: l4/3",
+            said: [
+                "@:10: services[].mode: of the 2 ports from 30480 to 30481 not each of 3 shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
+            ]),
+        Case(
+            replace: "services:\n  - name: files\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web",
+            with:
+                "  last-port: 30490\nshards: 2\nservices:\n  - name: files\n    mode: l4/3\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web\n    health: {}",
+            said: [
+                "@:10: services[].mode: of the 11 ports from 30480 to 30490 not each of 2 shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
+            ]),
         pool("l4: { cookie: true }", "pools[].l4: no service in mode l4/3 sends to this pool; leave it out"),
         Case(
             replace: "  - name: files\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web",

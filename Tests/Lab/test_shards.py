@@ -23,9 +23,10 @@ from sluicelab.conversation import Conversation
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service, yaml
 from sluicelab.namespaces import HostThread
 from sluicelab.network import FILES_ADDRESS, server_address
+from test_l43 import curl, l43, route_through_dispatcher
 from test_loading import Crowd, ask
 
-WEB, FILES, SOCKETS = 80, 81, 82
+WEB, FILES, SOCKETS, KEPT = 80, 81, 82, 83
 SHARDS = 2
 LIMIT = 3
 
@@ -202,3 +203,74 @@ def test_what_is_at_work_ends_well(lab: None, folder: Path, backends: list[Backe
     finally:
         process.stop()
         started.remove(process)
+
+
+def configure_forwarding() -> Configuration:
+    """The same servers in mode l4/3; one pool's server sees its clients' own addresses."""
+    both = [f"{server_address(number)}:8000" for number in (1, 2)]
+    names = {"web": WEB, "files": FILES, "kept": KEPT}
+    return configuration(
+        [l43(name, f"{FILES_ADDRESS}:{port}", name) for name, port in names.items()],
+        [
+            pool("web", both, connections=LIMIT, queue={"wait": "30s"}),
+            pool("files", [f"{server_address(1)}:80"], connections=32),
+            pool("kept", [f"{server_address(2)}:80"], connections=32, l4={"source": "keep"}),
+        ],
+        shards=SHARDS,
+        log={"level": "info", "access": "none"},
+    )
+
+
+@pytest.fixture
+def forwarder(lab: None, folder: Path, file_servers: list[str]) -> Iterator[Dispatcher]:
+    process = Dispatcher(folder, configure_forwarding())
+    started.append(process)
+    yield process
+    assert process.running and process.stop() == 0, process.log_end()
+    started.remove(process)
+
+
+def test_two_packet_threads_forward_connections_under_one_limit(forwarder: Dispatcher, backends: list[Backend]) -> None:
+    """Twelve kernel clients, each with one connection after the other, at two servers that may have three each."""
+    assert [name for name in threads(forwarder) if name.startswith("sluice-shard")] == ["sluice-shard-0", "sluice-shard-1"]
+    slow = Slow(backends)
+    statuses: list[int] = []
+    ends = time.monotonic() + 4
+
+    def visit() -> None:
+        while time.monotonic() < ends:
+            with Conversation(FILES_ADDRESS, WEB, timeout=20) as client:
+                client.request("/slow", fields={"Connection": "close"})
+                statuses.append(client.answer().status)
+
+    visitors = [threading.Thread(target=visit, daemon=True) for _ in range(12)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(30)
+        assert not visitor.is_alive()
+    assert len(statuses) > 200 and set(statuses) == {200}
+    assert slow.most == [LIMIT, LIMIT]
+    assert {port % SHARDS for port in slow.ports} == {0, 1}, "connections to the servers come from the ports of both"
+    forwarder.until_true(
+        lambda: [row["active"] for row in forwarder.status["services"][0]["pools"][0]["servers"]] == [0, 0],
+        lambda: "connections are left",
+        5,
+    )
+    assert forwarder.metrics.total("over_limit_total") == 0
+
+
+def test_forwarded_files_are_whole(forwarder: Dispatcher, files: dict[str, bytes]) -> None:
+    """From both sides of a router with a smaller MTU, over many connections: what routers say reaches the thread that it concerns."""
+    for host in ("client1", "client2"):
+        for _ in range(6):
+            assert curl(f"http://{FILES_ADDRESS}:{FILES}/8MiB", host=host) == files["8MiB"], host
+
+
+def test_both_threads_have_clients_that_their_server_sees(forwarder: Dispatcher, backends: list[Backend], files: dict[str, bytes]) -> None:
+    """`l4.source: keep`: the kernel gives what the server sends to the thread that has the client."""
+    with route_through_dispatcher("server2"):
+        for _ in range(12):
+            assert curl(f"http://{FILES_ADDRESS}:{KEPT}/1MiB") == files["1MiB"]
+    row = next(one for one in forwarder.status["services"] if one["name"] == "kept")
+    assert row["connectionsTotal"] == 12

@@ -35,6 +35,17 @@ enum TestFrames {
         return ethernet(type: 0x0800) + Array(egress.bytes(of: egress[0]))
     }
 
+    /// A segment without payload between any two ends of one family.
+    static func tcp(from source: Endpoint, to destination: Endpoint) -> [UInt8] {
+        var egress = Egress()
+        let outgoing = OutgoingSegment(
+            side: .client, source: source, destination: destination, sequence: SequenceNumber(1), acknowledgement: SequenceNumber(7),
+            flags: .ack, window: 500, segmentSize: 1_000)
+        let fits = egress.append(outgoing, payload: UnsafeRawBufferPointer(start: nil, count: 0))
+        precondition(fits)
+        return ethernet(type: source.address.isIPv4 ? 0x0800 : 0x86DD) + Array(egress.bytes(of: egress[0]))
+    }
+
     static func ethernet(type: UInt16) -> [UInt8] {
         hardware(ownHardware) + hardware(clientHardware) + [UInt8(type >> 8), UInt8(type & 255)]
     }

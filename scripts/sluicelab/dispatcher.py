@@ -36,7 +36,7 @@ def configuration(services: list[Configuration], pools: list[Configuration], **o
     }
     # So that any scenario can be run on several packet threads: SLUICE_SHARDS=2 scripts/test.
     shards = os.environ.get("SLUICE_SHARDS")
-    if shards and all(one.get("mode") != "l4/3" for one in services):
+    if shards:
         base["shards"] = int(shards)
     base.update({key.replace("_", "-"): value for key, value in others.items()})
     return base

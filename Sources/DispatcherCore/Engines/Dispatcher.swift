@@ -17,9 +17,8 @@ public struct Dispatcher: ~Copyable {
         let forwardedServices = configuration.services.map { $0.mode == .l43 }
         let forwardedPools = configuration.pools.indices.map { configuration.mode(ofPool: $0) == .l43 }
         var random = SeededRandom(seed: seed ^ 0x6C34_2F33)
-        precondition(configuration.shard.isAlone || !forwardedServices.contains(true), "mode l4/3 in several shards")
         let requests = L73Dispatcher(configuration: configuration.withoutForwarding, seed: seed, shared: shared)
-        let connections = L43Dispatcher(configuration: configuration.forwardingOnly, seed: random.next())
+        let connections = L43Dispatcher(configuration: configuration.forwardingOnly, seed: random.next(), shared: shared)
         self.configuration = configuration
         self.requests = requests
         self.connections = connections
@@ -70,7 +69,9 @@ public struct Dispatcher: ~Copyable {
             } else {
                 requests.apply(command, at: now, into: &egress)
             }
-        case .setHealth: requests.apply(command, at: now, into: &egress)
+        case .setHealth:
+            requests.apply(command, at: now, into: &egress)
+            if forwards { takeFindings(at: now, into: &egress) }
         case .stop, .abort:
             requests.apply(command, at: now, into: &egress)
             if forwards { connections.apply(command, at: now, into: &egress) }
@@ -86,6 +87,7 @@ public struct Dispatcher: ~Copyable {
         if forwards { connections.take(other.forwardingOnly, at: now, into: &egress) }
         configuration = other
         forwardedPools = other.pools.indices.map { other.mode(ofPool: $0) == .l43 }
+        if forwards { takeFindings(at: now, into: &egress) }
         return nil
     }
 
@@ -109,10 +111,13 @@ public struct Dispatcher: ~Copyable {
     // MARK: Shards
 
     /// Another shard has freed something, or has something for the leader.
-    public mutating func wake(at now: Instant, into egress: inout Egress) { requests.wake(at: now, into: &egress) }
+    public mutating func wake(at now: Instant, into egress: inout Egress) {
+        requests.wake(at: now, into: &egress)
+        if forwards { connections.wake(at: now, into: &egress) }
+    }
 
     /// The shards that must be woken since the last call: a bit for each.
-    public mutating func takeWakes() -> UInt64 { requests.takeWakes() }
+    public mutating func takeWakes() -> UInt64 { requests.takeWakes() | connections.takeWakes() }
 
     /// What the other shards must be told since the last call, in order.
     public mutating func takeAnnouncements() -> [EngineCommand] { requests.takeAnnouncements() }

@@ -93,6 +93,8 @@ public struct Shard: Equatable, Sendable {
     var isAlone: Bool { count == 1 }
     /// Whether a port toward the servers is this shard's.
     @inline(__always) func has(port: Int) -> Bool { count == 1 || port % count == index }
+    /// The first port of this shard from one on.
+    func firstPort(from port: Int) -> Int { port + (index + count - port % count) % count }
 }
 
 /// The keys under `tcp`.

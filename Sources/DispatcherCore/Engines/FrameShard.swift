@@ -2,6 +2,7 @@
 /// (`ShardFilter` in PacketIO).
 ///
 /// TCP from a server goes by the port of ours that it is sent to, TCP from a client by its address and port, everything else to the leader.
+/// A server that sees its clients' own addresses (`l4.source: keep`) sends to those: by the client's address and port as well.
 /// What a router says of a segment is for the shard that has sent it: the leader hands it on.
 public struct FrameShard: Sendable {
     public var count: Int
@@ -9,12 +10,29 @@ public struct FrameShard: Sendable {
     public var sidesShareInterface: Bool
     public var ports: ClosedRange<Int>
     public var sources: [IPAddress]
+    /// Whether some servers see their clients' own addresses. Where both sides share an interface, a segment to none of the service
+    /// addresses, each of them once, is then one to a client.
+    public var keepsClients: Bool
+    public var services: [IPAddress]
 
     public init(_ configuration: EngineConfiguration, count: Int) {
         self.count = count
         sidesShareInterface = configuration.sidesShareInterface
         ports = configuration.ports.first...configuration.ports.last
         sources = configuration.sourceAddresses
+        keepsClients = configuration.pools.contains { $0.l4.source == .keep }
+        var services: [IPAddress] = []
+        for endpoint in configuration.services.flatMap(\.listen) where !services.contains(endpoint.address) {
+            services.append(endpoint.address)
+        }
+        self.services = services
+    }
+
+    /// The rule under another configuration: connections of the one before go on, and so do those whose servers see the client.
+    func succeeded(by other: EngineConfiguration) -> FrameShard {
+        var rule = FrameShard(other, count: count)
+        rule.keepsClients = rule.keepsClients || keepsClients
+        return rule
     }
 
     /// What a client's address and port are multiplied with: 2^32 over the golden ratio, so that neighbours are spread.
@@ -31,18 +49,26 @@ public struct FrameShard: Sendable {
         if let ends = Self.ends(of: frame) {
             return index(peer: ends.source, ends.sourcePort, ours: ends.destination, ends.destinationPort, on: side)
         }
-        // Of the segment that is quoted the source is ours.
+        // Of the segment that is quoted the source is ours, or a client that its server sees.
         guard let quoted = Self.quotedEnds(of: frame) else { return 0 }
         return index(peer: quoted.destination, quoted.destinationPort, ours: quoted.source, quoted.sourcePort, on: side)
     }
 
     private func index(peer: IPAddress, _ peerPort: UInt16, ours: IPAddress, _ ourPort: UInt16, on side: Side) -> Int {
-        let fromServer = side == .server || sidesShareInterface
-        if fromServer, !sidesShareInterface || ports.contains(Int(ourPort)) && sources.contains(ours) { return Int(ourPort) % count }
+        if side == .server || sidesShareInterface {
+            let isSource = sources.contains(ours)
+            let isOurs = sidesShareInterface ? isSource && ports.contains(Int(ourPort)) : isSource || !keepsClients
+            if isOurs { return Int(ourPort) % count }
+            if keepsClients, !sidesShareInterface || !services.contains(ours) { return index(ofClient: ours, ourPort) }
+        }
+        return index(ofClient: peer, peerPort)
+    }
+
+    private func index(ofClient client: IPAddress, _ port: UInt16) -> Int {
         func half(_ value: UInt64, _ shift: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: value >> shift) }
-        let low = half(peer.low, 0)
-        let bits = peer.isIPv4 ? low : half(peer.high, 32) &+ half(peer.high, 0) &+ half(peer.low, 32) &+ low
-        return Self.ofClient(bits: bits, port: peerPort, count: count)
+        let low = half(client.low, 0)
+        let bits = client.isIPv4 ? low : half(client.high, 32) &+ half(client.high, 0) &+ half(client.low, 32) &+ low
+        return Self.ofClient(bits: bits, port: port, count: count)
     }
 
     private struct Ends {

@@ -3,7 +3,8 @@ extension L43Dispatcher {
         switch command {
         case .setLimit(let pool, let endpoint, let limit):
             guard let server = server(endpoint, ofPool: pool) else { return }
-            servers[server].control.pointee.controller.setLimit(limit)
+            guard shard.leads else { return }
+            servers[server].withMeasuring { $0.controller.setLimit(limit) }
             enforceLimit(server, at: now)
             serveQueue(pool, at: now, into: &egress)
         case .order(let pool, let endpoint, let order):
@@ -17,7 +18,7 @@ extension L43Dispatcher {
             serveQueue(pool, at: now, into: &egress)
         case .setBand(let pool, let endpoint, let low, let high):
             guard let server = server(endpoint, ofPool: pool) else { return }
-            servers[server].control.pointee.controller.setBand(low: low, high: high)
+            if shard.leads { servers[server].withMeasuring { _ = $0.controller.setBand(low: low, high: high) } }
         case .setHealth: return
         case .stop: stop(at: now, into: &egress)
         case .abort: abort(at: now, into: &egress)
@@ -113,14 +114,15 @@ extension L43Dispatcher {
         row.isBackup = load.isBackup
         row.failures = load.failures
         row.ejections = load.condition.ejections
-        row.control = load.control.pointee.controller.state
-        row.reason = load.control.pointee.controller.reason
-        row.elasticity = load.control.pointee.controller.elasticity
-        row.held = load.control.pointee.controller.control.metric
-        row.bandLow = load.control.pointee.controller.band?.low
-        row.bandHigh = load.control.pointee.controller.band?.high
-        row.performance = load.control.pointee.last
-        row.isSettling = load.control.pointee.window.isSettling
+        let control = load.withMeasuring { $0 }
+        row.control = control.controller.state
+        row.reason = control.controller.reason
+        row.elasticity = control.controller.elasticity
+        row.held = control.controller.control.metric
+        row.bandLow = control.controller.band?.low
+        row.bandHigh = control.controller.band?.high
+        row.performance = control.last
+        row.isSettling = control.window.isSettling
         return row
     }
 

@@ -20,11 +20,12 @@ extension L43Dispatcher {
     }
 
     /// It counts at its server no longer.
-    func leave(_ connection: Ref, failed: Bool, at now: Instant) {
+    mutating func leave(_ connection: Ref, failed: Bool, at now: Instant) {
         let server = Int(connection.pointee.server)
         servers[server].end(
-            after: now - connection.pointee.dispatched, era: connection.pointee.era, waited: pools[servers[server].pool].waited(at: now),
+            after: now - connection.pointee.dispatched, era: connection.pointee.era, waited: waited(servers[server].pool, at: now),
             failed: failed, at: now)
+        giveToken(server)
     }
 
     /// A connection that did not come about, or whose time is over, is forgotten at once.

@@ -39,7 +39,7 @@ extension L43Dispatcher {
         // The response time runs from the last of what the client says ([0051]).
         if hasNews {
             connection.pointee.asked = now
-            connection.pointee.askedEra = servers[Int(connection.pointee.server)].control.pointee.window.era
+            connection.pointee.askedEra = servers[Int(connection.pointee.server)].shared.pointee.era.load(ordering: .relaxed)
         }
         closeIfOver(connection, index, at: now, into: &egress)
         return .forwarded
@@ -81,11 +81,11 @@ extension L43Dispatcher {
         connection.pointee.up.acknowledge(segment.acknowledgement, window: Int(segment.window) << Int(connection.pointee.down.shift))
         connection.pointee.progress = now
         let news = connection.pointee.down.bytes &- before
-        servers[server].control.pointee.carried(Int(news))
-        servers[server].control.pointee.carried(packets: 1)
+        servers[server].traffic.pointee.carried(Int(news))
         if news > 0, connection.pointee.asked != .distantFuture {
-            if servers[server].control.pointee.responded(after: now - connection.pointee.asked, era: connection.pointee.askedEra, at: now) {
-                timers.arm(serverTimer(server), by: now)
+            let (time, era) = (now - connection.pointee.asked, connection.pointee.askedEra)
+            if servers[server].shared.pointee.withControl({ $0.responded(after: time, era: era, at: now) }) {
+                if shard.leads { timers.arm(serverTimer(server), by: now) } else { tellLeader(of: server) }
             }
             servers[server].exchanges &+= 1
             connection.pointee.asked = .distantFuture

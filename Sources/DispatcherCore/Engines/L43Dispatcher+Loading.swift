@@ -4,7 +4,7 @@ extension L43Dispatcher {
 
     /// When a server must be looked at again: its window ends, it may be tried again, its ejection is over, or it gets more.
     mutating func armServer(_ server: Int, at now: Instant) {
-        var deadline = servers[server].control.pointee.due(at: now)
+        var deadline = shard.leads ? servers[server].withMeasuring { $0.due(at: now) } : .distantFuture
         if servers[server].isResting { deadline = min(deadline, servers[server].failedUntil) }
         if servers[server].condition.ejectedUntil != .distantPast { deadline = min(deadline, servers[server].condition.ejectedUntil) }
         if servers[server].slowSince != .distantPast { deadline = min(deadline, now + ServerChooser.slowStep) }
@@ -14,10 +14,7 @@ extension L43Dispatcher {
     mutating func fire(server: Int, at now: Instant, into egress: inout Egress) {
         let pool = servers[server].pool
         servers[server].endRest(at: now)
-        servers[server].control.pointee.stored(pools[pool].queueLength)
-        if servers[server].control.pointee.end(waited: pools[pool].waited(at: now), isWhole: servers[server].isWhole, at: now) {
-            enforceLimit(server, at: now)
-        }
+        if shard.leads, endsWindow(server, at: now) { enforceLimit(server, at: now) }
         if servers[server].slowSince != .distantPast {
             enforceLimit(server, at: now)
             if pools[pool].slowPart(servers + server, at: now) >= 1 { servers[server].slowSince = .distantPast }
@@ -32,17 +29,35 @@ extension L43Dispatcher {
         armServer(server, at: now)
     }
 
+    /// Ends a performance window, if it is long enough.
+    /// - Returns: whether the controller's limit is another one now.
+    private func endsWindow(_ server: Int, at now: Instant) -> Bool {
+        let pool = servers[server].pool
+        let (limit, waited) = (servers[server].limit, waited(pool, at: now))
+        let count = shard.isAlone ? pools[pool].queueLength : sharedPools[pool].pointee.waitingCount
+        return servers[server].withMeasuring {
+            $0.stored(count)
+            return $0.end(waited: waited, isWhole: limit == $0.controller.limit, at: now)
+        }
+    }
+
     // MARK: The limit
 
     /// The controller's limit becomes the server's, or a part of it while it starts slowly. After a lower one what is beyond it runs out.
     mutating func enforceLimit(_ server: Int, at now: Instant) {
+        guard shard.leads else { return }
         let pool = servers[server].pool
-        let beginsAnew = servers[server].control.pointee.controller.control == .optimiseThroughput
+        let (beginsAnew, reason) = servers[server].withMeasuring {
+            ($0.controller.control == .optimiseThroughput, $0.controller.reason)
+        }
         let part = beginsAnew ? 1 : pools[pool].slowPart(servers + server, at: now)
-        let isSlow = servers[server].slowSince != .distantPast && servers[server].limit < servers[server].control.pointee.controller.limit
-        guard let before = servers[server].takeLimit(part: part, waited: pools[pool].waited(at: now), at: now) else { return }
-        let reason = isSlow || part < 1 ? .restarted : servers[server].control.pointee.controller.reason
-        note(server, .limit(from: before, to: servers[server].limit, reason: reason), at: now)
+        let (before, wasPart) = servers[server].takeLimit(part: part, waited: waited(pool, at: now), at: now)
+        let limit = servers[server].limit
+        guard limit != before else { return }
+        let isSlow = part < 1 || servers[server].slowSince != .distantPast && wasPart
+        note(server, .limit(from: before, to: limit, reason: isSlow ? .restarted : reason), at: now)
+        // With a hashed balance no head tells who waits for this server.
+        if limit > before, laneCount(pool) > 1 { wakeAllThatWait(pool) }
     }
 
     // MARK: The state
@@ -74,7 +89,7 @@ extension L43Dispatcher {
     /// What a health check has found; the engine for requests makes them.
     mutating func take(_ finding: CheckFinding, at now: Instant, into egress: inout Egress) {
         guard let server = server(finding.server, ofPool: finding.pool) else { return }
-        if let report = finding.report { servers[server].control.pointee.report(report) }
+        if let report = finding.report { servers[server].withMeasuring { $0.report(report) } }
         guard let isHealthy = finding.isHealthy, pools[finding.pool].settings.health != nil else { return }
         guard servers[server].condition.isHealthy != isHealthy else { return }
         changeState(of: server, because: .healthCheck, at: now) { $0.isHealthy = isHealthy }
@@ -92,7 +107,10 @@ extension L43Dispatcher {
         change(&servers[server].condition)
         let after = servers[server].condition.state
         guard before != after else { return }
-        note(server, .state(from: before, to: after, cause: cause), at: now)
+        // Of what happens in every shard the leader tells.
+        if shard.leads || cause == .consecutiveFailures || cause == .ejectionOver {
+            note(server, .state(from: before, to: after, cause: cause), at: now)
+        }
         servers[server].credit = 0
         if after == .up { comesBack(server, at: now) }
         armServer(server, at: now)
@@ -101,7 +119,7 @@ extension L43Dispatcher {
     /// A server takes connections again: what its controller knew of it may be wrong, and it gets its part little by little.
     mutating func comesBack(_ server: Int, at now: Instant) {
         if pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
-        servers[server].restart()
+        if shard.leads { servers[server].restart() }
         enforceLimit(server, at: now)
     }
 

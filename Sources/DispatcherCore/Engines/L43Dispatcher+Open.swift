@@ -79,7 +79,7 @@ extension L43Dispatcher {
         return .dropped(drop)
     }
 
-    /// A new connection joins the queue, and leaves it at once when a server has room.
+    /// A new connection goes to a server that has room, or waits for one.
     /// - Parameters:
     ///   - segmentSize: the client's MSS; 0 = it told none.
     ///   - scale: of its windows; 255 = they are not scaled.
@@ -121,8 +121,7 @@ extension L43Dispatcher {
         let counted = ClientTable.Client(client.address, scope: place.service)
         if limits.perClientConnections > 0 { clients.hold(counted, at: now) }
         if limits.perClientNewConnections > 0 { clients.connect(counted, perSecond: limits.perClientNewConnections, at: now) }
-        enqueue(index, at: now)
-        serveQueue(place.pool, at: now, into: &egress)
+        enqueue(index, at: now, into: &egress)
         if cookie != nil, connections.pointer(index).pointee.state == .queued {
             // It may have sent data into a window that we have not opened.
             if segment.length > 0 { acknowledge(connections.pointer(index), into: &egress) }

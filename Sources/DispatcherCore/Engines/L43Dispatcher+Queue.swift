@@ -1,14 +1,26 @@
 /// The queue of SYNs, and the choice of a server ([0052], [0053]).
 extension L43Dispatcher {
-    /// A connection waits behind all others of its pool.
-    mutating func enqueue(_ index: Int, at now: Instant) {
+    /// A connection joins the queue behind all others of its pool, and leaves it at once when a server has room. Beside other shards it joins
+    /// only if none has: what all shards have of a queue costs more than the queue.
+    mutating func enqueue(_ index: Int, at now: Instant, into egress: inout Egress) {
         let connection = connections.pointer(index)
         let pool = Int(connection.pointee.pool)
+        let lane = pools[pool].lane(servers, hash: balanceHash(connection))
         connection.pointee.queuePosition = UInt32(pools[pool].queueLength)
-        connection.pointee.lane = UInt16(pools[pool].lane(servers, hash: balanceHash(connection)))
-        links.append(index, to: &pools[pool].lanes[Int(connection.pointee.lane)])
+        if !shard.isAlone {
+            if pools[pool].lanes[lane].isEmpty, oldestElsewhere(pool) == nil, !egress.isNearlyFull,
+                dispatch(connection, index, isStored: false, at: now, into: &egress)
+            {
+                return
+            }
+            connection.pointee.ticket = sharedPools[pool].pointee.takeTicket()
+        }
+        connection.pointee.lane = UInt16(lane)
+        links.append(index, to: &pools[pool].lanes[lane])
         pools[pool].noteQueueLength(1, at: now)
         if pools[pool].clientShare != nil { clients.hold(queueing(connection), at: now) }
+        queueEntered(pool, at: now)
+        serveQueue(pool, at: now, into: &egress)
     }
 
     mutating func dequeue(_ index: Int, at now: Instant) {
@@ -17,6 +29,7 @@ extension L43Dispatcher {
         links.remove(index, from: &pools[pool].lanes[Int(connection.pointee.lane)])
         pools[pool].noteQueueLength(-1, at: now)
         if pools[pool].clientShare != nil { clients.release(queueing(connection)) }
+        queueLeft(pool, at: now)
     }
 
     func queueing(_ connection: Ref) -> ClientTable.Client {
@@ -56,20 +69,45 @@ extension L43Dispatcher {
 
     /// Forwards stored SYNs, the oldest of each lane first, as long as a server has room.
     mutating func serveQueue(_ pool: Int, at now: Instant, into egress: inout Egress) {
-        for lane in 0..<pools[pool].laneCount { serve(lane, of: pool, at: now, into: &egress) }
+        if shard.isAlone {
+            serveLanes(pool, at: now, into: &egress)
+        } else {
+            serveBesideOthers(pool, at: now, into: &egress)
+        }
         // What had no room on the way out goes on after that has left.
         if egress.isNearlyFull, pools[pool].queueLength > 0, let server = pools[pool].servers.first {
             timers.arm(serverTimer(server), by: now)
         }
     }
 
+    /// The same, whatever other shards do but what is older there.
+    mutating func serveLanes(_ pool: Int, at now: Instant, into egress: inout Egress) {
+        for lane in 0..<pools[pool].laneCount { serve(lane, of: pool, at: now, into: &egress) }
+    }
+
     private mutating func serve(_ lane: Int, of pool: Int, at now: Instant, into egress: inout Egress) {
         while !egress.isNearlyFull, let index = pools[pool].lanes[lane].first {
             let connection = connections.pointer(index)
-            guard let server = pools[pool].nextServer(servers, hash: balanceHash(connection), at: now) else { return }
-            dequeue(index, at: now)
+            if let other = oldestElsewhere(pool), other < connection.pointee.ticket { return }
+            guard dispatch(connection, index, isStored: true, at: now, into: &egress) else { return }
+        }
+    }
+
+    /// Sends a connection's SYN to a server that has room, or refuses it when there is no address and port to send it from.
+    /// - Parameter isStored: whether it is in the queue.
+    /// - Returns: false when no server has room; then nothing has changed.
+    private mutating func dispatch(
+        _ connection: Ref, _ index: Int, isStored: Bool, at now: Instant, into egress: inout Egress
+    ) -> Bool {
+        let pool = Int(connection.pointee.pool)
+        while let server = pools[pool].nextServer(servers, hash: balanceHash(connection), at: now) {
+            let local = local(for: connection, at: server, now)
+            // Another shard may have been faster; then the next one, until there is none.
+            guard local == nil || takeToken(server) else { continue }
+            if isStored { dequeue(index, at: now) }
             connection.pointee.queueTime = now - connection.pointee.began
-            if forward(connection, index, to: server, at: now, into: &egress) {
+            if let local {
+                begin(connection, index, at: server, from: local, now, into: &egress)
                 arm(connection, index)
             } else {
                 // No port is left, or the same two ends have a connection already.
@@ -78,22 +116,15 @@ extension L43Dispatcher {
                 finish(connection, cause: .resource, phase: .queue, at: now)
                 forget(index)
             }
+            return true
         }
+        return false
     }
 
-    /// Sends a connection's SYN to a server that has room.
-    /// - Returns: false when there is no address and port to send it from.
-    mutating func forward(_ connection: Ref, _ index: Int, to server: Int, at now: Instant, into egress: inout Egress) -> Bool {
-        guard let local = local(for: connection, at: server, now) else { return false }
-        begin(connection, index, at: server, from: local, now, into: &egress)
-        return true
-    }
-
+    /// Sends a SYN to a server of which a token was taken.
     private mutating func begin(
         _ connection: Ref, _ index: Int, at server: Int, from local: Endpoint, _ now: Instant, into egress: inout Egress
     ) {
-        // The one rule that nothing may break ([0052]).
-        if !servers[server].hasRoom { counters.overLimit &+= 1 }
         connection.pointee.state = .opening
         connection.pointee.server = UInt16(server)
         connection.pointee.local = local
@@ -102,9 +133,11 @@ extension L43Dispatcher {
         connection.pointee.answerBy = now + pools[servers[server].pool].settings.connectTimeout
         connection.pointee.repeatAfter = Self.firstRepetition
         connection.pointee.repeatAt = connection.pointee.isAnswered ? now + Self.firstRepetition : .distantFuture
-        let rested = !servers[server].control.pointee.isMeasuring
-        connection.pointee.era = servers[server].begin(waited: pools[servers[server].pool].waited(at: now), at: now)
-        if rested { armServer(server, at: now) }
+        let begun = servers[server].begin(waited: waited(servers[server].pool, at: now), at: now)
+        connection.pointee.era = begun.era
+        // The one rule that nothing may break ([0052]).
+        if servers[server].active > servers[server].limit { counters.overLimit &+= 1 }
+        if begun.hasRested { if shard.leads { armServer(server, at: now) } else { tellLeader(of: server) } }
         insertAtServers(index)
         sendSYN(connection, again: false, into: &egress)
     }
@@ -122,9 +155,11 @@ extension L43Dispatcher {
         }
         let ports = configuration.ports
         var local = Endpoint(address: servers[server].source, port: 0)
-        for _ in 0..<ports.forwardedPorts {
+        let first = shard.firstPort(from: ports.firstForwardedPort)
+        for _ in stride(from: first, through: ports.last, by: shard.count) {
             local.port = UInt16(servers[server].nextPort)
-            servers[server].nextPort = servers[server].nextPort < ports.last ? servers[server].nextPort + 1 : ports.firstForwardedPort
+            let next = servers[server].nextPort + shard.count
+            servers[server].nextPort = next <= ports.last ? next : first
             guard let taken = findServers(local: local, server: remote) else { return local }
             if connections.pointer(taken).pointee.state == .closed {
                 forgetEarly(taken)
@@ -157,7 +192,7 @@ extension L43Dispatcher {
         guard connection.pointee.retries == 0,
             let server = pools[Int(connection.pointee.pool)].nextServer(
                 servers, hash: balanceHash(connection), excluding: failed, at: now),
-            let local = local(for: connection, at: server, now)
+            let local = local(for: connection, at: server, now), takeToken(server)
         else { return false }
         removeAtServers(index)
         leave(connection, failed: true, at: now)

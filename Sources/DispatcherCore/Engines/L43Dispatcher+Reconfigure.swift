@@ -78,7 +78,8 @@ extension L43Dispatcher {
                 } else if let old, let was = old.servers.first(where: { $0.endpoint == wanted.endpoint }) {
                     servers[server].index = place
                     servers[server].change(
-                        from: was, to: wanted, control: settings[pool].control, isSame: old.control == settings[pool].control)
+                        from: was, to: wanted, control: settings[pool].control, isSame: old.control == settings[pool].control,
+                        leads: shard.leads)
                     if settings[pool].slowStart == .zero { servers[server].slowSince = .distantPast }
                     if settings[pool].health == nil {
                         changeState(of: server, because: .configuration, at: now) { $0.isHealthy = true }
@@ -140,19 +141,35 @@ extension L43Dispatcher {
         for pool in poolCount..<count {
             (pools + pool).initialize(to: ForwardedPool(servers: ServerList([]), settings: configuration.pools[pool]))
         }
+        sharedPools.deallocate()
+        sharedPools = .allocate(capacity: count)
+        for pool in 0..<count { (sharedPools + pool).initialize(to: shared.pool(pool, mode: .l43)) }
         (self.pools, poolCount) = (pools, count)
     }
 
     // MARK: Servers
 
+    /// What a server has in common with other shards.
+    /// - Returns: where it is; and whether no shard had it.
+    static func hold(
+        _ settings: ServerConfiguration, pool: Int, _ configuration: EngineConfiguration, _ shared: SharedLoad
+    ) -> (server: UnsafeMutablePointer<SharedServer>, isNew: Bool) {
+        shared.hold(settings.endpoint, pool: pool, mode: .l43) {
+            ForwardedServer.fresh(settings, control: configuration.pools[pool].control, shards: configuration.shard.count)
+        }
+    }
+
     /// What a server of the configuration gets in the table of servers.
-    static func server(_ settings: ServerConfiguration, index: Int, pool: Int, _ configuration: EngineConfiguration) -> ForwardedServer {
+    static func server(
+        _ settings: ServerConfiguration, index: Int, pool: Int, _ configuration: EngineConfiguration,
+        shared: UnsafeMutablePointer<SharedServer>
+    ) -> ForwardedServer {
         guard let source = configuration.sourceAddress(toward: settings.endpoint.address) else {
             preconditionFailure("no source address of the family of \(settings.endpoint): the configuration was not checked")
         }
         return ForwardedServer(
-            settings, index: index, pool: pool, control: configuration.pools[pool].control, source: source,
-            firstPort: configuration.ports.firstForwardedPort)
+            settings, index: index, pool: pool, shared: shared, shard: configuration.shard.index, source: source,
+            firstPort: configuration.shard.firstPort(from: configuration.ports.firstForwardedPort))
     }
 
     /// A server that was not there, or that was removed and comes back before its last connection has ended.
@@ -160,17 +177,21 @@ extension L43Dispatcher {
     private mutating func add(
         _ server: Int, _ settings: ServerConfiguration, place: Int, pool: Int, isFirst: Bool, at now: Instant
     ) {
-        if server == serverCount {
-            (servers + server).initialize(to: Self.server(settings, index: place, pool: pool, configuration))
-            serverCount += 1
-        } else if servers[server].pool == pool, servers[server].endpoint == settings.endpoint {
+        let control = pools[pool].settings.control
+        if server < serverCount, servers[server].pool == pool, servers[server].endpoint == settings.endpoint {
             servers[server].index = place
-            servers[server].comesBack(as: settings, control: pools[pool].settings.control)
+            servers[server].comesBack(as: settings, control: control, leads: shard.leads)
         } else {
-            servers[server].free()
-            servers[server] = Self.server(settings, index: place, pool: pool, configuration)
+            if server < serverCount {
+                shared.release(servers[server].endpoint, pool: servers[server].pool, mode: .l43)
+            } else {
+                serverCount += 1
+            }
+            let held = Self.hold(settings, pool: pool, configuration, shared)
+            (servers + server).initialize(to: Self.server(settings, index: place, pool: pool, configuration, shared: held.server))
+            if !held.isNew, shard.leads { servers[server].beginAnew(as: settings, control: control) }
         }
-        note(server, .state(from: .removed, to: .up, cause: .configuration), at: now)
+        if shard.leads { note(server, .state(from: .removed, to: .up, cause: .configuration), at: now) }
         if !isFirst, pools[pool].settings.slowStart > .zero { servers[server].slowSince = now }
         enforceLimit(server, at: now)
         armServer(server, at: now)
@@ -180,7 +201,7 @@ extension L43Dispatcher {
     private mutating func remove(_ server: Int, at now: Instant) {
         let before = servers[server].condition.state
         servers[server].condition.isRemoved = true
-        note(server, .state(from: before, to: .removed, cause: .configuration), at: now)
+        if shard.leads { note(server, .state(from: before, to: .removed, cause: .configuration), at: now) }
     }
 
     /// A pool that is retired: when nothing waits any more its servers go.

@@ -5,9 +5,10 @@ import Synchronization
 ///
 /// It forwards the packets of connections between clients and servers and rewrites their addresses; the connections are theirs. A SYN for
 /// which no server of the pool has room waits ([0052]); each server's performance is measured ([0051]).
+/// Beside others that share its servers it has its own part of the clients and of the ports (tcp.md, "Shards").
 ///
 /// Its parts: `+Receive` takes frames apart, `+Open` admits SYNs, `+Queue` finds each a server, `+Forward` passes segments on, `+Handshake`
-/// follows a connection until it is open, `+End` ends things, `+ICMP` passes errors on, `+Timers` lets time pass, `+Control` obeys and tells.
+/// follows a connection until it is open, `+End` ends things, `+ICMP` passes errors on, `+Timers` lets time pass, `+Control` obeys and tells, `+Shards` is what it does beside others.
 public struct L43Dispatcher: ~Copyable {
     typealias Ref = UnsafeMutablePointer<ForwardedConnection>
 
@@ -46,6 +47,11 @@ public struct L43Dispatcher: ~Copyable {
     let servers: UnsafeMutablePointer<ForwardedServer>
     var serverCount: Int
     let serverCapacity: Int
+    /// What it has in common with other shards, and by pool.
+    let shared: SharedLoad
+    var sharedPools: UnsafeMutablePointer<UnsafeMutablePointer<SharedPool>>
+    /// The shards that must look at their queues: a bit for each.
+    var wakes: UInt64 = 0
 
     var connections: Slab<ForwardedConnection>
     /// By client and listener, and by server and its peer.
@@ -74,8 +80,12 @@ public struct L43Dispatcher: ~Copyable {
     /// When the SYN of a client that will not repeat it is repeated; doubled each time (RFC 6298 2.1).
     static let firstRepetition = Interval.seconds(1)
 
-    /// - Parameter seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
-    public init(configuration: EngineConfiguration, seed: UInt64) {
+    /// - Parameters:
+    ///   - seed: everything random follows from it; equal seeds and inputs give equal outputs, byte for byte.
+    ///   - shared: what the shards have in common; nil = there is one only.
+    public init(configuration: EngineConfiguration, seed: UInt64, shared: SharedLoad? = nil) {
+        let shared = shared ?? SharedLoad()
+        precondition(shared.shards == configuration.shard.count && configuration.ports.shards == configuration.shard.count)
         let (ends, capacity) = Self.ends(configuration)
         let forwarded = configuration.forwardedPools
         let lists: [[Int]]
@@ -90,7 +100,9 @@ public struct L43Dispatcher: ~Copyable {
         let table = UnsafeMutablePointer<ForwardedServer>.allocate(capacity: capacityOfServers)
         for (pool, list) in lists.enumerated() {
             for (place, index) in list.enumerated() {
-                (table + index).initialize(to: Self.server(forwarded[pool].servers[place], index: place, pool: pool, configuration))
+                let held = Self.hold(forwarded[pool].servers[place], pool: pool, configuration, shared)
+                (table + index).initialize(
+                    to: Self.server(forwarded[pool].servers[place], index: place, pool: pool, configuration, shared: held.server))
             }
         }
         let groups = zip(lists, forwarded).map { ForwardedPool(servers: ServerList($0), settings: $1) }
@@ -115,6 +127,9 @@ public struct L43Dispatcher: ~Copyable {
         serverCount = count
         serverCapacity = capacityOfServers
         servers = table
+        self.shared = shared
+        sharedPools = .allocate(capacity: max(groups.count, 1))
+        for pool in 0..<groups.count { (sharedPools + pool).initialize(to: shared.pool(pool, mode: .l43)) }
         connections = Slab(capacity: capacity)
         clientTable = flowsOfClients
         serverTable = flowsOfServers
@@ -169,13 +184,13 @@ public struct L43Dispatcher: ~Copyable {
     deinit {
         for pool in 0..<poolCount { pools[pool].free() }
         pools.deinitialize(count: poolCount)
-        for server in 0..<serverCount { servers[server].free() }
         listeners.deallocate()
         sources.deallocate()
         services.deallocate()
         limits.deallocate()
         pools.deallocate()
         servers.deallocate()
+        sharedPools.deallocate()
     }
 
     /// When `advance` must be called next, if nothing comes in before; `distantFuture` = no need.

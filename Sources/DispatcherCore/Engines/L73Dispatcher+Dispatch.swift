@@ -154,7 +154,7 @@ extension L73Dispatcher {
                     passesStreamed = true
                     continue
                 case .upgrade:
-                    guard mayTakeRequest(pool) else { return }
+                    guard hasRoom(pool) else { return }
                     if tunnelLimitsLeaveRoom(pool) {
                         passesUpgrades = true
                         continue
@@ -219,8 +219,10 @@ extension L73Dispatcher {
         return false
     }
 
-    func mayTakeRequest(_ pool: Int) -> Bool {
-        for server in pools[pool].servers where servers[server].mayTakeRequest { return true }
+    /// Whether a server that gets requests now may take one more.
+    func hasRoom(_ pool: Int) -> Bool {
+        let backups = pools[pool].chooser.usesBackups(servers)
+        for server in pools[pool].servers where servers[server].isBackup == backups && servers[server].mayTakeRequest { return true }
         return false
     }
 
@@ -313,6 +315,8 @@ extension L73Dispatcher {
             back.pointee.isStreamed = false
         }
         giveTokens(server, upgrades: upgrades && !becomesTunnel, streams: streams)
+        // With a hashed balance no head tells who waits for this server.
+        if queues[servers[server].pool].laneCount > 1 { wakeAllThatWait(servers[server].pool) }
     }
 
     /// Sends the bound request on an open connection: its epoch begins ([0062] step 1).

@@ -56,12 +56,6 @@ extension L73Dispatcher {
         }
     }
 
-    /// The shard that ends windows is to look at a server's.
-    private mutating func tellLeader(of server: Int) {
-        servers[server].shared.pointee.wantsEnd.store(true, ordering: .sequentiallyConsistent)
-        wakes |= 1
-    }
-
     /// A timeout, a reset, a refused connection, an answer that cannot be understood, a 5xx.
     /// - Parameter inBody: whether it came behind a good head: then only a whole response makes up for it.
     mutating func noteFailure(_ server: Int, inBody: Bool = false, at now: Instant) {
@@ -148,7 +142,11 @@ extension L73Dispatcher {
         let (limit, reason) = withControl(server) { ($0.controller.limit, $0.controller.reason) }
         let isSlow = before < limit && servers[server].slowSince != .distantPast
         setLimit(server, because: isSlow ? .restarted : reason, at: now)
-        if servers[server].limit > before { serveQueue(servers[server].pool, at: now, into: &egress) }
+        guard servers[server].limit > before else { return }
+        let pool = servers[server].pool
+        serveQueue(pool, at: now, into: &egress)
+        // With a hashed balance no head tells who waits for this server.
+        if queues[pool].laneCount > 1 { wakeAllThatWait(pool) }
     }
 
     /// Enforces the controller's limit from now on, or a part of it.

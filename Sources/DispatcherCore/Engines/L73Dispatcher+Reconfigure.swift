@@ -108,7 +108,7 @@ extension L73Dispatcher {
         self.queues.deallocate()
         sharedPools.deallocate()
         sharedPools = .allocate(capacity: count)
-        for pool in 0..<count { (sharedPools + pool).initialize(to: shared.pool(pool)) }
+        for pool in 0..<count { (sharedPools + pool).initialize(to: shared.pool(pool, mode: .l73)) }
         for pool in poolCount..<count {
             let settings = configuration.pools[pool]
             (pools + pool).initialize(
@@ -175,8 +175,8 @@ extension L73Dispatcher {
             }
             return
         }
-        if server < serverCount { shared.release(servers[server].endpoint, pool: servers[server].pool) }
-        let held = shared.hold(wanted.endpoint, pool: pool) { Self.fresh(wanted, settings, configuration.ports) }
+        if server < serverCount { shared.release(servers[server].endpoint, pool: servers[server].pool, mode: .l73) }
+        let held = shared.hold(wanted.endpoint, pool: pool, mode: .l73) { Self.fresh(wanted, settings, configuration.ports) }
         var load = Self.load(of: place, pool: pool, configuration, shared: held.server)
         load.condition.isRemoved = true
         if server < serverCount {
@@ -217,7 +217,7 @@ extension L73Dispatcher {
     private mutating func add(_ server: Int, isFirst: Bool, at now: Instant, into egress: inout Egress) {
         servers[server].tunnelsEndAfter = .distantFuture
         servers[server].condition = ServerCondition()
-        note(server, .state(from: .removed, to: .up, cause: .configuration), at: now)
+        if shard.leads { note(server, .state(from: .removed, to: .up, cause: .configuration), at: now) }
         takeChecks(server, at: now, into: &egress)
         if !isFirst, pools[servers[server].pool].settings.slowStart > .zero { servers[server].slowSince = now }
         enforceLimit(server, at: now, into: &egress)

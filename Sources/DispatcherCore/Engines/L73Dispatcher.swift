@@ -171,7 +171,7 @@ public struct L73Dispatcher: ~Copyable {
             (queues + pool).initialize(
                 to: RequestQueue(capacity: settings.queue.capacity, memory: settings.queue.memory, lanes: settings.lanes))
             for (place, index) in lists[pool].enumerated() {
-                let held = shared.hold(settings.servers[place].endpoint, pool: pool) {
+                let held = shared.hold(settings.servers[place].endpoint, pool: pool, mode: .l73) {
                     Self.fresh(settings.servers[place], settings, ports)
                 }
                 var load = Self.load(of: place, pool: pool, configuration, shared: held.server)
@@ -221,7 +221,7 @@ public struct L73Dispatcher: ~Copyable {
         self.servers = servers
         self.shared = shared
         sharedPools = .allocate(capacity: max(poolCount, 1))
-        for pool in 0..<poolCount { (sharedPools + pool).initialize(to: shared.pool(pool)) }
+        for pool in 0..<poolCount { (sharedPools + pool).initialize(to: shared.pool(pool, mode: .l73)) }
         carried = Self.table([Int](repeating: 0, count: serverCapacity))
         self.tunnelControls = tunnelControls
         checks = Self.table([HealthCheck](repeating: HealthCheck(), count: serverCapacity))

@@ -75,7 +75,7 @@ public struct ShardedDispatcher: ~Copyable {
                 preconditionFailure("a shard takes no longer what it took: \(fault)")
             }
         }
-        rule = FrameShard(other, count: count)
+        rule = rule.succeeded(by: other)
         collect(at: now, into: &egress)
         return nil
     }

@@ -1,20 +1,23 @@
 /// What the dispatcher knows and decides about a back-end server to which it forwards connections ([0050]-[0053]).
-struct ForwardedServer: ChosenServer {
+struct ForwardedServer: ChosenServer, HeldServer {
+    /// What it has in common with other shards: tokens for connections, the measuring. It lies elsewhere, so that what is left is plain and
+    /// no reference is counted where it is read.
+    let shared: UnsafeMutablePointer<SharedServer>
+    /// Where this shard counts what it has sent.
+    let traffic: UnsafeMutablePointer<ServerTraffic.Cell>
     let endpoint: Endpoint
     /// The dispatcher's address that it sees, where the client's is rewritten.
     let source: IPAddress
     let pool: Int
     /// Its place in the list of its pool.
     var index: Int
-    /// The number of permissible connections now.
-    private(set) var limit: Int
     private var minimum: Int
     var weight: Int
     var isBackup: Bool
     var condition = ServerCondition()
     var credit = 0.0
     var slowSince = Instant.distantPast
-    /// Connections that count: from the SYN that went to it until both ends have closed, or one has reset.
+    /// Connections of this shard that count: from the SYN that went to it until both ends have closed, or one has reset.
     private(set) var active = 0
     /// SYNs that were forwarded to it.
     private(set) var connects: UInt64 = 0
@@ -27,8 +30,6 @@ struct ForwardedServer: ChosenServer {
     private(set) var failedUntil = Instant.distantPast
     /// The port of ours to try next.
     var nextPort: Int
-    /// Measures it, and moves its limit. It lies elsewhere, so that what is left is plain and no reference is counted where it is read.
-    let control: UnsafeMutablePointer<LoadControl>
     private(set) var failures: UInt64 = 0
 
     /// How long a server that did not take a connection is left alone.
@@ -36,8 +37,15 @@ struct ForwardedServer: ChosenServer {
 
     /// - Parameters:
     ///   - index: its place in the list of its pool.
-    ///   - firstPort: of ours toward it.
-    init(_ settings: ServerConfiguration, index: Int, pool: Int, control other: LimitControl, source: IPAddress, firstPort: Int) {
+    ///   - shared: what all shards have of it.
+    ///   - shard: the index of this one.
+    ///   - firstPort: of this shard's toward it.
+    init(
+        _ settings: ServerConfiguration, index: Int, pool: Int, shared: UnsafeMutablePointer<SharedServer>, shard: Int,
+        source: IPAddress, firstPort: Int
+    ) {
+        self.shared = shared
+        traffic = shared.pointee.traffic.cell(of: shard)
         endpoint = settings.endpoint
         self.source = source
         self.pool = pool
@@ -45,17 +53,19 @@ struct ForwardedServer: ChosenServer {
         minimum = settings.minimumLimit
         weight = settings.weight
         isBackup = settings.isBackup
-        let maximum = Self.maximum(settings)
-        limit = min(max(settings.initialLimit, settings.minimumLimit), maximum)
-        control = .allocate(capacity: 1)
-        control.initialize(to: LoadControl(other, initial: limit, minimum: settings.minimumLimit, maximum: maximum))
         nextPort = firstPort
     }
 
-    /// Frees what it has.
-    func free() {
-        control.deinitialize(count: 1)
-        control.deallocate()
+    /// What it begins with in common with other shards.
+    static func fresh(_ settings: ServerConfiguration, control: LimitControl, shards: Int) -> SharedServer {
+        let control = measuring(settings, control)
+        return SharedServer(limit: control.controller.limit, tunnels: 0, control: control, shards: shards)
+    }
+
+    private static func measuring(_ settings: ServerConfiguration, _ control: LimitControl) -> LoadControl {
+        let maximum = maximum(settings)
+        let limit = min(max(settings.initialLimit, settings.minimumLimit), maximum)
+        return LoadControl(control, initial: limit, minimum: settings.minimumLimit, maximum: maximum)
     }
 
     /// It stays below what the server could hold, where that is known (claim 39).
@@ -64,66 +74,96 @@ struct ForwardedServer: ChosenServer {
     }
 
     /// Another configuration: what it says otherwise than before is taken, what was set while it ran stays.
-    /// - Parameter isSame: whether what moves the limit is the same.
-    mutating func change(from was: ServerConfiguration, to settings: ServerConfiguration, control other: LimitControl, isSame: Bool) {
+    /// - Parameters:
+    ///   - isSame: whether what moves the limit is the same.
+    ///   - leads: whether this shard has the measuring told; the others share it.
+    mutating func change(
+        from was: ServerConfiguration, to settings: ServerConfiguration, control other: LimitControl, isSame: Bool, leads: Bool
+    ) {
         if was.weight != settings.weight { weight = settings.weight }
         isBackup = settings.isBackup
         minimum = settings.minimumLimit
         credit = 0
-        control.pointee.change(
-            isSame ? control.pointee.controller.control : other, minimum: settings.minimumLimit, maximum: Self.maximum(settings))
-        if was.initialLimit != settings.initialLimit { control.pointee.controller.setLimit(settings.initialLimit) }
+        guard leads else { return }
+        withMeasuring {
+            $0.change(isSame ? $0.controller.control : other, minimum: settings.minimumLimit, maximum: Self.maximum(settings))
+            if was.initialLimit != settings.initialLimit { $0.controller.setLimit(settings.initialLimit) }
+        }
     }
 
     /// It was removed, and is there again: the connections that it has still count.
-    mutating func comesBack(as settings: ServerConfiguration, control other: LimitControl) {
+    mutating func comesBack(as settings: ServerConfiguration, control other: LimitControl, leads: Bool) {
         condition = ServerCondition()
         weight = settings.weight
-        change(from: settings, to: settings, control: other, isSame: false)
-        control.pointee.controller.setLimit(settings.initialLimit)
+        change(from: settings, to: settings, control: other, isSame: false, leads: leads)
+        if leads { withMeasuring { $0.controller.setLimit(settings.initialLimit) } }
     }
 
+    /// What other shards still know of it is not true any more: its measuring begins as that of a new one, as far as connections allow.
+    func beginAnew(as settings: ServerConfiguration, control other: LimitControl) {
+        withMeasuring {
+            let fresh = Self.measuring(settings, other)
+            if $0.isEmpty {
+                $0 = fresh
+            } else {
+                $0.change(other, minimum: settings.minimumLimit, maximum: Self.maximum(settings))
+                $0.controller.setLimit(fresh.controller.limit)
+            }
+        }
+    }
+
+    /// The measuring, which other shards have too.
+    @inline(__always) func withMeasuring<Result>(_ body: (inout LoadControl) -> Result) -> Result { shared.pointee.withMeasuring(body) }
+
+    /// The number of permissible connections now.
+    var limit: Int { shared.pointee.requests.limit }
     /// Whether another connection is permissible ([0052]).
-    var hasRoom: Bool { active < limit }
-    var outstanding: Int { active }
+    var hasRoom: Bool { shared.pointee.requests.hasRoom }
+    /// In all shards.
+    var outstanding: Int { shared.pointee.requests.outstanding }
     var isResting: Bool { failedUntil != .distantPast }
 
     /// The controller's limit becomes the server's, or a part of it while it starts slowly.
-    /// - Returns: the one before; nil = it is the same.
-    mutating func takeLimit(part: Double, waited: Interval, at now: Instant) -> Int? {
+    /// - Returns: the one before, and whether it was a part of the controller's.
+    func takeLimit(part: Double, waited: Interval, at now: Instant) -> (before: Int, wasPart: Bool) {
         let before = limit
-        let wanted = control.pointee.controller.limit
-        limit = part >= 1 ? wanted : max(min(1, wanted), Int(Double(wanted) * part))
-        control.pointee.enforced(limit, waited: waited, at: now)
-        return limit == before ? nil : before
+        let (limit, wanted) = withMeasuring {
+            let wanted = $0.controller.limit
+            let limit = part >= 1 ? wanted : max(min(1, wanted), Int(Double(wanted) * part))
+            $0.enforced(limit, waited: waited, at: now)
+            return (limit, wanted)
+        }
+        if limit != before { shared.pointee.requests.setLimit(limit) }
+        return (before, before < wanted)
     }
 
     /// It takes connections again: a controller that looks for its limit begins at the least.
-    mutating func restart() {
-        if control.pointee.controller.control == .optimiseThroughput { control.pointee.controller.restart(at: minimum) }
+    func restart() {
+        withMeasuring { if $0.controller.control == .optimiseThroughput { $0.controller.restart(at: minimum) } }
     }
 
-    /// Whether the whole of the controller's limit is enforced.
-    var isWhole: Bool { limit == control.pointee.controller.limit }
-
-    /// A SYN goes there.
+    /// A SYN goes there, for which a token was taken.
     /// - Parameter waited: for how long, in all, SYNs have waited in the pool's queue.
-    /// - Returns: the era of the performance window that the connection belongs to.
-    mutating func begin(waited: Interval, at now: Instant) -> UInt32 {
+    /// - Returns: the era of the performance window that the connection belongs to, and whether the measuring has rested until now.
+    mutating func begin(waited: Interval, at now: Instant) -> (era: UInt32, hasRested: Bool) {
         active += 1
         connects &+= 1
-        return control.pointee.dispatched(limit: limit, waited: waited, at: now)
+        let limit = limit
+        return withMeasuring {
+            let hasRested = !$0.isMeasuring
+            return ($0.dispatched(limit: limit, waited: waited, at: now), hasRested)
+        }
     }
 
-    /// One of its connections counts no longer.
+    /// One of its connections counts no longer; its token is still to be given back.
     mutating func end(after time: Interval, era: UInt32, waited: Interval, failed: Bool, at now: Instant) {
         precondition(active > 0, "a connection ends that did not begin")
         active -= 1
-        control.pointee.departed(after: time, era: era, waited: waited, at: now)
-        if failed {
-            control.pointee.failed()
-            failures &+= 1
+        withMeasuring {
+            $0.departed(after: time, era: era, waited: waited, at: now)
+            if failed { $0.failed() }
         }
+        if failed { failures &+= 1 }
     }
 
     /// A SYN was refused, or not answered in time.
@@ -225,6 +265,19 @@ struct ForwardedPool {
             if chosen.map({ table[server].failedUntil < table[$0].failedUntil }) ?? true { chosen = server }
         }
         return chosen
+    }
+
+    /// Whether `nextServer` finds one.
+    func hasRoom(_ table: UnsafeMutablePointer<ForwardedServer>) -> Bool {
+        let backups = chooser.usesBackups(table)
+        var someTakesNew = false
+        for server in servers where table[server].takesNew {
+            someTakesNew = true
+            if table[server].isBackup == backups, table[server].hasRoom { return true }
+        }
+        if someTakesNew { return false }
+        for server in servers where table[server].condition.state == .up && table[server].hasRoom { return true }
+        return false
     }
 
     /// Follows the length of the queue across the two thresholds of [0037].

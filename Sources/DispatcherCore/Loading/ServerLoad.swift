@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// A slot of the server is in exactly one place: the not-in-use queue, the opening queue (a connection being opened that no request
 /// waits for), the idle queue, or none of them (active, or being closed).
-struct ServerLoad: ChosenServer {
+struct ServerLoad: ChosenServer, HeldServer {
     /// What it has in common with other shards: tokens for requests and tunnels, the measuring.
     let shared: UnsafeMutablePointer<SharedServer>
     let endpoint: Endpoint

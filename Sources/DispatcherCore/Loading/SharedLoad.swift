@@ -12,14 +12,16 @@ public final class SharedLoad: Sendable {
         var holders = 0
     }
 
+    /// A server in mode l4/3 that is checked is a server of the engine for requests as well: they have nothing in common.
     private struct Key: Hashable {
+        var mode: DispatchMode
         var pool: Int
         var endpoint: Endpoint
     }
 
     private struct Tables {
         var servers: [Key: Place] = [:]
-        var pools: [Pool] = []
+        var pools: [DispatchMode: [Pool]] = [:]
     }
 
     private struct Pool: @unchecked Sendable {
@@ -39,18 +41,22 @@ public final class SharedLoad: Sendable {
             place.server.deinitialize(count: 1)
             place.server.deallocate()
         }
-        for place in left.pools {
+        for place in left.pools.values.joined() {
             place.pool.deinitialize(count: 1)
             place.pool.deallocate()
         }
     }
 
     /// A shard begins to use a server.
-    /// - Parameter make: what it begins with, where no shard has it yet.
+    /// - Parameters:
+    ///   - mode: of the engine that uses it.
+    ///   - make: what it begins with, where no shard has it yet.
     /// - Returns: where it stays until every shard has released it; and whether it was made.
-    func hold(_ endpoint: Endpoint, pool: Int, make: () -> SharedServer) -> (server: UnsafeMutablePointer<SharedServer>, isNew: Bool) {
+    func hold(
+        _ endpoint: Endpoint, pool: Int, mode: DispatchMode, make: () -> SharedServer
+    ) -> (server: UnsafeMutablePointer<SharedServer>, isNew: Bool) {
         tables.withLock { tables in
-            let key = Key(pool: pool, endpoint: endpoint)
+            let key = Key(mode: mode, pool: pool, endpoint: endpoint)
             if var place = tables.servers[key] {
                 place.holders += 1
                 tables.servers[key] = place
@@ -64,9 +70,9 @@ public final class SharedLoad: Sendable {
     }
 
     /// A shard uses a server no more.
-    func release(_ endpoint: Endpoint, pool: Int) {
+    func release(_ endpoint: Endpoint, pool: Int, mode: DispatchMode) {
         tables.withLock { tables in
-            let key = Key(pool: pool, endpoint: endpoint)
+            let key = Key(mode: mode, pool: pool, endpoint: endpoint)
             guard var place = tables.servers[key] else { return }
             place.holders -= 1
             if place.holders > 0 {
@@ -79,15 +85,17 @@ public final class SharedLoad: Sendable {
         }
     }
 
-    /// By index of `EngineConfiguration.pools`; it stays where it is.
-    func pool(_ index: Int) -> UnsafeMutablePointer<SharedPool> {
+    /// By index of `EngineConfiguration.pools`, as the engine of a mode has it; it stays where it is.
+    func pool(_ index: Int, mode: DispatchMode) -> UnsafeMutablePointer<SharedPool> {
         tables.withLock { tables in
-            while tables.pools.count <= index {
+            var pools = tables.pools[mode] ?? []
+            while pools.count <= index {
                 let pool = UnsafeMutablePointer<SharedPool>.allocate(capacity: 1)
                 pool.initialize(to: SharedPool(shards: shards))
-                tables.pools.append(Pool(pool: pool))
+                pools.append(Pool(pool: pool))
             }
-            return tables.pools[index].pool
+            tables.pools[mode] = pools
+            return pools[index].pool
         }
     }
 }

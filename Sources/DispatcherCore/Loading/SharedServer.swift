@@ -46,9 +46,15 @@ struct TokenPair: ~Copyable {
     }
 }
 
+/// A server as an engine knows it: a part of what is known of it is shared with other shards.
+protocol HeldServer {
+    /// What it has in common with other shards: tokens, the measuring.
+    var shared: UnsafeMutablePointer<SharedServer> { get }
+}
+
 /// What the shards of a dispatcher share of one server: its tokens, and the measuring that moves their number.
 struct SharedServer: ~Copyable {
-    /// The requests outstanding, and the number of permissible connections.
+    /// The requests outstanding (l4/3: the connections that count), and the number of permissible connections.
     let requests: TokenPair
     /// Tunnels, and the upgrades that may become some.
     let tunnels: TokenPair
@@ -58,24 +64,47 @@ struct SharedServer: ~Copyable {
     let streamed = Atomic<Int>(0)
     /// Whether the leader is to look at the performance window before it is due.
     let wantsEnd = Atomic<Bool>(false)
+    /// The era of the performance window, for who must not wait for the measuring (l4/3).
+    let era = Atomic<UInt32>(0)
+    /// What it has sent since the measuring heard of it last (l4/3).
+    private(set) var traffic: ServerTraffic
     private let isTaken = Atomic<Bool>(false)
     private var control: LoadControl
 
-    init(limit: Int, tunnels: Int, control: LoadControl) {
+    /// - Parameter shards: how many count its traffic; 0 = the measuring is told otherwise.
+    init(limit: Int, tunnels: Int, control: LoadControl, shards: Int = 0) {
         requests = TokenPair(limit: limit)
         self.tunnels = TokenPair(limit: tunnels)
         self.control = control
+        traffic = ServerTraffic(shards: shards)
     }
 
     /// The measuring, for one shard at a time: a few instructions each, so that waiting costs less than going to sleep.
     @inline(__always) mutating func withControl<Result>(_ body: (inout LoadControl) -> Result) -> Result {
+        lock()
+        defer { isTaken.store(false, ordering: .releasing) }
+        return body(&control)
+    }
+
+    /// The same where the server's traffic is counted: the measuring hears of it first.
+    @inline(__always) mutating func withMeasuring<Result>(_ body: (inout LoadControl) -> Result) -> Result {
+        lock()
+        defer {
+            era.store(control.window.era, ordering: .relaxed)
+            isTaken.store(false, ordering: .releasing)
+        }
+        let fresh = traffic.take()
+        control.carried(fresh.bytes)
+        control.carried(packets: fresh.packets)
+        return body(&control)
+    }
+
+    @inline(__always) private func lock() {
         var tries = 0
         while isTaken.exchange(true, ordering: .acquiring) {
             tries += 1
             if tries & 63 == 0 { sched_yield() }
         }
-        defer { isTaken.store(false, ordering: .releasing) }
-        return body(&control)
     }
 
     /// - Returns: whether one more streamed body leaves it with at most half of its limit, at least one; then it is counted.

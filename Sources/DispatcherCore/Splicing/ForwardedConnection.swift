@@ -83,6 +83,8 @@ struct ForwardedConnection {
     var server = ForwardedConnection.noServer
     /// Of its pool's queue, while it waits.
     var lane: UInt16 = 0
+    /// While it waits: lower ones have waited longer, in whichever shard.
+    var ticket: UInt64 = 0
     /// The server's end of it that is not the server: an address and port of ours, or the client's.
     var local = Endpoint(address: IPAddress(v4: 0), port: 0)
     let syn: StoredSYN

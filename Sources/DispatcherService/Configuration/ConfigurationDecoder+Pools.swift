@@ -331,6 +331,21 @@ extension ConfigurationDecoder {
             checkFamilies(section, service)
         }
         checkServersOfOneMode(pools)
+        checkPortsOfShards(services)
+    }
+
+    /// Every shard needs a port of its own toward the servers of mode l4/3, and the one that checks them another.
+    private func checkPortsOfShards(_ sections: [ConfigurationSection]) {
+        let ports = result.ports
+        guard ports.fits, result.shards > 1, let first = zip(sections, result.services).first(where: { $0.1.mode == .l43 }) else { return }
+        let pools = result.pools.filter { forwardedPools.contains($0.name) }
+        let rewrites = pools.contains { $0.l4.source == .rewrite }
+        let checks = pools.contains { $0.health != nil }
+        guard rewrites && ports.forwardedPorts < result.shards || checks && ports.checkPorts < result.shards else { return }
+        problems.report(
+            first.0.line(of: "mode"),
+            "services[].mode: of the \(ports.tunnelPorts) ports from \(ports.firstTunnelPort) to \(ports.last) not each of \(result.shards) shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
+        )
     }
 
     /// Where the client's address is kept it is what the server sees: both are of one family.

@@ -78,18 +78,14 @@ struct ConfigurationDecoder {
 
     private mutating func decodeShards(_ top: ConfigurationSection) {
         let shards = top.text("shards")
-        let forwards = top.sections("services").contains { $0.text("mode") == ServiceConfiguration.Mode.l43.rawValue }
         guard shards != "auto", !shards.isEmpty else {
-            // A half of the cores is left to everything else; mode l4/3 has one thread.
+            // A half of the cores is left to everything else.
             let cores = Configuration.cores
-            result.shards = forwards || cores <= 2 ? 1 : min(64, cores / 2)
+            result.shards = cores <= 2 ? 1 : min(64, cores / 2)
             return
         }
         guard let number = Int(shards), (1...64).contains(number) else {
             return problems.report(top.line(of: "shards"), "shards: \(shards) is not auto or a number from 1 to 64")
-        }
-        if number > 1, forwards {
-            problems.report(top.line(of: "shards"), "not supported yet: shards (\(number)) with a service in mode l4/3")
         }
         result.shards = number
     }

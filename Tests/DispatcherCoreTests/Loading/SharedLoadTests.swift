@@ -90,7 +90,7 @@ struct SharedLoadTests {
         let load = SharedLoad(shards: 2)
         let endpoint = Endpoint(address: IPAddress(v4: 0x0A00_0001), port: 80)
         func hold() -> (server: UnsafeMutablePointer<SharedServer>, isNew: Bool) {
-            load.hold(endpoint, pool: 0) {
+            load.hold(endpoint, pool: 0, mode: .l73) {
                 SharedServer(limit: 4, tunnels: 1, control: LoadControl(.fixed, initial: 4, minimum: 1, maximum: 8))
             }
         }
@@ -98,12 +98,37 @@ struct SharedLoadTests {
         let second = hold()
         #expect(first.isNew && !second.isNew && first.server == second.server)
         first.server.pointee.requests.setLimit(2)
-        load.release(endpoint, pool: 0)
+        load.release(endpoint, pool: 0, mode: .l73)
         #expect(second.server.pointee.requests.limit == 2)
-        load.release(endpoint, pool: 0)
+        load.release(endpoint, pool: 0, mode: .l73)
         let third = hold()
         #expect(third.isNew && third.server.pointee.requests.limit == 4)
-        #expect(load.hold(endpoint, pool: 1) { other() }.isNew)
+        #expect(load.hold(endpoint, pool: 1, mode: .l73) { other() }.isNew)
+        // To the engine of the other mode a server that it checks is another one.
+        #expect(load.hold(endpoint, pool: 0, mode: .l43) { other() }.isNew)
+        #expect(load.pool(0, mode: .l73) != load.pool(0, mode: .l43) && load.pool(0, mode: .l43) == load.pool(0, mode: .l43))
+    }
+
+    @Test("what shards count of a server's traffic is taken once, before the measuring is looked at")
+    func traffic() {
+        var server = SharedServer(
+            limit: 4, tunnels: 0, control: LoadControl(.fixed, initial: 4, minimum: 1, maximum: 8), shards: 2)
+        let start = Instant.distantPast + .seconds(5)
+        // What came while nothing was measured counts for nothing.
+        server.traffic.cell(of: 0).pointee.carried(7)
+        _ = server.withMeasuring { $0.dispatched(limit: 4, waited: .zero, at: start) }
+        server.traffic.cell(of: 0).pointee.carried(100)
+        server.traffic.cell(of: 1).pointee.carried(30)
+        server.traffic.cell(of: 1).pointee.carried(0)
+        let ended = server.withMeasuring { $0.end(waited: .zero, isWhole: true, at: start + .seconds(3)) }
+        let last = server.withMeasuring { $0.last }
+        #expect(!ended && last?.bytes == 130 && last?.packets == 3)
+        _ = server.withMeasuring { $0.end(waited: .zero, isWhole: true, at: start + .seconds(6)) }
+        let next = server.withMeasuring { $0.last }
+        #expect(next?.bytes == 0 && next?.packets == 0)
+        // Whoever must not wait sees the era all the same.
+        server.withMeasuring { $0.enforced(2, waited: .zero, at: start + .seconds(7)) }
+        #expect(server.era.load(ordering: .relaxed) == 1)
     }
 
     private func other() -> SharedServer {

@@ -17,7 +17,7 @@ struct ForwardICMPScenarios {
     }
 
     /// ICMP messages that went to a host; the quoted segment's ends and number are read from them.
-    private final class Listener {
+    final class Listener {
         var messages: [(type: UInt8, code: UInt8, mtu: Int, source: Endpoint, destination: Endpoint, sequence: UInt32)] = []
 
         init(_ world: World, before host: TestHost) {

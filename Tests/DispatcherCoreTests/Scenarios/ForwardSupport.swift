@@ -5,12 +5,12 @@ extension World {
     /// A network whose one service is in mode l4/3.
     static func forwarding(
         seed: UInt64 = SimulationSeed.one, servers: Int = 1, rawServers: Int = 0, client: Impairments = .clean(),
-        server: Impairments = .clean(), serverOptions: TestTCPOptions = TestTCPOptions(), families: Families = .v4,
+        server: Impairments = .clean(), serverOptions: TestTCPOptions = TestTCPOptions(), families: Families = .v4, shards: Int = 1,
         configure: (inout EngineConfiguration) -> Void = { _ in }
     ) -> World {
         let world = World(
             seed: seed, servers: servers, rawServers: rawServers, client: client, server: server, serverOptions: serverOptions,
-            families: families
+            families: families, shards: shards
         ) { configuration in
             configuration.services[0].mode = .l43
             configuration.services[0].limits.connections = 1_000
@@ -23,13 +23,24 @@ extension World {
 
     /// One raw client and raw servers, and a limit of one connection each.
     static func rawForwarding(
-        servers: Int = 1, limit: Int = 1, families: Families = .v4, configure: (inout EngineConfiguration) -> Void = { _ in }
+        servers: Int = 1, limit: Int = 1, families: Families = .v4, shards: Int = 1,
+        configure: (inout EngineConfiguration) -> Void = { _ in }
     ) -> (World, RawPeer, RawPeer) {
-        let world = forwarding(servers: 0, rawServers: servers, families: families) { configuration in
+        let world = forwarding(servers: 0, rawServers: servers, families: families, shards: shards) { configuration in
             for index in configuration.pools[0].servers.indices { configuration.pools[0].servers[index].initialLimit = limit }
             configure(&configuration)
         }
         return (world, world.rawClient(), world.rawServer())
+    }
+
+    /// Raw clients on one host, over IPv4, each at a port whose segments come to the shard that is named for it.
+    func rawClients(shards: [Int], of count: Int) -> [RawPeer] {
+        let host = nextClientHost()
+        var port: UInt16 = 40_000
+        return shards.map { shard in
+            repeat { port += 1 } while FrameShard.ofClient(bits: host.address.v4, port: port, count: count) != shard
+            return RawPeer(host, port: port)
+        }
     }
 
     var queueLength: Int { dispatcher.snapshot.pools[0].queueLength }
@@ -91,6 +102,9 @@ struct ForwardedPair {
         let (world, client, server) = World.rawForwarding(limit: limit, families: families, configure: configure)
         self.init(world, client, server)
     }
+
+    /// The client resets it.
+    func end() { client.send([.rst, .ack]) }
 
     /// Both ends close in order, the client first.
     func close() {

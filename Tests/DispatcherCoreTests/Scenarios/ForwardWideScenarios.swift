@@ -2,7 +2,8 @@ import DispatcherCore
 import Testing
 
 /// A wide run in mode l4/3: ten clients, one connection after the other, two servers with three permissible connections each, every
-/// impairment, and somebody who forges segments; all from one seed. Every byte must be right, and nothing may be left.
+/// impairment, and somebody who forges segments; all from one seed. In a third of the runs several engines share the work. Every byte must
+/// be right, and nothing may be left.
 final class ForwardWideRun {
     let world: World
     private var random: SimulationRandom
@@ -23,15 +24,19 @@ final class ForwardWideRun {
         let share = random.chance(0.3)
         let narrow = random.chance(0.2)
         let options = random.chance(0.1)
+        let shards = Self.shards(seed: seed)
         world = World.forwarding(
             seed: seed, servers: 2, client: Self.impairments(&random, delay: 20...30_000),
-            server: Self.impairments(&random, delay: 20...1_000), serverOptions: serverOptions, families: families
+            server: Self.impairments(&random, delay: 20...1_000), serverOptions: serverOptions, families: families,
+            shards: shards
         ) { configuration in
             configuration.pools[0].l4.source = keeps ? .keep : .rewrite
             configuration.pools[0].l4.cookie = cookie
             configuration.pools[0].queue.wait = .seconds(900)
             if share { configuration.pools[0].queue.perClient = 99 }
-            configuration.ports = PortPlan(first: 10_000, last: 10_015 + ports, layers: 1, servers: 2, connections: 8)
+            // Each shard has as many ports as one has by itself; the pooled ones are a multiple of the shards.
+            configuration.ports = PortPlan(
+                first: 10_000, last: 10_014 + (ports + 1) * shards, layers: 1, servers: 2, connections: 8)
             configuration.services[0].limits.connections = 200
             if narrow { configuration.clientSideMTU = 1_400 }
             if options { configuration.tcp.options = .mss }
@@ -66,6 +71,8 @@ final class ForwardWideRun {
             }
         }
     }
+
+    private static func shards(seed: UInt64) -> Int { [1, 1, 1, 1, 2, 3][Int(seed % 6)] }
 
     /// How servers are chosen and checked; all of it has its own random numbers, so that it changes nothing else of a run.
     private static func configureChoosing(_ pool: inout PoolConfiguration, seed: UInt64) {

@@ -62,6 +62,32 @@ struct ShardScenarios {
         #expect(world.servers[0].requestsServed == 21)
     }
 
+    @Test("a request in one shard hears of what its server has free in another one, though a server has room that is not for it")
+    func unsuited() {
+        for isHashed in [false, true] {
+            let world = World(servers: 0, rawServers: 2, shards: 2) { configuration in
+                for place in 0..<2 { configuration.pools[0].servers[place].initialLimit = 1 }
+                configuration.pools[0].queue.wait = .seconds(600)
+                configuration.pools[0].open = .onRequest
+                if isHashed { configuration.pools[0].balance = .hashOfPath } else { configuration.pools[0].servers[1].isBackup = true }
+            }
+            // Neither answers a SYN.
+            let servers = [world.rawServer(0), world.rawServer(1)]
+            let clients = world.rawClients(shards: [0, 1], of: 2)
+            for client in clients { client.open() }
+            clients[0].advance([.ack, .psh], [UInt8](text: "GET /x/9 HTTP/1.1\r\nHost: a\r\n\r\n"))
+            world.simulation.run(for: .milliseconds(5))
+            clients[1].advance([.ack, .psh], [UInt8](text: "GET /x/9 HTTP/1.1\r\nHost: a\r\n\r\n"))
+            world.simulation.run(for: .milliseconds(5))
+            #expect(world.queueLength == 1 && world.activeConnections.reduce(0, +) == 1, "hashed: \(isHashed)")
+            clients[0].advance([.rst, .ack])
+            world.simulation.run(for: .milliseconds(20))
+            #expect(world.queueLength == 0 && world.activeConnections.reduce(0, +) == 1, "hashed: \(isHashed)")
+            #expect(servers.map { $0.takeSYNs().count }.reduce(0, +) == 2)
+            world.check()
+        }
+    }
+
     @Test("what the leader's checks find counts in every shard")
     func health() {
         let world = World(servers: 2, shards: 3) { configuration in

@@ -8,11 +8,23 @@ final class InvariantChecker {
     private(set) var packetsOut = [UInt64](repeating: 0, count: 2)
     private let services: Set<Endpoint>
     private var servers: Set<Endpoint>
-    /// Servers to which connections are forwarded: under whose limits, and which of them show the client's address.
+    /// Servers to which connections are forwarded: under whose limits, at most, and which of them see the client's address.
     private var forwarded: [Endpoint: Int]
     private let kept: Set<Endpoint>
     /// Forwarded connections by the client's end as the server sees it, as far as anybody outside can tell that they go on.
-    private var census: [Endpoint: [Endpoint: (finOut: Bool, finIn: Bool)]] = [:]
+    private var census: [Endpoint: [Endpoint: Counted]] = [:]
+    private struct Counted {
+        /// The number of its SYN, and whether the server has answered it.
+        var initial: UInt32
+        var isAnswered = false
+        /// The number behind each end's FIN, and whether the other end has acknowledged it.
+        var finOut: UInt32?
+        var finIn: UInt32?
+        var isOutOver = false
+        var isInOver = false
+    }
+    /// The ports from which servers are checked.
+    private let checkPorts: Range<Int>
     /// What a test raised the limits by.
     var raisedLimit = 0
     /// The most connections that a server had at a time.
@@ -22,8 +34,11 @@ final class InvariantChecker {
     /// SYNs on a port that had a connection to that server before.
     private(set) var portsReused: UInt64 = 0
 
-    init(_ simulation: Simulation, configuration: EngineConfiguration) {
+    /// - Parameter shards: among which the ports are divided.
+    init(_ simulation: Simulation, configuration: EngineConfiguration, shards: Int = 1) {
         self.simulation = simulation
+        let ports = configuration.part(Shard(0, of: shards)).ports
+        checkPorts = ports.firstTunnelPort..<ports.firstForwardedPort
         self.configuration = configuration
         services = Set(configuration.services.flatMap(\.listen))
         servers = Set(configuration.pools.flatMap { $0.servers.map(\.endpoint) })
@@ -32,7 +47,7 @@ final class InvariantChecker {
         for service in configuration.services where service.mode == .l43 {
             let pool = configuration.pools[service.routes[0].pool]
             for server in pool.servers {
-                forwarded[server.endpoint, default: 0] += server.initialLimit
+                forwarded[server.endpoint, default: 0] += pool.control == .fixed ? server.initialLimit : server.maximumLimit
                 if pool.l4.source == .keep { kept.insert(server.endpoint) }
             }
         }
@@ -54,20 +69,31 @@ final class InvariantChecker {
         }
     }
 
-    /// Forwarded connections, counted apart from the engine: from the SYN that goes to a server until a RST, or a FIN each way, was seen.
+    /// Forwarded connections, counted apart from the engine: from the SYN that goes to a server until a RST was seen, or a FIN each way and
+    /// its acknowledgement.
     private func count(_ segment: TestSegment, server: Endpoint, client: Endpoint, isOut: Bool) {
         guard let limit = forwarded[server] else { return }
+        if checkPorts.contains(Int(client.port)), configuration.sourceAddresses.contains(client.address) { return }
         if isOut, segment.flags.contains(.syn) {
-            if census[server, default: [:]][client] == nil { census[server]?[client] = (false, false) }
+            // One that the other server has not answered is offered to this one.
+            for other in census.keys where other != server {
+                census[other] = census[other]?.filter { $0.value.isAnswered || $0.value.initial != segment.sequence }
+            }
+            if census[server]?[client] == nil { census[server, default: [:]][client] = Counted(initial: segment.sequence) }
             let count = census[server]?.count ?? 0
             mostForwarded = max(mostForwarded, count)
             if count > max(limit, raisedLimit) { simulation.violation("\(count) connections at \(server), the limit is \(limit)") }
             return
         }
         guard var state = census[server]?[client] else { return }
-        if segment.flags.contains(.rst) { state = (true, true) }
-        if segment.flags.contains(.fin) { if isOut { state.finOut = true } else { state.finIn = true } }
-        census[server]?[client] = state.finOut && state.finIn ? nil : state
+        if !isOut, segment.flags.contains(.syn) { state.isAnswered = true }
+        if segment.flags.contains(.fin) { if isOut { state.finOut = segment.end } else { state.finIn = segment.end } }
+        if segment.flags.contains(.ack) {
+            let fin = isOut ? state.finIn : state.finOut
+            let isOver = fin.map { Int32(bitPattern: segment.acknowledgement &- $0) >= 0 } ?? false
+            if isOver { if isOut { state.isInOver = true } else { state.isOutOver = true } }
+        }
+        census[server]?[client] = segment.flags.contains(.rst) || state.isInOver && state.isOutOver ? nil : state
     }
 
     func sent(on side: Side) { packetsOut[Int(side.rawValue)] += 1 }

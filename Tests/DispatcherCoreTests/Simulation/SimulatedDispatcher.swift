@@ -46,7 +46,7 @@ final class SimulatedDispatcher {
         self.simulation = simulation
         self.configuration = configuration
         engine = ShardedDispatcher(configuration: configuration, seed: simulation.seed, count: shards)
-        checker = InvariantChecker(simulation, configuration: configuration)
+        checker = InvariantChecker(simulation, configuration: configuration, shards: shards)
         // Payloads lie elsewhere until they are sent, or are copied: in every other run.
         egress = Egress(gathers: simulation.seed & 1 == 1)
         rearm()
