@@ -37,7 +37,7 @@ def get(path: str = "/") -> bytes:
 
 
 def test_k06_a_burst_larger_than_the_ring(backend: Backend, workspace: Path) -> None:
-    """16 places, and a dispatcher that is held up while 60 clients ask: frames are lost and counted, and nobody goes without an answer."""
+    """128 places, and a dispatcher that is held up while 300 clients ask: frames are lost and counted, and nobody goes without an answer."""
     small = config([f"{server_address(1)}:{BACKEND_PORT}"])
     small["client-side"]["capture-memory"] = "1MiB"
     process = Dispatcher(workspace / "small-ring", small)
@@ -45,11 +45,11 @@ def test_k06_a_burst_larger_than_the_ring(backend: Backend, workspace: Path) -> 
     try:
         before = process.gauges_at_rest()
         process.signal(signal.SIGSTOP)
-        with ThreadPoolExecutor(60) as pool_of_clients:
-            answers = [pool_of_clients.submit(get, f"/{number}") for number in range(60)]
+        with ThreadPoolExecutor(300) as pool_of_clients:
+            answers = [pool_of_clients.submit(get, f"/{number}") for number in range(300)]
             time.sleep(0.5)
             process.signal(signal.SIGCONT)
-            assert sorted(answer.result(20) for answer in answers) == sorted(f"/{number}".encode() for number in range(60))
+            assert sorted(answer.result(20) for answer in answers) == sorted(f"/{number}".encode() for number in range(300))
         assert process.metrics.total("capture_drops_total", side="client") > 0
         process.until_gauges({**before, **{name: value for name, value in process.gauges().items() if "idle" in name}})
     finally:
