@@ -149,14 +149,14 @@ struct ConfigurationErrorTests {
         pool("queue: { refuse-with: silence }", "pools[].queue.refuse-with: silence is not one of reset, answer"),
         pool("queue: { per-client: 0% }", "pools[].queue.per-client: 0% leaves no room; it must be more"),
         Case(
-            replace: "services:\n  - name: files", with: "  last-port: 30481\nshards: 3\nservices:\n  - name: files\n    mode: l4/3",
+            replace: "services:\n  - name: files", with: "  last-port: 30491\nshards: 3\nservices:\n  - name: files\n    mode: l4/3",
             said: [
-                "@:10: services[].mode: of the 2 ports from 30480 to 30481 not each of 3 shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
+                "@:10: services[].mode: of the 2 ports from 30490 to 30491 not each of 3 shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
             ]),
         Case(
             replace: "services:\n  - name: files\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web",
             with:
-                "  last-port: 30490\nshards: 2\nservices:\n  - name: files\n    mode: l4/3\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web\n    health: {}",
+                "  last-port: 30490\nshards: 2\nservices:\n  - name: files\n    mode: l4/3\n    listen: 10.77.1.100:80\n    routes:\n      - pool: web\npools:\n  - name: web\n    health: { tcp: true }",
             said: [
                 "@:10: services[].mode: of the 11 ports from 30480 to 30490 not each of 2 shards has one for mode l4/3 and its health checks; lower shards, or leave more ports above the pooled ones"
             ]),
