@@ -72,9 +72,9 @@ struct GatheredPayloadTests {
         #expect(lengthsOutside(gathers: false, lying: 0..<20_000) == [0, 0, 0, 0, 0])
     }
 
-    @Test func aForwardedSegmentLeavesItsPayloadToo() throws {
+    @Test func aForwardedSegmentLeavesItsPayloadToo() {
         let frame = TestFrames.frame(.client, payload: 9_000)
-        try frame.withUnsafeBytes { bytes in
+        frame.withUnsafeBytes { bytes in
             guard case .segment(let segment) = Frame.parse(bytes.bytes) else {
                 Issue.record("no segment")
                 return
