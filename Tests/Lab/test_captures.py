@@ -6,8 +6,6 @@ import socket
 import struct
 import subprocess
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from frames import ACK, hardware_address, ipv4, tcp
 from sluicelab.dispatcher import Configuration, Dispatcher, configuration, pool, service
 from sluicelab.namespaces import inside
 from sluicelab.network import CLIENT1, FILES_ADDRESS, server_address
+from test_transmit import dispatching
 
 NEEDS = ["file_servers"]
 GATEWAY = "10.77.1.1"
@@ -32,16 +31,6 @@ def configure(mode: str = "l7/3", memory: str = "256MiB") -> Configuration:
     for side in ("client-side", "server-side"):
         made[side]["capture-memory"] = memory
     return made
-
-
-@contextmanager
-def dispatching(folder: Path, config: Configuration) -> Iterator[Dispatcher]:
-    process = Dispatcher(folder, config)
-    try:
-        yield process
-    finally:
-        running, code = process.running, process.stop()
-    assert running and code == 0, f"the dispatcher ended with {code}:\n{process.log_end()}"
 
 
 def run(host: str, *words: str) -> bytes:
