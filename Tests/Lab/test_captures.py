@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 import subprocess
@@ -103,6 +104,23 @@ def test_large_frames_with_a_tag_leave_the_others_alone(
             assert fetch(name) == files[name], name
         after = side(dispatcher, "client")
         assert after["captureDrops"] == 0 and after["truncated"] - before["truncated"] == 20
+
+
+def test_what_has_no_room_beside_the_ring_is_lost_and_counted(
+    lab: None, file_servers: list[str], files: dict[str, bytes], workspace: Path
+) -> None:
+    """128 slots and 768 KiB: 120 frames of 8 KB find slots, but not all of them room, while the dispatcher is held up."""
+    with dispatching(workspace / "captures-queue", configure(memory="1MiB")) as dispatcher:
+        before = side(dispatcher, "client")
+        dispatcher.signal(signal.SIGSTOP)
+        send_large([large(b"", bytes([number]) * 8000, 80) for number in range(120)])
+        dispatcher.signal(signal.SIGCONT)
+        dispatcher.until_true(
+            lambda: bool(side(dispatcher, "client")["captured"] >= before["captured"] + 120), lambda: "120 frames captured", 5
+        )
+        assert 0 < side(dispatcher, "client")["captureDrops"] < 120 and side(dispatcher, "client")["truncated"] == 0
+        for name in ("1MiB", "8MiB"):
+            assert fetch(name) == files[name], name
 
 
 @pytest.mark.deadline(120)

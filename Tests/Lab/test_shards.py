@@ -47,13 +47,18 @@ def configure(limit: int = LIMIT) -> Configuration:
     )
 
 
-@pytest.fixture
-def dispatcher(lab: None, folder: Path, file_servers: list[str]) -> Iterator[Dispatcher]:
-    process = Dispatcher(folder, configure())
+def running(folder: Path, config: Configuration) -> Iterator[Dispatcher]:
+    """For a fixture: a dispatcher of one test, which must end well."""
+    process = Dispatcher(folder, config)
     started.append(process)
     yield process
     assert process.running and process.stop() == 0, process.log_end()
     started.remove(process)
+
+
+@pytest.fixture
+def dispatcher(lab: None, folder: Path, file_servers: list[str]) -> Iterator[Dispatcher]:
+    yield from running(folder, configure())
 
 
 def threads(dispatcher: Dispatcher) -> list[str]:
@@ -223,11 +228,7 @@ def configure_forwarding() -> Configuration:
 
 @pytest.fixture
 def forwarder(lab: None, folder: Path, file_servers: list[str]) -> Iterator[Dispatcher]:
-    process = Dispatcher(folder, configure_forwarding())
-    started.append(process)
-    yield process
-    assert process.running and process.stop() == 0, process.log_end()
-    started.remove(process)
+    yield from running(folder, configure_forwarding())
 
 
 def test_two_packet_threads_forward_connections_under_one_limit(forwarder: Dispatcher, backends: list[Backend]) -> None:

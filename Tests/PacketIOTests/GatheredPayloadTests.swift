@@ -57,19 +57,19 @@ struct GatheredPayloadTests {
         let segment = OutgoingSegment(
             side: .client, source: TestFrames.service, destination: TestFrames.client, sequence: SequenceNumber(1),
             acknowledgement: SequenceNumber(7), flags: [.ack], window: 500, segmentSize: 1_460)
-        func lengthsOutside(gathers: Bool, lying: Range<Int>) -> [Int] {
+        func lengthsOutside(gathers: Bool, steady: Range<Int>) -> [Int] {
             var egress = Egress(leavesChecksums: true, gathers: gathers)
-            egress.lying = UnsafeRawBufferPointer(rebasing: memory[lying])
+            egress.steadyMemory = UnsafeRawBufferPointer(rebasing: memory[steady])
             for part in [0..<2_047, 0..<2_048, 4_000..<12_000, 12_000..<20_000, 3_999..<9_000] {
                 let fits = egress.append(segment, payload: UnsafeRawBufferPointer(rebasing: memory[part]))
                 #expect(fits)
             }
             return (0..<egress.count).map { egress[$0].payload.count }
         }
-        #expect(lengthsOutside(gathers: true, lying: 0..<20_000) == [0, 2_048, 8_000, 8_000, 5_001])
-        #expect(lengthsOutside(gathers: true, lying: 4_000..<12_000) == [0, 0, 8_000, 0, 0])
-        #expect(lengthsOutside(gathers: true, lying: 0..<0) == [0, 0, 0, 0, 0])
-        #expect(lengthsOutside(gathers: false, lying: 0..<20_000) == [0, 0, 0, 0, 0])
+        #expect(lengthsOutside(gathers: true, steady: 0..<20_000) == [0, 2_048, 8_000, 8_000, 5_001])
+        #expect(lengthsOutside(gathers: true, steady: 4_000..<12_000) == [0, 0, 8_000, 0, 0])
+        #expect(lengthsOutside(gathers: true, steady: 0..<0) == [0, 0, 0, 0, 0])
+        #expect(lengthsOutside(gathers: false, steady: 0..<20_000) == [0, 0, 0, 0, 0])
     }
 
     @Test func aForwardedSegmentLeavesItsPayloadToo() {
@@ -84,9 +84,9 @@ struct GatheredPayloadTests {
                 acknowledgement: SequenceNumber(6), window: 9, segmentSize: 1_460)
             let payload = UnsafeRawBufferPointer(rebasing: bytes[segment.payloadOffset...])
             #expect(payload.count == 9_000)
-            func forwarded(_ lying: UnsafeRawBufferPointer) -> (outside: Int, whole: [UInt8]) {
+            func forwarded(_ steady: UnsafeRawBufferPointer) -> (outside: Int, whole: [UInt8]) {
                 var egress = Egress(leavesChecksums: true, gathers: true)
-                egress.lying = lying
+                egress.steadyMemory = steady
                 let fits = egress.forward(
                     segment, bytes.bytes, payload: payload, flags: [.ack], as: outgoing, payloadSum: nil)
                 #expect(fits)

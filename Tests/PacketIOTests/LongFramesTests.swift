@@ -65,9 +65,9 @@ struct LongFramesTests {
         let first = try #require(ring.fetch(Self.frame(5_000, 3)))
         let second = try #require(ring.fetch(Self.frame(5_000, 5)))
         #expect(Array(first) == Self.frame(5_000, 3) && Array(second) == Self.frame(5_000, 5))
-        let lying = ring.long.lying
+        let steady = ring.long.steadyMemory
         for frame in [first, second] {
-            #expect(frame.baseAddress! >= lying.baseAddress! && frame.baseAddress! + frame.count <= lying.baseAddress! + lying.count)
+            #expect(frame.baseAddress! >= steady.baseAddress! && frame.baseAddress! + frame.count <= steady.baseAddress! + steady.count)
         }
         ring.long.release()
         ring.queue(Self.frame(5_000, 7))
@@ -136,5 +136,5 @@ struct LongFramesTests {
     }
 
     @Test(arguments: [(576, 2_048), (1_500, 2_048), (1_948, 2_048), (1_949, 4_096), (9_000, 16_384), (65_436, 65_536), (65_536, 65_536)])
-    func aSlotTakesAPacketOfTheLink(mtu: Int, slot: Int) { #expect(LongFrames.slot(mtu: mtu) == slot) }
+    func aSlotTakesAPacketOfTheLink(mtu: Int, slot: Int) { #expect(LongFrames.slotLength(mtu: mtu) == slot) }
 }

@@ -114,15 +114,7 @@ extension L43Dispatcher {
         row.isBackup = load.isBackup
         row.failures = load.failures
         row.ejections = load.condition.ejections
-        let control = load.withMeasuring { $0 }
-        row.control = control.controller.state
-        row.reason = control.controller.reason
-        row.elasticity = control.controller.elasticity
-        row.held = control.controller.control.metric
-        row.bandLow = control.controller.band?.low
-        row.bandHigh = control.controller.band?.high
-        row.performance = control.last
-        row.isSettling = control.window.isSettling
+        row.take(load.withMeasuring { $0 })
         return row
     }
 

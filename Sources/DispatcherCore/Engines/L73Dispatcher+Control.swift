@@ -148,15 +148,7 @@ extension L73Dispatcher {
         row.isBackup = load.isBackup
         row.failures = load.failures
         row.ejections = load.condition.ejections
-        let control = load.shared.pointee.withControl { $0 }
-        row.control = control.controller.state
-        row.reason = control.controller.reason
-        row.elasticity = control.controller.elasticity
-        row.held = control.controller.control.metric
-        row.bandLow = control.controller.band?.low
-        row.bandHigh = control.controller.band?.high
-        row.performance = control.last
-        row.isSettling = control.window.isSettling
+        row.take(load.shared.pointee.withControl { $0 })
         row.tunnelLimit = load.tunnelLimit
         for result in CheckResult.allCases {
             row.checks[Int(result.rawValue)] = checks[server].results[Int(result.rawValue)]

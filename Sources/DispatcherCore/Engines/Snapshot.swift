@@ -73,6 +73,18 @@ public struct Snapshot: Sendable {
         public var isSettling = false
 
         public init(endpoint: Endpoint) { self.endpoint = endpoint }
+
+        /// What measures the server and moves its limit.
+        mutating func take(_ load: LoadControl) {
+            control = load.controller.state
+            reason = load.controller.reason
+            elasticity = load.controller.elasticity
+            held = load.controller.control.metric
+            bandLow = load.controller.band?.low
+            bandHigh = load.controller.band?.high
+            performance = load.last
+            isSettling = load.window.isSettling
+        }
     }
 
     public var services: [Service] = []

@@ -123,7 +123,7 @@ public struct Egress: ~Copyable {
     let leavesChecksums: Bool
     let gathers: Bool
     /// Memory whose bytes stay as they are until `removeAll`: a payload that lies there is left there.
-    public var lying = UnsafeRawBufferPointer.empty
+    public var steadyMemory = UnsafeRawBufferPointer.empty
     private var used = 0
     /// Payload bytes that lie elsewhere.
     private var gathered = 0
@@ -159,17 +159,17 @@ public struct Egress: ~Copyable {
     /// Whether a payload of so many bytes that stays where it is would be left there.
     func wouldGather(_ length: Int) -> Bool { gathers && length >= Self.leastGathered }
 
-    /// Whether a payload is left where it is.
-    func leaves(_ payload: UnsafeRawBufferPointer, stays: Bool = false) -> Bool {
+    /// Whether a payload is taken from where it lies.
+    func gathers(_ payload: UnsafeRawBufferPointer, stays: Bool = false) -> Bool {
         guard wouldGather(payload.count), let start = payload.baseAddress else { return false }
         guard !stays else { return true }
-        guard let first = lying.baseAddress else { return false }
-        return start >= first && start + payload.count <= first + lying.count
+        guard let first = steadyMemory.baseAddress else { return false }
+        return start >= first && start + payload.count <= first + steadyMemory.count
     }
 
     /// Puts the payload of the packet that was reserved last behind its headers, or leaves it where it is.
-    mutating func place(_ payload: UnsafeRawBufferPointer, at end: UnsafeMutableRawPointer, isLeft: Bool) {
-        if isLeft {
+    mutating func place(_ payload: UnsafeRawBufferPointer, at end: UnsafeMutableRawPointer, isGathered: Bool) {
+        if isGathered {
             packets[count - 1].payload = payload
             gathered += payload.count
         } else if let bytes = payload.baseAddress {
@@ -225,10 +225,10 @@ public struct Egress: ~Copyable {
         let ipHeader = IPHeader.length(for: segment.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = segment.segmentSize - optionLength
-        let isLeft = leaves(payload, stays: stays)
+        let isGathered = gathers(payload, stays: stays)
         guard length <= 65_535,
             let packet = reserve(
-                isLeft ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
+                isGathered ? length - payload.count : length, side: segment.side, nextHop: segment.nextHop,
                 destination: segment.destination.address,
                 segmentSize: segmentSize)
         else { return false }
@@ -243,7 +243,7 @@ public struct Egress: ~Copyable {
         tcp.store(segment.window, at: 14)
         tcp.store(UInt32(0), at: 16)
         if optionLength > 0 { segment.writeOptions(at: tcp + 20) }
-        place(payload, at: tcp + tcpHeader, isLeft: isLeft)
+        place(payload, at: tcp + tcpHeader, isGathered: isGathered)
 
         var sum = Checksum()
         sum.addPseudoHeader(

@@ -38,10 +38,10 @@ extension Egress {
         let ipHeader = IPHeader.length(for: outgoing.destination.address)
         let length = ipHeader + tcpHeader + payload.count
         let segmentSize = max(outgoing.segmentSize - (tcpHeader - 20), 1)
-        let isLeft = leaves(payload)
+        let isGathered = gathers(payload)
         guard length <= 65_535,
             let packet = reserve(
-                isLeft ? length - payload.count : length, side: outgoing.side, nextHop: outgoing.nextHop,
+                isGathered ? length - payload.count : length, side: outgoing.side, nextHop: outgoing.nextHop,
                 destination: outgoing.destination.address, segmentSize: segmentSize)
         else { return false }
         IPHeader.write(
@@ -64,7 +64,7 @@ extension Egress {
                 ForwardedOptions.moveSACK(options, by: outgoing.sackDelta, drops: dropsSACK)
             }
         }
-        place(payload, at: tcp + tcpHeader, isLeft: isLeft)
+        place(payload, at: tcp + tcpHeader, isGathered: isGathered)
 
         var sum = Checksum()
         sum.addPseudoHeader(

@@ -35,7 +35,7 @@ public struct Capture: ~Copyable {
             // Without that right the kernel lets only a few frames lie beside the ring.
             let slot =
                 clinux_may_force_receive_buffer() != 0
-                ? LongFrames.slot(mtu: try NetworkInterface(named: interface).mtu) : LongFrames.mostSlot
+                ? LongFrames.slotLength(mtu: try NetworkInterface(named: interface).mtu) : LongFrames.mostSlot
             let queues = slot < LongFrames.mostSlot
             try Self.activate(handle, interface: interface, filter: filter, memory: queues ? memory / 4 : memory, slot: slot)
             // What came before has passed the filter in libpcap only, and nothing of it is queued.

@@ -6,7 +6,7 @@ struct CapturedFrames {
     let name: String
     let long: UnsafeMutablePointer<LongFrames>
 
-    /// Hands out the frames that wait, at most `limit`. A frame is valid only inside the call of `body`, unless it is `lying`.
+    /// Hands out the frames that wait, at most `limit`. A frame is valid only inside the call of `body`, unless it lies in `steadyMemory`.
     /// - Returns: how many; negative when the capture failed.
     func dispatch(limit: Int32, _ body: (RawSpan) -> Void) -> Int32 {
         // libpcap calls back through a C pointer: the closure waits behind it, on this stack.
@@ -19,7 +19,7 @@ struct CapturedFrames {
     }
 
     /// Memory in which frames stay until `release`: those that are longer than a slot.
-    var lying: UnsafeRawBufferPointer { long.pointee.lying }
+    var steadyMemory: UnsafeRawBufferPointer { long.pointee.steadyMemory }
     /// Whether `release` is due before the next frame.
     var isFull: Bool { long.pointee.isFull }
     func release() { long.pointee.release() }

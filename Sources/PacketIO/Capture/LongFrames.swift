@@ -35,7 +35,7 @@ struct LongFrames {
         memory = .init(start: nil, count: 0)
     }
 
-    /// - Parameter memory: bytes of the queue; less may be lying in it, for the kernel counts what its frames take.
+    /// - Parameter memory: bytes of the queue, as the kernel counts them: what its frames take, more than they are long.
     /// - Throws: `CaptureError`.
     init(of handle: OpaquePointer, memory: Int) throws(CaptureError) {
         let descriptor = pcap_fileno(handle)
@@ -57,14 +57,14 @@ struct LongFrames {
     func deallocate() { if memory.count > 0 { memory.deallocate() } }
 
     /// Bytes of a slot that take a packet of that size, and that the kernel's pages are a multiple of.
-    static func slot(mtu: Int) -> Int {
-        var slot = leastSlot
-        while slot < mostSlot, slot - slotHeader < mtu + 14 { slot *= 2 }
-        return slot
+    static func slotLength(mtu: Int) -> Int {
+        var length = leastSlot
+        while length < mostSlot, length - slotHeader < mtu + 14 { length *= 2 }
+        return length
     }
 
     /// Where the frames lie that were fetched: they stay until `release`.
-    var lying: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
+    var steadyMemory: UnsafeRawBufferPointer { UnsafeRawBufferPointer(memory) }
     /// Whether `release` is due before more is fetched: otherwise the oldest of what was fetched are written over.
     var isFull: Bool { used > Self.room }
 

@@ -102,7 +102,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
 
     private mutating func take(_ frames: CapturedFrames, _ side: Side) {
         now = MonotonicClock.now()
-        egress.lying = frames.lying
+        egress.steadyMemory = frames.steadyMemory
         let count = frames.dispatch(limit: Self.batch) { frame in
             if !shards.isEmpty, shard == 0, handOn(frame, side) { return }
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
@@ -115,7 +115,7 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
                 if egress.wantsFlush || frames.isFull { flush() }
             }
         }
-        egress.lying = .empty
+        egress.steadyMemory = .empty
         if count < 0 { failed = side }
     }
 

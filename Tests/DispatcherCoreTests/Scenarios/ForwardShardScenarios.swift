@@ -182,19 +182,7 @@ struct ForwardShardScenarios {
             (health.every, health.timeout) = (.milliseconds(100), .milliseconds(50))
             configuration.pools[0].health = health
         }
-        var status = 503
-        world.servers[0].check = { _ in .answer(status) }
-        world.simulation.run(for: .seconds(2))
-        #expect(world.shown(0).state == .failed && world.shown(1).state == .up)
-        let before = world.servers[0].requestsServed
-        world.visitors(60, every: .microseconds(500), .get(), .length(10))
-        world.simulation.run(for: .seconds(1))
-        #expect(world.servers[0].requestsServed == before && world.servers[1].requestsServed == 60)
-        status = 200
-        world.simulation.run(for: .seconds(2))
-        world.visitors(60, every: .microseconds(500), .get(), .length(10))
-        world.simulation.run(for: .seconds(1))
-        #expect(world.servers[0].requestsServed - before > 10)
+        ShardScenarios.failsAndRecovers(world)
         #expect(world.stateChanges.map(\.to) == [.failed, .up])
         #expect(world.shown(0).checks.reduce(0, +) > 30 && world.shown(0).limit == 8)
         world.finish()

@@ -98,6 +98,12 @@ struct ShardScenarios {
             configuration.pools[0].queue.wait = .seconds(60)
         }
         world.runLong()
+        Self.failsAndRecovers(world)
+        world.finish()
+    }
+
+    /// The checks of the first of two servers fail, and find it well again: no visitor goes there meanwhile.
+    static func failsAndRecovers(_ world: World) {
         var status = 503
         world.servers[0].check = { _ in .answer(status) }
         world.simulation.run(for: .seconds(2))
@@ -111,7 +117,6 @@ struct ShardScenarios {
         world.visitors(60, every: .microseconds(500), .get(), .length(10))
         world.simulation.run(for: .seconds(1))
         #expect(world.servers[0].requestsServed - before > 10)
-        world.finish()
     }
 
     @Test("an operator's limit and order hold in all shards at once")
