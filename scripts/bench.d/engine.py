@@ -23,7 +23,7 @@ def arguments(words: list[str]) -> argparse.Namespace:
         "over a million frames. tunnels: cost of a packet among few and many. shards: two engines in two threads beside "
         "one. memory: bytes of idle connections. steps: the longest that one step takes while connections come.",
     )
-    parser.add_argument("--short", action="store_true", help="a tenth of the frames and connections: half a minute instead of three")
+    parser.add_argument("--short", action="store_true", help="a tenth of the frames and connections: 40 s instead of three minutes")
     parser.add_argument("--part", action="append", choices=PARTS, help="only this part; may be repeated")
     parser.add_argument("--set-budget", action="store_true", help="what is counted becomes the budget of each case")
     return parser.parse_args(words)
