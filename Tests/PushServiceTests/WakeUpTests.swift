@@ -107,21 +107,54 @@ struct WakeUpTests {
             configuration.operators = operators("http://127.0.0.1:9")
             configuration.sleepAfter = .seconds(5)
         }) { harness in
-            let device = try await harness.connect()
-            let token = try await harness.token()
-            _ = try await device.ask(registration(token, port: 9))
-            let begin = NIODeadline.now()
-            for _ in 0..<3 {
-                try await Task.sleep(for: .milliseconds(2_500))
-                #expect(try await device.ask(#"{"messageType":"getRegisteredWA"}"#)["statusCode"] == 200)
-            }
-            try await Task.sleep(for: .milliseconds(2_500))
-            let pinged = NIODeadline.now()
-            try await device.expectQuiet()
-            try await device.expectClose(4774)
-            #expect(NIODeadline.now() - begin >= .milliseconds(12_400))
-            #expect(NIODeadline.now() - pinged < .milliseconds(4_900))
+            // A busy machine may pause longer than the socket waits: such a try says nothing, and is made again.
+            var isShown = false
+            for _ in 0..<5 where !isShown { isShown = try await trafficKeeps(harness) }
+            #expect(isShown, "each try was interrupted by a pause of the machine")
         }
+    }
+
+    /// Whether commands kept a socket and a ping did not; false when the machine paused so long that nothing was shown.
+    private func trafficKeeps(_ harness: WorkerHarness) async throws -> Bool {
+        let device = try await harness.connect()
+        var lastSent = NIODeadline.now()
+        let token = try await harness.token()
+        _ = try await device.ask(registration(token, port: 9))
+        func expectDue() {
+            #expect(NIODeadline.now() - lastSent >= .milliseconds(4_990), "closed before 5 s had passed since the last command")
+        }
+        for _ in 0..<3 {
+            try await Task.sleep(for: .milliseconds(2_500))
+            let sent = NIODeadline.now()
+            device.socket.send(#"{"messageType":"getRegisteredWA"}"#)
+            switch try await device.next() {
+            case .answer(let answer)?: #expect(answer["statusCode"] == 200)
+            case .closed(let code)?:
+                #expect(code == nil || code == 4774)
+                expectDue()
+                return false
+            case let other:
+                Issue.record("expected an answer, got \(String(describing: other))")
+                return true
+            }
+            lastSent = sent
+        }
+        try await Task.sleep(for: .milliseconds(2_500))
+        let pinged = NIODeadline.now()
+        device.socket.send("PING")
+        switch try await device.socket.next(seconds: 10) {
+        case .text("PONG")?: break
+        case .closed?:
+            expectDue()
+            return false
+        case let other:
+            Issue.record("expected PONG, got \(String(describing: other))")
+            return true
+        }
+        try await device.expectClose(4774)
+        expectDue()
+        // A ping that kept the socket would have given it 5 s more.
+        return NIODeadline.now() - pinged < .milliseconds(4_990)
     }
 
     @Test(
