@@ -111,7 +111,10 @@ let package = Package(
         .testTarget(name: "PushStoreTests", dependencies: ["PushProtocol", "PushStore"], swiftSettings: ours),
         .testTarget(
             name: "PushServiceTests",
-            dependencies: ["PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio")],
+            dependencies: [
+                "PushProtocol", "PushStore", "PushService", "Lab", .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOWebSocket", package: "swift-nio"),
+            ],
             swiftSettings: ours),
         .testTarget(name: "LabTests", dependencies: ["Lab"], swiftSettings: ours),
         // What the engine costs without input and output: `scripts/bench engine` and Tests/Lab/test_engine_budget.py run it.

@@ -1,3 +1,4 @@
+import Foundation
 import PushProtocol
 import Testing
 
@@ -28,6 +29,7 @@ struct CodecTests {
     @Test("Line ends are skipped in the standard alphabet")
     func lineEnds() {
         #expect(Base64.decode("Zm9v\r\nYmFy\n") == Array("foobar".utf8))
+        #expect(Base64.decode(" Z\tm 9v\r\nY m E = \n") == Array("fooba".utf8))
     }
 
     @Test("Bad standard base64 is refused", arguments: ["Z", "Zg=", "Zg===", "Zm9v=", "Zg==Zg==", "=", "Zh==", "Zm9*"])
@@ -38,6 +40,22 @@ struct CodecTests {
     @Test("Non-canonical base64url is refused", arguments: ["Zg==", "Zh", "Zm9v\n", " Zm9v", "Zm9", "Z", "Zm+v"])
     func badURL(text: String) {
         #expect(Base64.decodeURL(text) == nil)
+    }
+
+    @Test("Any bytes, and what comes of one changed character")
+    func anyBytes() {
+        var generator = SystemRandomNumberGenerator()
+        for length in 0..<200 {
+            let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &generator) }
+            let text = Base64.encode(bytes)
+            #expect(Base64.decode(text) == bytes)
+            #expect(Base64.decode(Substring("x" + text).dropFirst()) == bytes)
+            #expect(Base64.decodeURL(Base64.encodeURL(bytes)) == bytes)
+            #expect(Hex.decode(Hex.encode(bytes)) == bytes)
+            guard let place = text.indices.randomElement() else { continue }
+            #expect(Base64.decode(text.replacingCharacters(in: place...place, with: "*")) == nil)
+            #expect(Base64.decode(text.replacingCharacters(in: place...place, with: "\u{e9}")) == nil)
+        }
     }
 
     @Test("Hexadecimal in either case")

@@ -128,6 +128,7 @@ struct IdentifierTests {
     func deviceID() throws {
         let id = DeviceID()
         #expect(DeviceID(bytes: id.bytes) == id)
+        #expect(DeviceID(bytes: id.bytes.lazy.map { $0 }) == id, "bytes that do not lie in one piece")
         #expect(DeviceID(bytes: id.bytes.dropLast()) == nil)
         #expect(id.description.count == 8)
         #expect(DeviceID() != id)

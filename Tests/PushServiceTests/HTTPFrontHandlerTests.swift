@@ -231,6 +231,74 @@ struct HTTPFrontHandlerTests {
         }
     }
 
+    // MARK: Ends
+
+    @Test("Requests that are followed at once by the end of the stream are answered", arguments: [1, 2, 3])
+    func closedAtOnce(count: Int) async throws {
+        try await withApplication { harness, _, post in
+            let connection = try RawConnection(port: try #require(harness.worker.applicationServerPort))
+            connection.send(String(repeating: post.text(), count: count))
+            connection.sendEnd()
+            let answers = connection.readToEnd()
+            #expect(answers.matches(of: /HTTP\/1.1 200 OK/).count == count, "\(answers)")
+            #expect(harness.worker.counters[.notifiesAccepted] == count)
+        }
+    }
+
+    @Test("Who sends many requests and the end, and reads late, gets every answer")
+    func readsLate() async throws {
+        try await WorkerHarness.with { harness in
+            let connection = try RawConnection(port: try #require(harness.worker.userAgentPort))
+            let count = 30_000
+            var requests = Array(String(repeating: Self.get, count: count).utf8)[...]
+            var answers = ""
+            while !requests.isEmpty {
+                let sent = connection.sendSome(Array(requests.prefix(1 << 20)))
+                requests = requests.dropFirst(sent)
+                if sent == 0 { answers += connection.read(until: "OK") }
+            }
+            connection.sendEnd()
+            try await Task.sleep(for: .milliseconds(1_500))
+            answers += connection.readToEnd()
+            #expect(answers.matches(of: /HTTP\/1.1 200 OK/).count == count)
+            try await eventually { harness.worker.context.connections[.userAgents].open == 0 }
+        }
+    }
+
+    @Test("Who does not read answers is not read from")
+    func readsNothing() async throws {
+        try await WorkerHarness.with { harness in
+            let connection = try RawConnection(port: try #require(harness.worker.userAgentPort))
+            let some = Array(String(repeating: Self.get, count: 10_000).utf8)
+            var (sent, refusals) = (0, 0)
+            // What both sockets buffer is less; without an end of reading nothing would be refused for long.
+            while refusals < 20, sent < 64 << 20 {
+                let taken = connection.sendSome(some)
+                sent += taken
+                refusals = taken == 0 ? refusals + 1 : 0
+                if taken == 0 { try await Task.sleep(for: .milliseconds(50)) }
+            }
+            #expect(sent < 32 << 20)
+        }
+    }
+
+    @Test("After the last answer a connection is gone as soon as its peer is")
+    func goneAtOnce() async throws {
+        try await WorkerHarness.with(configure: { $0.idleConnection = .seconds(60) }) { harness in
+            let port = try #require(harness.worker.userAgentPort)
+            for _ in 0..<50 {
+                let connection = try RawConnection(port: port)
+                connection.send(Self.get.replacing("Host: x", with: "Host: x\r\nConnection: close"))
+                #expect(connection.readToEnd().contains("200 OK"))
+                connection.sendEnd()
+                let begin = ContinuousClock.now
+                try await eventually { harness.worker.context.connections[.userAgents].open == 0 }
+                if ContinuousClock.now - begin < .milliseconds(700) { return }
+            }
+            Issue.record("it lingered each time, though its peer had closed")
+        }
+    }
+
     // MARK: TLS
 
     /// Collects what a server sends to the end.
@@ -248,7 +316,7 @@ struct HTTPFrontHandlerTests {
     }
 
     @Test("In TLS too, requests that are followed at once by the end of the stream are answered", arguments: [1, 2])
-    func closedAtOnce(count: Int) async throws {
+    func closedAtOnceInTLS(count: Int) async throws {
         let files = try TestCertificate()
         let tls = TLSFiles(port: 0, certificate: files.certificate, key: files.key)
         try await withApplication(configure: { $0.tls = tls }) { harness, _, post in

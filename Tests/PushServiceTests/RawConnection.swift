@@ -33,6 +33,16 @@ final class RawConnection {
         _ = Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL))
     }
 
+    /// Sends as much as the socket takes without waiting; returns how many bytes that is.
+    func sendSome(_ bytes: [UInt8]) -> Int {
+        max(0, Glibc.send(descriptor, bytes, bytes.count, CInt(MSG_NOSIGNAL | MSG_DONTWAIT)))
+    }
+
+    /// Sends the end of the stream; what comes can still be read.
+    func sendEnd() {
+        shutdown(descriptor, CInt(SHUT_WR))
+    }
+
     /// Reads until `ending` has come, the end of the stream, or 10 s without anything.
     func read(until ending: String) -> String {
         var bytes: [UInt8] = []

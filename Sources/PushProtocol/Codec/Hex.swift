@@ -33,20 +33,22 @@ public enum Hex {
 
     // What is public is not generic: a generic function of another module asks for each byte through a table.
     private static func decode(digits: some Collection<UInt8>) -> [UInt8]? {
-        let count = digits.count
-        guard count.isMultiple(of: 2) else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(count / 2)
-        var high: UInt8?
-        for digit in digits {
-            guard let value = value(of: digit) else { return nil }
-            if let first = high {
-                bytes.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
+        digits.withContiguousStorageIfAvailable { decode($0) } ?? Array(digits).withUnsafeBufferPointer { decode($0) }
+    }
+
+    private static func decode(_ digits: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+        guard digits.count.isMultiple(of: 2) else { return nil }
+        var isRight = true
+        let bytes = [UInt8](unsafeUninitializedCapacity: digits.count / 2) { bytes, made in
+            while made < digits.count / 2 {
+                guard let high = value(of: digits[2 * made]), let low = value(of: digits[2 * made + 1]) else {
+                    isRight = false
+                    return
+                }
+                bytes[made] = high << 4 | low
+                made += 1
             }
         }
-        return bytes
+        return isRight ? bytes : nil
     }
 }

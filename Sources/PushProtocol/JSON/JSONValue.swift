@@ -59,11 +59,15 @@ public struct JSONObject: Hashable, Sendable {
 
     /// The value of `name`; nil removes it, or says that it is missing. Names are compared byte by byte, not as Unicode does.
     public subscript(name: String) -> JSONValue? {
-        get { members.last { $0.name.utf8.elementsEqual(name.utf8) }?.value }
+        get { members.last { Self.isSame($0.name, name) }?.value }
         set {
-            members.removeAll { $0.name.utf8.elementsEqual(name.utf8) }
+            members.removeAll { Self.isSame($0.name, name) }
             if let newValue { append(name, newValue) }
         }
+    }
+
+    private static func isSame(_ one: String, _ other: String) -> Bool {
+        one.utf8.count == other.utf8.count && one.utf8.elementsEqual(other.utf8)
     }
 
     /// Appends a member without a look at those before it: a hostile object must not cost the square of its length.

@@ -12,12 +12,14 @@ public struct NotificationBody: Hashable, Sendable {
     init(id: JSONValue, message: String, timestamp: JSONValue, priority: JSONValue) {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(message.utf8.count + 96)
-        for (name, value) in [("id", id), ("message", .text(message)), ("timestamp", timestamp), ("priority", priority)] {
-            bytes.append(contentsOf: (bytes.isEmpty ? "\"" : ",\"").utf8)
-            bytes.append(contentsOf: name.utf8)
-            bytes.append(contentsOf: #"":"#.utf8)
-            value.write(to: &bytes)
-        }
+        bytes.append(contentsOf: #""id":"#.utf8)
+        id.write(to: &bytes)
+        bytes.append(contentsOf: #","message":"#.utf8)
+        JSONValue.write(message, to: &bytes)
+        bytes.append(contentsOf: #","timestamp":"#.utf8)
+        timestamp.write(to: &bytes)
+        bytes.append(contentsOf: #","priority":"#.utf8)
+        priority.write(to: &bytes)
         self.bytes = bytes
     }
 
@@ -28,9 +30,9 @@ public struct NotificationBody: Hashable, Sendable {
         frame.append(contentsOf: #"{"messageType":"notification","#.utf8)
         frame.append(contentsOf: bytes)
         frame.append(contentsOf: #","messageId":""#.utf8)
-        frame.append(contentsOf: messageID.description.utf8)
+        messageID.write(to: &frame)
         frame.append(contentsOf: #"","url":"#.utf8)
-        JSONValue.text(url).write(to: &frame)
+        JSONValue.write(url, to: &frame)
         frame.append(UInt8(ascii: "}"))
         return frame
     }

@@ -27,6 +27,11 @@ public struct AppToken: Hashable, Sendable {
         else { return nil }
         self.bytes = bytes
     }
+
+    /// Of a digest the first bytes tell as much as all.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) })
+    }
 }
 
 extension AppToken: CustomStringConvertible {

@@ -14,8 +14,14 @@ public struct DeviceID: Hashable, Sendable {
     /// The identifier with these 16 bytes; nil for another count.
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == Self.length else { return nil }
-        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+        // A generic function of another module asks for each byte through a table, unless they lie in one piece.
+        (high, low) =
+            bytes.withContiguousStorageIfAvailable { Self.words(UnsafeRawBufferPointer($0)) } ?? Array(bytes).withUnsafeBytes(Self.words)
+    }
+
+    private static func words(_ bytes: UnsafeRawBufferPointer) -> (UInt64, UInt64) {
+        let (high, low) = bytes.loadUnaligned(as: (UInt64, UInt64).self)
+        return (UInt64(bigEndian: high), UInt64(bigEndian: low))
     }
 
     /// The 16 bytes.

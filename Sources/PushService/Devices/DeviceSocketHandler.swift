@@ -19,8 +19,8 @@ protocol DeviceOutput: AnyObject {
 /// The last handler of a WebSocket: checks frames (RFC 6455, section 5), joins fragments, answers control frames, pings, closes.
 final class DeviceSocketHandler: ChannelDuplexHandler {
     typealias InboundIn = WebSocketFrame
-    typealias OutboundIn = WebSocketFrame
-    typealias OutboundOut = WebSocketFrame
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     /// How long a close frame waits for its answer, and for what the device asked before it.
     private static let closingTime = TimeAmount.seconds(2)
@@ -56,7 +56,7 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
         let handler = DeviceSocketHandler(worker: context, session: session)
         session.output = handler
         let decoder = ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: context.configuration.deviceMessageLimit))
-        try channel.pipeline.syncOperations.addHandlers([WebSocketFrameEncoder(), decoder, handler])
+        try channel.pipeline.syncOperations.addHandlers([decoder, handler])
         context.counters.add(.socketsOpened)
     }
 
@@ -139,8 +139,7 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
             fragments = message
             return
         }
-        let isText = message.withUnsafeReadableBytes { String(validating: $0, as: UTF8.self) } != nil
-        guard isText else { return fail(CloseCode.notConsistent) }
+        guard message.isText else { return fail(CloseCode.notConsistent) }
         session.receive(message)
     }
 
@@ -168,8 +167,7 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
         guard payload.readableBytes > 0 else { return CloseCode.normal }
         guard let code = payload.readInteger(as: UInt16.self) else { return CloseCode.protocolError }
         guard [1000...1003, 1007...1014, 3000...4999].contains(where: { $0.contains(code) }) else { return CloseCode.protocolError }
-        let isText = payload.withUnsafeReadableBytes { String(validating: $0, as: UTF8.self) } != nil
-        return isText ? code : CloseCode.notConsistent
+        return payload.isText ? code : CloseCode.notConsistent
     }
 
     private func fail(_ code: UInt16) {
@@ -179,8 +177,15 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
         close(code)
     }
 
-    private func write(_ opcode: WebSocketOpcode, _ data: ByteBuffer) {
-        context?.writeAndFlush(wrapOutboundOut(WebSocketFrame(fin: true, opcode: opcode, data: data)), promise: nil)
+    private func write(_ opcode: WebSocketOpcode, _ payload: ByteBuffer) {
+        payload.withUnsafeReadableBytes { write(opcode, $0) }
+    }
+
+    private func write(_ opcode: WebSocketOpcode, _ payload: UnsafeRawBufferPointer) {
+        guard let context else { return }
+        var frame = context.channel.allocator.buffer(capacity: ByteBuffer.longestFrameHead + payload.count)
+        frame.writeFrame(opcode, payload)
+        context.writeAndFlush(wrapOutboundOut(frame), promise: nil)
     }
 
     // MARK: Pings
@@ -216,7 +221,7 @@ extension DeviceSocketHandler: DeviceOutput {
 
     func send(_ text: [UInt8]) {
         guard !isClosing else { return }
-        write(.text, ByteBuffer(bytes: text))
+        text.withUnsafeBytes { write(.text, $0) }
     }
 
     func close(_ code: UInt16) {

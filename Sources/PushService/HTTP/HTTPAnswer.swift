@@ -1,3 +1,4 @@
+import NIOCore
 import NIOHTTP1
 import PushProtocol
 
@@ -49,17 +50,36 @@ struct HTTPAnswer: Sendable {
         self.body = body
     }
 
-    /// The head of the answer on a connection that is kept or not.
-    func head(keepsConnection: Bool) -> HTTPResponseHead {
-        var headers = HTTPHeaders(fields)
-        headers.add(name: "Date", value: HTTPDate.now)
-        headers.add(name: "Access-Control-Allow-Origin", value: "*")
+    /// The answer as it is sent (RFC 9112, section 4) on a connection that is kept or not; without its body to HEAD.
+    func bytes(keepsConnection: Bool, withBody: Bool, allocator: ByteBufferAllocator) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: 256 + body.count)
+        buffer.writeStatusLine(status)
+        for (name, value) in fields { buffer.writeField(name, value) }
+        buffer.writeField("Date", HTTPDate.now)
+        buffer.writeField("Access-Control-Allow-Origin", "*")
         if status != .noContent {
-            headers.add(name: "Content-Type", value: contentType)
-            headers.add(name: "Content-Length", value: "\(body.count)")
-            headers.add(name: "Cache-Control", value: "no-store")
+            buffer.writeField("Content-Type", contentType)
+            buffer.writeField("Content-Length", String(body.count))
+            buffer.writeField("Cache-Control", "no-store")
         }
-        if !keepsConnection { headers.add(name: "Connection", value: "close") }
-        return HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        if !keepsConnection { buffer.writeField("Connection", "close") }
+        buffer.writeStaticString("\r\n")
+        if withBody { buffer.writeBytes(body) }
+        return buffer
+    }
+}
+
+extension ByteBuffer {
+    /// Appends the first line of an answer.
+    mutating func writeStatusLine(_ status: HTTPResponseStatus) {
+        writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+    }
+
+    /// Appends a field of an answer's head.
+    mutating func writeField(_ name: String, _ value: String) {
+        writeString(name)
+        writeStaticString(": ")
+        writeString(value)
+        writeStaticString("\r\n")
     }
 }

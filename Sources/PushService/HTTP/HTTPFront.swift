@@ -33,8 +33,8 @@ struct HTTPFront {
                 .serverChannelOption(.backlog, value: 4096)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
                 .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
-                // A request followed by close_notify is answered. Without TLS nothing is read before the answer, the end neither.
-                .childChannelOption(.allowRemoteHalfClosure, value: front == .tls)
+                // A request that is followed by the end of what the peer sends is answered.
+                .childChannelOption(.allowRemoteHalfClosure, value: true)
                 .childChannelOption(.recvAllocator, value: Self.receiveBuffer)
                 .childChannelInitializer { channel in
                     channel.eventLoop.makeCompletedFuture { try configure(channel) }
@@ -59,15 +59,13 @@ struct HTTPFront {
         limits.maxHeaderFieldSize = 8 * 1024
         limits.maxHeaderListSize = 16 * 1024
         limits.maxHeaderFieldCount = 100
-        let encoder = HTTPResponseEncoder()
         let decoder = ByteToMessageHandler(HTTPRequestReader(limits: limits))
-        let pipelining = HTTPServerPipelineHandler()
         let idle = IdleStateHandler(allTimeout: context.configuration.idleConnection)
         // The decoder leaves last: what it has read past the handshake then goes to the WebSocket.
-        let codec: [any RemovableChannelHandler] = [encoder, idle, pipelining, decoder]
+        let codec: [any RemovableChannelHandler] = [idle, decoder]
         // Nobody writes X-Forwarded-For into what is encrypted from the client to here.
         let trusted = front == .tls ? [] : context.configuration.trustedProxies
         let handler = HTTPFrontHandler(context: context, routes: routes, trustedProxies: trusted, codec: codec)
-        try channel.pipeline.syncOperations.addHandlers([encoder, decoder, pipelining, idle, handler])
+        try channel.pipeline.syncOperations.addHandlers([decoder, idle, handler])
     }
 }

@@ -3,11 +3,12 @@ import NIOHTTP1
 
 /// The last handler of an HTTP connection: collects requests, asks the routes, writes answers, and turns into a WebSocket.
 ///
-/// A handler before it (`HTTPServerPipelineHandler`) holds back the next request until this one is answered. The upgrade may come with
-/// any request of a connection, because the dispatcher keeps its connections and uses them again.
-final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
+/// One request is answered after the other; what comes meanwhile is held back, and while anything is, nothing more is read. The upgrade may
+/// come with any request of a connection, because the dispatcher keeps its connections and uses them again.
+final class HTTPFrontHandler: ChannelDuplexHandler, RemovableChannelHandler {
     typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
 
     private enum State {
         /// Between requests; then `reading`.
@@ -18,6 +19,13 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         case answering(HTTPRequestHead)
         /// The last answer is written; whatever comes is dropped until the connection closes.
         case ending
+    }
+
+    private enum Event {
+        case part(HTTPServerRequestPart)
+        case failed(HTTPParserError)
+        /// The peer sends nothing more, but reads (in TLS: it has sent close_notify).
+        case inputClosed
     }
 
     /// How long a connection stays half open after its last answer, so that the answer is not lost to a reset.
@@ -31,15 +39,20 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var peer: IPAddress?
     /// A request has come and is not answered.
     private var hasRequest = false
-    private var isWriting = false
+    /// What came behind a request that was not answered then.
+    private var held = CircularBuffer<Event>(initialCapacity: 0)
+    private var isDelivering = false
+    /// The channel wants to read as soon as nothing is held and the peer takes its answers.
+    private var wantsRead = false
     /// The parser has failed: nothing more comes.
     private var hasFailed = false
-    /// The peer sends nothing more, but reads (in TLS: it has sent close_notify).
     private var peerHasClosed = false
+    /// All that was written is out, and that it was all.
+    private var hasClosedOutput = false
 
     /// - Parameters:
     ///   - trustedProxies: peers whose X-Forwarded-For is believed.
-    ///   - codec: the HTTP handlers before this one, in the order in which they leave when the connection becomes a WebSocket.
+    ///   - codec: the handlers before this one, in the order in which they leave when the connection becomes a WebSocket.
     init(context: WorkerContext, routes: any HTTPRoutes, trustedProxies: [IPNetwork], codec: [any RemovableChannelHandler]) {
         self.context = context
         self.routes = routes
@@ -53,6 +66,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         setHasRequest(false)
+        held.removeAll()
         context.fireChannelInactive()
     }
 
@@ -63,19 +77,120 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.requestsUnderWay.add(has ? 1 : -1)
     }
 
+    // MARK: What comes
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch (unwrapInboundIn(data), state) {
+        take(.part(unwrapInboundIn(data)), context)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? HTTPParserError {
+            take(.failed(error), context)
+        } else {
+            self.context.counters.add(.httpErrors)
+            context.close(promise: nil)
+        }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        switch (event, state) {
+        case (is IdleStateHandler.IdleStateEvent, .answering): break
+        case (is IdleStateHandler.IdleStateEvent, _): context.close(promise: nil)
+        case (ChannelEvent.inputClosed, _): take(.inputClosed, context)
+        default: context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    /// A peer that sends on while its requests wait, or does not take its answers, is not read from.
+    func read(context: ChannelHandlerContext) {
+        if held.isEmpty, context.channel.isWritable {
+            context.read()
+        } else {
+            wantsRead = true
+        }
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        resumeReading(context)
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func resumeReading(_ context: ChannelHandlerContext) {
+        guard wantsRead, held.isEmpty, context.channel.isWritable else { return }
+        wantsRead = false
+        context.read()
+    }
+
+    private func take(_ event: Event, _ context: ChannelHandlerContext) {
+        switch (event, state) {
+        case _ where !held.isEmpty: held.append(event)
+        // With nothing behind it, the request under way is the last one: its answer says so.
+        case (.inputClosed, .answering): peerHasClosed = true
+        case (_, .answering): held.append(event)
+        default: handle(event, context)
+        }
+    }
+
+    /// Handles what was held back, up to a request whose answer is made elsewhere.
+    private func deliverHeld(_ context: ChannelHandlerContext) {
+        guard !isDelivering else { return }
+        isDelivering = true
+        defer { isDelivering = false }
+        while !held.isEmpty {
+            if case .answering = state {
+                if held.count == 1, case .inputClosed = held[held.startIndex] { peerHasClosed = held.popFirst() != nil }
+                return
+            }
+            handle(held.removeFirst(), context)
+        }
+        resumeReading(context)
+    }
+
+    private func handle(_ event: Event, _ context: ChannelHandlerContext) {
+        switch event {
+        case .part(let part): handle(part, context)
+        case .failed(let error): handle(error, context)
+        case .inputClosed:
+            peerHasClosed = true
+            if case .ending = state {
+                if hasClosedOutput { context.close(promise: nil) }
+            } else {
+                // What is written already still goes out.
+                end(context)
+            }
+        }
+    }
+
+    private func handle(_ part: HTTPServerRequestPart, _ context: ChannelHandlerContext) {
+        switch (part, state) {
         case (.head(let head), .idle): begin(head, context)
         case (.body(let part), .reading(let head, let route, var body)):
             guard body.readableBytes + part.readableBytes <= self.context.configuration.limits.body else {
                 refuseBody(of: head, route, context)
                 return
             }
-            state = .idle
-            body.writeImmutableBuffer(part)
+            if body.readableBytes == 0 {
+                body = part
+            } else {
+                state = .idle
+                body.writeImmutableBuffer(part)
+            }
             state = .reading(head, route, body: body)
         case (.end, .reading(let head, let route, let body)): finish(head, route, body, context)
         default: break
+        }
+    }
+
+    private func handle(_ error: HTTPParserError, _ context: ChannelHandlerContext) {
+        // The parser tells of a bad version twice.
+        guard !hasFailed else { return }
+        hasFailed = true
+        self.context.counters.add(.httpErrors)
+        switch state {
+        case .idle: write(RequestFault(error).answer, to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
+        case .reading(let head, _, _): write(RequestFault(error).answer, to: head, context)
+        // The last answer says that the connection ends; while one is being made, errors are held back.
+        case .ending, .answering: break
         }
     }
 
@@ -97,7 +212,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         if case .read = route, head.version.minor >= 1,
             head.headers[canonicalForm: "expect"].contains(where: { $0.lowercased() == "100-continue" })
         {
-            context.writeAndFlush(wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         state = .reading(head, route, body: ByteBuffer())
     }
@@ -116,7 +231,7 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func finish(_ head: HTTPRequestHead, _ route: HTTPRoute, _ body: ByteBuffer, _ context: ChannelHandlerContext) {
         switch route {
-        case .answer(let answer): respond(answer, to: head, context)
+        case .answer(let answer): write(answer, to: head, context)
         case .webSocket(let handshake): upgrade(handshake, context)
         case .read(let handle):
             state = .answering(head)
@@ -124,22 +239,10 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
             handle(body) { answer in
                 bound.execute { handler, context in
                     guard case .answering = handler.state, context.channel.isActive else { return }
-                    handler.respond(answer, to: head, context)
+                    handler.write(answer, to: head, context)
+                    handler.deliverHeld(context)
                 }
             }
-        }
-    }
-
-    /// Answers a request that has come whole: at once, or, if it came while the answer before it was written, after that. Otherwise each of
-    /// many answers would be written within the one before, and the stack has an end.
-    private func respond(_ answer: HTTPAnswer, to request: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        guard isWriting else { return write(answer, to: request, context) }
-        state = .answering(request)
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.eventLoop.execute {
-            let (handler, context) = bound.value
-            guard case .answering = handler.state, context.channel.isActive else { return }
-            handler.write(answer, to: request, context)
         }
     }
 
@@ -147,23 +250,35 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
         // The parser reads nothing after a request for another protocol that was not granted.
         let isStuck = request.headers.contains(name: "upgrade") || request.method == .CONNECT
         let keeps = request.isKeepAlive && !answer.closes && !isStuck && !peerHasClosed && self.context.phase == .running
-        state = keeps ? .idle : .ending
+        state = .idle
         setHasRequest(false)
-        // With the end of the answer the next request comes, if it is there.
-        isWriting = true
-        defer { isWriting = false }
-        context.write(wrapOutboundOut(.head(answer.head(keepsConnection: keeps))), promise: nil)
-        if !answer.body.isEmpty && request.method != .HEAD {
-            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: answer.body)))), promise: nil)
-        }
-        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
-        if !keeps { lingerAndClose(context) }
+        let bytes = answer.bytes(keepsConnection: keeps, withBody: request.method != .HEAD, allocator: context.channel.allocator)
+        context.writeAndFlush(wrapOutboundOut(bytes), promise: nil)
+        if !keeps { end(context) }
     }
 
-    private func lingerAndClose(_ context: ChannelHandlerContext) {
-        context.close(mode: .output, promise: nil)
-        let channel = context.channel
-        context.eventLoop.scheduleTask(in: Self.linger) { channel.close(promise: nil) }
+    /// Nothing more is answered: the connection ends when all is written and the peer has had its time.
+    private func end(_ context: ChannelHandlerContext) {
+        state = .ending
+        setHasRequest(false)
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        written.futureResult.whenComplete { _ in
+            let (handler, context) = bound.value
+            handler.hasClosedOutput = true
+            let channel = context.channel
+            if handler.peerHasClosed {
+                channel.close(promise: nil)
+            } else {
+                context.eventLoop.scheduleTask(in: Self.linger) { channel.close(promise: nil) }
+            }
+        }
+        if peerHasClosed {
+            // The output alone cannot be closed then: what waits to be written would be dropped.
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer()), promise: written)
+        } else {
+            context.close(mode: .output, promise: written)
+        }
     }
 
     // MARK: WebSocket
@@ -171,48 +286,16 @@ final class HTTPFrontHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func upgrade(_ handshake: WebSocketHandshake, _ context: ChannelHandlerContext) {
         state = .ending
         setHasRequest(false)
-        let head = HTTPResponseHead(version: .http1_1, status: .switchingProtocols, headers: handshake.fields)
-        context.writeAndFlush(wrapOutboundOut(.head(head)), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(handshake.answer), promise: nil)
         let channel = context.channel
         let pipeline = channel.pipeline.syncOperations
         do {
             try DeviceSocketHandler.add(to: channel, context: self.context)
             pipeline.removeHandler(context: context, promise: nil)
             for handler in codec { pipeline.removeHandler(handler, promise: nil) }
+            if wantsRead { channel.read() }
         } catch {
             channel.close(promise: nil)
-        }
-    }
-
-    // MARK: Ends
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        guard let error = error as? HTTPParserError else {
-            self.context.counters.add(.httpErrors)
-            context.close(promise: nil)
-            return
-        }
-        // The parser tells of a bad version twice.
-        guard !hasFailed else { return }
-        hasFailed = true
-        self.context.counters.add(.httpErrors)
-        switch state {
-        case .idle: write(RequestFault(error).answer, to: HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
-        case .reading(let head, _, _): write(RequestFault(error).answer, to: head, context)
-        // The last answer says that the connection ends. While one is being made, HTTPServerPipelineHandler holds errors back.
-        case .ending, .answering: break
-        }
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        switch (event, state) {
-        case (is IdleStateHandler.IdleStateEvent, .answering): break
-        case (is IdleStateHandler.IdleStateEvent, _): context.close(promise: nil)
-        case (ChannelEvent.inputClosed, .idle), (ChannelEvent.inputClosed, .reading): context.close(promise: nil)
-        case (ChannelEvent.inputClosed, .answering):
-            peerHasClosed = true
-            context.fireUserInboundEventTriggered(event)
-        default: context.fireUserInboundEventTriggered(event)
         }
     }
 }

@@ -22,11 +22,12 @@ enum HTTPTarget {
     /// The path without query; of the absolute form (RFC 9112, section 3.2.2) without scheme and authority.
     static func path(of target: String) -> String {
         var path = target[...]
-        if !path.hasPrefix("/"), let scheme = path.firstRange(of: "://") {
+        if target.utf8.first != UInt8(ascii: "/"), let scheme = target.firstRange(of: "://") {
             let rest = path[scheme.upperBound...]
             path = rest.firstIndex(of: "/").map { rest[$0...] } ?? "/"
         }
-        return String(path.prefix { $0 != "?" && $0 != "#" })
+        let end = path.utf8.firstIndex { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") }
+        return String(path[..<(end ?? path.endIndex)])
     }
 }
 

@@ -1,3 +1,4 @@
+import NIOCore
 import NIOHTTP1
 import PushProtocol
 
@@ -6,8 +7,8 @@ struct WebSocketHandshake {
     static let subprotocol = "push-notification"
     private static let identifier = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-    /// The fields of the answer with status 101.
-    let fields: HTTPHeaders
+    /// The answer with status 101.
+    let answer: ByteBuffer
 
     /// What a GET to the WebSocket's path is: the handshake, or the answer that refuses it.
     enum Outcome {
@@ -34,14 +35,16 @@ struct WebSocketHandshake {
         guard request.headers["content-length"].allSatisfy({ $0 == "0" }), !request.headers.contains(name: "transfer-encoding") else {
             return .refused(.error(.badRequest, "A WebSocket handshake has no body"))
         }
-        var fields = HTTPHeaders([
-            ("Upgrade", "websocket"), ("Connection", "Upgrade"),
-            ("Sec-WebSocket-Accept", Base64.encode(Digest.sha1(Array((keys[0] + identifier).utf8)))),
-            ("Access-Control-Allow-Origin", "*"),
-        ])
+        var answer = ByteBuffer()
+        answer.writeStatusLine(.switchingProtocols)
+        answer.writeField("Upgrade", "websocket")
+        answer.writeField("Connection", "Upgrade")
+        answer.writeField("Sec-WebSocket-Accept", Base64.encode(Digest.sha1(Array((keys[0] + identifier).utf8))))
+        answer.writeField("Access-Control-Allow-Origin", "*")
         if request.headers[canonicalForm: "sec-websocket-protocol"].contains(subprotocol[...]) {
-            fields.add(name: "Sec-WebSocket-Protocol", value: subprotocol)
+            answer.writeField("Sec-WebSocket-Protocol", subprotocol)
         }
-        return .accepted(WebSocketHandshake(fields: fields))
+        answer.writeStaticString("\r\n")
+        return .accepted(WebSocketHandshake(answer: answer))
     }
 }
