@@ -34,9 +34,10 @@ let package = Package(
         .systemLibrary(name: "CPcap", pkgConfig: "libpcap", providers: [.apt(["libpcap-dev"])]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .target(name: "CLinux"),
+        .target(name: "CPrefetch"),
 
         // MARK: The dispatcher
-        .target(name: "DispatcherCore", swiftSettings: core),
+        .target(name: "DispatcherCore", dependencies: ["CPrefetch"], swiftSettings: core),
         .target(name: "PacketIO", dependencies: ["DispatcherCore", "CPcap", "CLinux"], swiftSettings: core),
         .target(
             name: "DispatcherService",

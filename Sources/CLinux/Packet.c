@@ -7,9 +7,11 @@
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static int close_keeping_errno(int descriptor) {
@@ -61,6 +63,33 @@ int clinux_is_queued(const void *frame, unsigned length, int frame_offset) {
         return tag ? CLINUX_QUEUED_UNTAGGED : CLINUX_QUEUED;
     }
     return CLINUX_QUEUED;
+}
+
+int clinux_find_ring(int socket, const void **start, unsigned long *length) {
+    struct stat about;
+    if (fstat(socket, &about) != 0) return -1;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps) return -1;
+    char line[512];
+    int result = -1;
+    while (result != 0 && fgets(line, sizeof line, maps)) {
+        unsigned long from, to, inode;
+        int name = 0;
+        if (sscanf(line, "%lx-%lx %*s %*x %*x:%*x %lu %n", &from, &to, &inode, &name) != 3 || name == 0) continue;
+        if (inode != about.st_ino || strncmp(line + name, "socket:", 7) != 0) continue;
+        *start = (const void *)from;
+        *length = to - from;
+        result = 0;
+    }
+    fclose(maps);
+    return result;
+}
+
+const void *clinux_frame_in_slot(const void *slot, int frame_offset, unsigned *captured) {
+    const struct tpacket2_hdr *header = slot;
+    if (!(__atomic_load_n(&header->tp_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER) || header->tp_mac != frame_offset) return NULL;
+    *captured = header->tp_snaplen;
+    return (const char *)slot + frame_offset;
 }
 
 int clinux_bypass_queue(int socket, int on) { return setsockopt(socket, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof on); }

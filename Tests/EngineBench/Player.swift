@@ -15,13 +15,26 @@ struct Player: ~Copyable {
 
     /// Everything on the tape that was played to its own engine.
     mutating func play(_ tape: borrowing Tape) {
+        var seen = 0
         for index in 0..<tape.played {
             let entry = tape.entry(index)
+            lookAhead(tape, from: index, &seen)
             if entry.length > 0 {
                 engine.receive(tape.frame(entry).bytes, on: entry.side, at: entry.at, into: &egress)
                 if egress.wantsFlush { flush() }
             }
             if entry.endsTurn { finishTurn(at: entry.at) }
+        }
+    }
+
+    /// As a loop does that sees what the capture has ready: the frames of this turn.
+    private mutating func lookAhead(_ tape: borrowing Tape, from index: Int, _ seen: inout Int) {
+        guard engine.looksAhead else { return }
+        if seen <= index { seen = index + 1 }
+        while seen < tape.played, seen <= index + Dispatcher.lookAheadDistance, !tape.entry(seen - 1).endsTurn {
+            let entry = tape.entry(seen)
+            if entry.length > 0 { engine.lookAhead(tape.frame(entry).bytes, on: entry.side) }
+            seen += 1
         }
     }
 

@@ -315,33 +315,57 @@ struct HTTPFrontHandlerTests {
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
     }
 
+    /// What comes in TLS in answer to `text` and the end of the stream behind it, until the connection ends.
+    private func answersInTLS(to text: String, _ harness: WorkerHarness, _ files: TestCertificate) async throws -> String {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .file(files.certificate)
+        let context = try NIOSSLContext(configuration: configuration)
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let answers = loop.makePromise(of: String.self)
+        let channel = try await ClientBootstrap(group: loop)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    let handler = try NIOSSLClientHandler(context: context, serverHostname: "localhost")
+                    try channel.pipeline.syncOperations.addHandlers([handler, Collector(answers)])
+                }
+            }
+            .connect(host: "127.0.0.1", port: try #require(harness.worker.tlsPort)).get()
+        channel.write(ByteBuffer(string: text), promise: nil)
+        channel.flush()
+        try await channel.close(mode: .output).get()
+        loop.scheduleTask(in: .seconds(10)) { channel.close(promise: nil) }
+        return try await answers.futureResult.get()
+    }
+
     @Test("In TLS too, requests that are followed at once by the end of the stream are answered", arguments: [1, 2])
     func closedAtOnceInTLS(count: Int) async throws {
         let files = try TestCertificate()
         let tls = TLSFiles(port: 0, certificate: files.certificate, key: files.key)
         try await withApplication(configure: { $0.tls = tls }) { harness, _, post in
-            var configuration = TLSConfiguration.makeClientConfiguration()
-            configuration.trustRoots = .file(files.certificate)
-            let context = try NIOSSLContext(configuration: configuration)
-            let loop = MultiThreadedEventLoopGroup.singleton.next()
-            let text = loop.makePromise(of: String.self)
-            let channel = try await ClientBootstrap(group: loop)
-                .channelOption(.allowRemoteHalfClosure, value: true)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let handler = try NIOSSLClientHandler(context: context, serverHostname: "localhost")
-                        try channel.pipeline.syncOperations.addHandlers([handler, Collector(text)])
-                    }
-                }
-                .connect(host: "127.0.0.1", port: try #require(harness.worker.tlsPort)).get()
-            channel.write(ByteBuffer(string: String(repeating: post.text(), count: count)), promise: nil)
-            channel.flush()
-            try await channel.close(mode: .output).get()
-            loop.scheduleTask(in: .seconds(10)) { channel.close(promise: nil) }
-            let answers = try await text.futureResult.get()
+            let answers = try await answersInTLS(to: String(repeating: post.text(), count: count), harness, files)
             #expect(answers.matches(of: /HTTP\/1.1 200 OK/).count == count, "\(answers)")
             #expect(harness.worker.counters[.notifiesAccepted] == count)
             #expect(harness.worker.counters[.tlsErrors] == 0)
+        }
+    }
+
+    @Test("A handshake behind a message, and the end of the stream: both are answered, and the WebSocket ends at once")
+    func upgradeBehindMessage() async throws {
+        let files = try TestCertificate()
+        let tls = TLSFiles(port: 0, certificate: files.certificate, key: files.key)
+        try await withApplication(configure: { $0.tls = tls }) { harness, _, post in
+            let upgrade =
+                "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            let begin = ContinuousClock.now
+            let answers = try await answersInTLS(to: post.text() + upgrade, harness, files)
+            #expect(
+                answers.matches(of: /HTTP\/1.1 (200 OK|101 Switching Protocols)\r\n/).map { $0.output.1 } == [
+                    "200 OK", "101 Switching Protocols",
+                ])
+            #expect(ContinuousClock.now - begin < .seconds(9))
+            #expect(harness.worker.counters[.notifiesAccepted] == 1)
         }
     }
 }

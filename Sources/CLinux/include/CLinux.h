@@ -52,6 +52,11 @@ int clinux_slot_frame_offset(int socket);
 /// Whether the whole of a frame in a slot was queued; `length` is the frame's. What lies before it must be a slot of that form, otherwise
 /// the answer is CLINUX_QUEUED, to be found out by who fetches it.
 int clinux_is_queued(const void *frame, unsigned length, int frame_offset);
+/// Where the ring of a packet socket is mapped in this process (/proc/self/maps); -1 when it cannot be told.
+int clinux_find_ring(int socket, const void **start, unsigned long *length);
+/// The frame in a slot of a ring (TPACKET_V2), if the kernel has handed it over and it begins where frames do; NULL otherwise. `captured` are
+/// its bytes there.
+const void *clinux_frame_in_slot(const void *slot, int frame_offset, unsigned *captured);
 /// How many processors this process may use (sched_getaffinity); -1 with errno.
 int clinux_usable_processors(void);
 /// An instruction of a classic BPF program, as the kernel lays it out.

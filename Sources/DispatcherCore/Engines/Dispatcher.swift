@@ -38,6 +38,18 @@ public struct Dispatcher: ~Copyable {
         if !requests.findings.isEmpty { takeFindings(at: now, into: &egress) }
     }
 
+    /// How many frames ahead of `receive` a look is of most use.
+    public static var lookAheadDistance: Int { L73Dispatcher.lookAheadDistance }
+
+    /// A frame that is soon handed to `receive`, in the same order: what it will need is fetched into the caches. It changes nothing.
+    public mutating func lookAhead(_ frame: RawSpan, on side: Side) {
+        requests.lookAhead(frame, on: side)
+        if forwards { connections.lookAhead(frame, on: side) }
+    }
+
+    /// Whether there are so many connections that `lookAhead` pays.
+    public var looksAhead: Bool { requests.looksAhead || connections.looksAhead }
+
     /// What checks have found of servers in mode l4/3 goes to the engine that forwards to them.
     private mutating func takeFindings(at now: Instant, into egress: inout Egress) {
         let findings = requests.findings

@@ -65,6 +65,9 @@ public struct L43Dispatcher: ~Copyable {
     var paths: PathTable
     /// Of the connections, and behind them of the servers.
     var timers: TimerWheel
+    /// Frames that were announced last, the newest at `outlookCount`.
+    var outlooks = InlineArray<4, Outlook>(repeating: Outlook())
+    var outlookCount = 0
     var counters: EngineCounters
     var records: RecordRing<RequestRecord>
     var events: RecordRing<EngineEvent>

@@ -94,6 +94,9 @@ public struct L73Dispatcher: ~Copyable {
     var timeWait: TimeWait
     var paths: PathTable
     var timers: TimerWheel
+    /// Frames that were announced last, the newest at `outlookCount`.
+    var outlooks = InlineArray<8, Outlook>(repeating: Outlook())
+    var outlookCount = 0
     /// Back-end connections whose acknowledgement waits for the end of the turn, and those where it waits a little longer.
     var owing: DueList
     var owingLater: DueList

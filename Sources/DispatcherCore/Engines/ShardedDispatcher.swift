@@ -34,6 +34,12 @@ public struct ShardedDispatcher: ~Copyable {
         collect(at: now, into: &egress)
     }
 
+    public var looksAhead: Bool { (0..<count).contains { shards[$0].looksAhead } }
+
+    public mutating func lookAhead(_ frame: RawSpan, on side: Side) {
+        shards[rule.index(of: frame, on: side)].lookAhead(frame, on: side)
+    }
+
     public mutating func advance(to now: Instant, into egress: inout Egress) {
         let woken = waking
         waking = 0

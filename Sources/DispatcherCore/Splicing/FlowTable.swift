@@ -1,3 +1,4 @@
+import CPrefetch
 import Glibc
 
 /// From a flow to its connection: open addressing over (hash, index) pairs ([0061]); the hash is keyed by the caller, who also compares
@@ -42,6 +43,20 @@ struct FlowTable: ~Copyable {
         var at = Int(truncatingIfNeeded: hash) & mask
         while !places[at].isFree {
             if places[at].hash == short, matches(places[at].index) { return places[at].index }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
+    /// Has the memory fetched in which a flow of this hash is looked for first.
+    @inline(__always) func fetchAhead(_ hash: UInt64) { sluice_prefetch(places + (Int(truncatingIfNeeded: hash) & mask)) }
+
+    /// The connection that is probably that flow's; nothing but the table is read for it.
+    @inline(__always) func guess(_ hash: UInt64) -> Int? {
+        let short = UInt32(truncatingIfNeeded: hash >> 32)
+        var at = Int(truncatingIfNeeded: hash) & mask
+        for _ in 0..<8 where !places[at].isFree {
+            if places[at].hash == short { return places[at].index }
             at = (at + 1) & mask
         }
         return nil

@@ -1,3 +1,5 @@
+import CPrefetch
+
 /// A fixed number of places for values of one plain type. Memory is touched only as far as it has been used.
 struct Slab<Value>: ~Copyable {
     private let values: UnsafeMutablePointer<Value>
@@ -64,6 +66,13 @@ struct Slab<Value>: ~Copyable {
     }
 
     mutating func remove(_ pointer: UnsafeMutablePointer<Value>) { remove(pointer - values) }
+
+    /// Has the memory of a value fetched; nothing happens when there is none.
+    @inline(__always) func fetchAhead(_ index: Int) {
+        guard index >= 0, index < touched else { return }
+        let start = UnsafeRawPointer(values + index)
+        for offset in stride(from: 0, to: MemoryLayout<Value>.stride, by: 64) { sluice_prefetch(start + offset) }
+    }
 
     /// The place itself; it stays where it is until the slab goes.
     @inline(__always) func pointer(_ index: Int) -> UnsafeMutablePointer<Value> {

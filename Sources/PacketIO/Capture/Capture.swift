@@ -17,6 +17,7 @@ public struct Capture: ~Copyable {
     let handle: OpaquePointer
     private let name: String
     private let long: UnsafeMutablePointer<LongFrames>
+    private let ahead: UnsafeMutablePointer<FramesAhead>?
     /// Through which the kernel is a member of groups; -1 = of none.
     private var membership: Int32 = -1
 
@@ -40,7 +41,7 @@ public struct Capture: ~Copyable {
             try Self.activate(handle, interface: interface, filter: filter, memory: queues ? memory / 4 : memory, slot: slot)
             // What came before has passed the filter in libpcap only, and nothing of it is queued.
             let long = queues ? try LongFrames(of: handle, memory: memory / 4 * 3) : LongFrames()
-            self.init(handle: handle, name: interface, long: long)
+            self.init(handle: handle, name: interface, long: long, ahead: FramesAhead(of: handle, slotLength: slot))
         } catch {
             pcap_close(handle)
             throw error
@@ -64,17 +65,23 @@ public struct Capture: ~Copyable {
         self.init(handle: handle, name: file, long: LongFrames())
     }
 
-    private init(handle: OpaquePointer, name: String, long: LongFrames) {
+    private init(handle: OpaquePointer, name: String, long: LongFrames, ahead: FramesAhead? = nil) {
         self.handle = handle
         self.name = name
         self.long = .allocate(capacity: 1)
         self.long.initialize(to: long)
+        self.ahead = ahead.map { ahead in
+            let place = UnsafeMutablePointer<FramesAhead>.allocate(capacity: 1)
+            place.initialize(to: ahead)
+            return place
+        }
     }
 
     deinit {
         pcap_close(handle)
         long.pointee.deallocate()
         long.deallocate()
+        ahead?.deallocate()
         if membership >= 0 { close(membership) }
     }
 
@@ -172,7 +179,7 @@ public struct Capture: ~Copyable {
     }
 
     /// The reading end, without ownership: so that a loop may change itself while it reads.
-    var frames: CapturedFrames { CapturedFrames(handle: handle, name: name, long: long) }
+    var frames: CapturedFrames { CapturedFrames(handle: handle, name: name, long: long, ahead: ahead) }
 
     public var statistics: CaptureStatistics { frames.statistics }
 }

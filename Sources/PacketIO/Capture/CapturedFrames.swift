@@ -5,6 +5,8 @@ struct CapturedFrames {
     let handle: OpaquePointer
     let name: String
     let long: UnsafeMutablePointer<LongFrames>
+    /// nil = nothing can be seen before it is handed out.
+    let ahead: UnsafeMutablePointer<FramesAhead>?
 
     /// Hands out the frames that wait, at most `limit`. A frame is valid only inside the call of `body`, unless it lies in `steadyMemory`.
     /// - Returns: how many; negative when the capture failed.
@@ -16,6 +18,12 @@ struct CapturedFrames {
                 pcap_dispatch(handle, limit, Receiver.receive, UnsafeMutableRawPointer(receiver).assumingMemoryBound(to: UInt8.self))
             }
         }
+    }
+
+    /// While `frame` is handed out: those that wait behind it, each once, `distance` behind it at most.
+    @inline(__always)
+    func look(from frame: RawSpan, distance: Int, _ body: (RawSpan) -> Void) {
+        ahead?.pointee.look(from: frame, distance: distance, body)
     }
 
     /// Memory in which frames stay until `release`: those that are longer than a slot.

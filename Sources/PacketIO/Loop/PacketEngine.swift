@@ -4,6 +4,10 @@ public import DispatcherCore
 public protocol PacketEngine: ~Copyable {
     /// One captured frame, from its Ethernet header on.
     mutating func receive(_ frame: RawSpan, on side: Side, at now: Instant, into egress: inout Egress)
+    /// Whether frames should be announced before they are handed over.
+    var looksAhead: Bool { get }
+    /// A frame that is soon handed to `receive`, after others: what it needs is fetched into the caches, and nothing else happens.
+    mutating func lookAhead(_ frame: RawSpan, on side: Side)
     /// Lets time pass; stops early when `egress` wants a flush, and then `nextDeadline` is not later than `now`.
     mutating func advance(to now: Instant, into egress: inout Egress)
     var nextDeadline: Instant { get }
@@ -28,8 +32,10 @@ public protocol PacketEngine: ~Copyable {
     var isDrained: Bool { get }
 }
 
-/// An engine that is no shard of several.
+/// An engine that is no shard of several, and has too few connections for looks ahead.
 extension PacketEngine where Self: ~Copyable {
+    public var looksAhead: Bool { false }
+    public mutating func lookAhead(_ frame: RawSpan, on side: Side) {}
     public func fault(of other: EngineConfiguration) -> String? { nil }
     public mutating func wake(at now: Instant, into egress: inout Egress) {}
     public mutating func takeWakes() -> UInt64 { 0 }

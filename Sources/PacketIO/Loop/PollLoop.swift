@@ -103,7 +103,9 @@ public struct PollLoop<Engine: PacketEngine & ~Copyable, Sink: PacketSink & ~Cop
     private mutating func take(_ frames: CapturedFrames, _ side: Side) {
         now = MonotonicClock.now()
         egress.steadyMemory = frames.steadyMemory
+        let looksAhead = engine.looksAhead
         let count = frames.dispatch(limit: Self.batch) { frame in
+            if looksAhead { frames.look(from: frame, distance: Dispatcher.lookAheadDistance) { engine.lookAhead($0, on: side) } }
             if !shards.isEmpty, shard == 0, handOn(frame, side) { return }
             if frame.byteCount >= Frame.ethernetHeaderLength, frame.etherType == 0x0806 {
                 answer(frame, side)

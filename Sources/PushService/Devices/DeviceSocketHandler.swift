@@ -51,13 +51,14 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     }
 
     /// Makes `channel`, whose handshake is done, a device's WebSocket.
-    static func add(to channel: any Channel, context: WorkerContext) throws {
+    static func add(to channel: any Channel, context: WorkerContext) throws -> DeviceSocketHandler {
         let session = DeviceSession(context: context, eventLoop: channel.eventLoop)
         let handler = DeviceSocketHandler(worker: context, session: session)
         session.output = handler
         let decoder = ByteToMessageHandler(WebSocketFrameDecoder(maxFrameSize: context.configuration.deviceMessageLimit))
         try channel.pipeline.syncOperations.addHandlers([decoder, handler])
         context.counters.add(.socketsOpened)
+        return handler
     }
 
     // MARK: Life
@@ -104,9 +105,13 @@ final class DeviceSocketHandler: ChannelDuplexHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The device goes without a close frame; after one, what it asked before is still answered.
-        if case ChannelEvent.inputClosed = event, !isClosing, !peerHasClosed { context.close(promise: nil) }
+        if case ChannelEvent.inputClosed = event { inputClosed() }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// The device sends nothing more. It goes without a close frame; after one, what it asked before is still answered.
+    func inputClosed() {
+        if !isClosing, !peerHasClosed { context?.close(promise: nil) }
     }
 
     // MARK: Frames

@@ -169,12 +169,8 @@ final class HTTPFrontHandler: ChannelDuplexHandler, RemovableChannelHandler {
                 refuseBody(of: head, route, context)
                 return
             }
-            if body.readableBytes == 0 {
-                body = part
-            } else {
-                state = .idle
-                body.writeImmutableBuffer(part)
-            }
+            state = .idle
+            body.writeImmutableBuffer(part)
             state = .reading(head, route, body: body)
         case (.end, .reading(let head, let route, let body)): finish(head, route, body, context)
         default: break
@@ -290,13 +286,23 @@ final class HTTPFrontHandler: ChannelDuplexHandler, RemovableChannelHandler {
         let channel = context.channel
         let pipeline = channel.pipeline.syncOperations
         do {
-            try DeviceSocketHandler.add(to: channel, context: self.context)
+            let socket = try DeviceSocketHandler.add(to: channel, context: self.context)
             pipeline.removeHandler(context: context, promise: nil)
             for handler in codec { pipeline.removeHandler(handler, promise: nil) }
-            if wantsRead { channel.read() }
+            handOver(channel, socket)
         } catch {
             channel.close(promise: nil)
         }
+    }
+
+    /// What this handler has not done, and the WebSocket must.
+    private func handOver(_ channel: any Channel, _ socket: DeviceSocketHandler) {
+        let wantsRead = wantsRead
+        let isClosed = held.contains { if case .inputClosed = $0 { true } else { false } }
+        self.wantsRead = false
+        held.removeAll()
+        if wantsRead { channel.read() }
+        if isClosed { socket.inputClosed() }
     }
 }
 

@@ -34,6 +34,8 @@ final class SimulatedDispatcher {
     var onServerReset: ((_ server: Endpoint, _ ours: Endpoint) -> Void)?
     /// Frames at the same instant form one batch of at most this many before what was written is sent.
     var batch = 64
+    /// Whether frames are announced to the engine, which must make no difference.
+    var looksAhead = true
     private var inBatch = 0
     /// Whether the transmitter takes nothing, as one whose device is full: what the engine writes stays in its egress.
     var isStuck = false { didSet { if !isStuck { flush() } } }
@@ -80,6 +82,7 @@ final class SimulatedDispatcher {
         checker.arrived(frame, on: side)
         Trace.write(simulation, frame.bytes, side, isIn: true)
         let before = egress.count
+        if looksAhead { engine.lookAhead(frame.bytes.span.bytes, on: side) }
         engine.receive(frame.bytes.span.bytes, on: side, at: simulation.now, into: &egress)
         idleWakes = 0
         checkAnswersToReset(frame, since: before)
