@@ -20,7 +20,7 @@ MODEL = Model(read())
 def test_the_model_is_near_every_rate_that_held(point: Point) -> None:
     assert abs(MODEL.law(point.workers).error(point)) <= PROCESSOR_ERROR
     if point.dispatcher_us is not None:
-        assert MODEL.dispatcher_us == pytest.approx(point.dispatcher_us, rel=PROCESSOR_ERROR)
+        assert MODEL.dispatcher_us(point.workers, point.rate) == pytest.approx(point.dispatcher_us, rel=PROCESSOR_ERROR)
 
 
 def test_memory_of_one_worker_foretells_that_of_many() -> None:

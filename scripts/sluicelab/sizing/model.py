@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .measured import Measured, Point, batches
 
@@ -80,13 +80,16 @@ class Needs:
 class Model:
     def __init__(self, measured: Measured) -> None:
         self.measured = measured
-        # Several workers share processors and hand messages to each other: a message costs more, a batch is a batch.
+        # Several workers share processors and hand messages to each other, and each batch has all of them awake: both cost more.
         self.alone = fit([point for point in measured.points if point.workers == 1])
-        several = [point for point in measured.points if point.workers > 1]
-        each = [1e6 * (point.processors - self.alone.batch_us * point.batches / 1e6) / point.rate for point in several]
-        self.together = Law(sum(each) / len(each), self.alone.batch_us)
-        through = [point.dispatcher_us for point in measured.points if point.dispatcher_us is not None]
-        self.dispatcher_us = sum(through) / len(through)
+        self.together = fit([point for point in measured.points if point.workers > 1])
+        # What a batch has written the dispatcher has at once, and wakes up for it once.
+        through = [
+            replace(point, processors=point.rate * point.dispatcher_us / 1e6)
+            for point in measured.points
+            if point.dispatcher_us is not None
+        ]
+        self.dispatcher = fit(through)
         self.connect_us = max(one.worker_us for one in measured.registered)
         self.dispatcher_connect_us = max(one.dispatcher_us for one in measured.registered)
 
@@ -95,6 +98,10 @@ class Model:
     def law(self, workers: int) -> Law:
         return self.alone if workers == 1 else self.together
 
+    def dispatcher_us(self, workers: int, rate: float) -> float:
+        """For a message of a store with so many workers and so many messages a second."""
+        return 1e6 * self.dispatcher.processors(workers, rate) / max(rate, 1e-9)
+
     def worker_memory(self, devices: int, workers: int) -> float:
         return workers * self.measured.worker_bytes + devices * self.measured.device_bytes
 
@@ -102,10 +109,9 @@ class Model:
         one = self.measured.exchanges[exchange]
         return one.up_packets + one.down_packets
 
-    @property
-    def packet_us(self) -> float:
+    def packet_us(self, workers: int, rate: float) -> float:
         """Of the dispatcher, for a packet that it sees: what a message takes there, divided by its packets."""
-        return self.dispatcher_us / (POST_PACKETS + self.packets_of("message"))
+        return self.dispatcher_us(workers, rate) / (POST_PACKETS + self.packets_of("message"))
 
     # MARK: The whole
 
@@ -122,13 +128,13 @@ class Model:
         worker = messages_only + connects * self.connect_us / 1e6
         # Beyond the hundred bytes of the messages that were measured each byte passes twice: on its way in, and out.
         longer = max(wanted.size - 100, 0)
-        message_us = again * (self.dispatcher_us + 2 * longer * measured.bulk_ns_per_byte / 1000)
+        message_us = again * (self.dispatcher_us(wanted.workers, rate) + 2 * longer * measured.bulk_ns_per_byte / 1000)
         packets = again * (
             wanted.messages * (POST_PACKETS + self.packets_of("message"))
             + pings * self.packets_of("ping")
             + connects * self.packets_of("connect")
         )
-        ping_us = again * pings * self.packets_of("ping") * self.packet_us
+        ping_us = again * pings * self.packets_of("ping") * self.packet_us(wanted.workers, rate)
         dispatcher = (wanted.messages * message_us + ping_us + connects * self.dispatcher_connect_us) / 1e6
         dispatchers = max(math.ceil(wanted.devices / measured.most_tunnels), math.ceil(dispatcher / wanted.load))
         up, down = (again * 8e-6 * self._bytes(wanted, pings, connects, side) for side in ("up_bytes", "down_bytes"))

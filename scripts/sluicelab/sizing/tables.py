@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from ..bench.tables import rows
-from .model import Model, Needs, Wanted
+from .model import Law, Model, Needs, Wanted
 
 MIB, GIB = 1 << 20, 1 << 30
 MARKED = re.compile(r"(<!-- sizing: ([^>]*?) -->\n).*?(<!-- /sizing -->)", re.DOTALL)
@@ -99,7 +99,9 @@ def checks(model: Model) -> str:
         where = f"{point.workers} worker{'s' if point.workers > 1 else ''}, {point.rate:,.0f} a second"
         body.append([f"{where}: workers, us", *_beside(1e6 * point.processors / point.rate, 1e6 * made / point.rate), point.report])
         if point.dispatcher_us is not None:
-            body.append([f"{where}: dispatcher, us", *_beside(point.dispatcher_us, model.dispatcher_us), point.report])
+            body.append(
+                [f"{where}: dispatcher, us", *_beside(point.dispatcher_us, model.dispatcher_us(point.workers, point.rate)), point.report]
+            )
     for one in model.measured.registered:
         where = f"{one.devices:,} devices, {one.workers} workers"
         measured, made = one.worker_bytes / MIB, model.worker_memory(one.devices, one.workers) / MIB
@@ -112,15 +114,17 @@ def _beside(measured: float, made: float) -> list[str]:
     return [f"{measured:,.0f}", f"{made:,.0f}", f"{made / measured - 1:+.0%}"]
 
 
+def _law(law: Law) -> str:
+    return f"{law.message_us:,.0f} and {law.batch_us:,.0f} us"
+
+
 def constants(model: Model) -> str:
     measured = model.measured
     body = [
-        ["a worker alone, for each message", f"{model.alone.message_us:,.0f} us"],
-        ["several workers on 2 processors, for each message", f"{model.together.message_us:,.0f} us"],
-        ["workers, for each batch of messages", f"{model.alone.batch_us:,.0f} us"],
+        ["a worker alone, for each message and each batch", _law(model.alone)],
+        ["several workers on 2 processors, for each message and each batch of one", _law(model.together)],
         ["workers, for each device that connects and registers", f"{model.connect_us:,.0f} us"],
-        ["dispatcher, for each message", f"{model.dispatcher_us:,.0f} us"],
-        ["dispatcher, for each packet of a ping", f"{model.packet_us:,.0f} us"],
+        ["dispatcher, for each message and each batch of a store", _law(model.dispatcher)],
         ["dispatcher, for each device that connects and registers", f"{model.dispatcher_connect_us:,.0f} us"],
         ["dispatcher, for each byte of long answers", f"{measured.bulk_ns_per_byte:.2f} ns"],
         ["memory of a worker with a hundred devices", f"{measured.worker_bytes / MIB:,.1f} MiB"],
